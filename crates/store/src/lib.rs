@@ -1,1 +1,44 @@
-//! Placeholder.
+//! What must be kept: one storage trait for each aggregate.
+//!
+//! The traits are object-safe and speak only types of `usher-domain`. One method is one
+//! whole change and one transaction: it happens altogether or not at all, with its audit
+//! row, and a handler never holds a transaction. What a change depends on is decided by
+//! the store, under its own locks and constraints, never by a look beforehand.
+//!
+//! A row that is not there is `None`, on reads and on writes; an `Err` is a
+//! [`StoreError`], whose [`Conflict`] says which rule of the data a change would break.
+//!
+//! With the feature `mock` every trait has a mock (`MockUserStore`, …).
+//!
+//! To add an operation: give it a name that carries its noun (`find_`, `list_`,
+//! `create_`, `set_`, `delete_`, `consume_`), say here what stands or falls together, and
+//! write it in the file of the same name in `usher-postgres`.
+
+mod api_key;
+mod audit;
+mod error;
+mod organization;
+mod session;
+mod site;
+mod ssh_key;
+mod user;
+
+pub use api_key::{ApiKeyStore, KeyFilter, NewApiKey};
+pub use audit::AuditStore;
+pub use error::{Conflict, StoreError};
+pub use organization::{
+    Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
+};
+pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
+pub use site::SiteStore;
+pub use ssh_key::SshKeyStore;
+pub use user::{
+    NewUser, PasswordChange, ProfileChange, RolesChange, UserListQuery, UserLookup, UserStore,
+    Visibility,
+};
+
+#[cfg(feature = "mock")]
+pub use self::{
+    api_key::MockApiKeyStore, audit::MockAuditStore, organization::MockOrganizationStore,
+    session::MockSessionStore, site::MockSiteStore, ssh_key::MockSshKeyStore, user::MockUserStore,
+};
