@@ -1,0 +1,2 @@
+DROP TABLE custom_roles;
+DROP FUNCTION remove_role_from_members();

@@ -1,0 +1,14 @@
+-- What a user last entered for the parameters of a template, to fill the form the
+-- next time. Written by whatever starts builds, which leaves ephemeral parameters
+-- out; templates are not known here.
+
+CREATE TABLE user_build_parameters (
+    user_id uuid REFERENCES users ON DELETE CASCADE,
+    template_id uuid,
+    name text,
+    value text NOT NULL,
+    used_at timestamptz NOT NULL,
+    PRIMARY KEY (user_id, template_id, name)
+);
+
+COMMENT ON COLUMN user_build_parameters.used_at IS 'When the newest build with the parameter was started.';
