@@ -20,6 +20,7 @@ pub mod page;
 pub mod password;
 pub mod password_hash;
 pub mod policy;
+pub mod random;
 pub mod resource;
 pub mod role;
 pub mod scope;

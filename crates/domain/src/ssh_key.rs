@@ -3,10 +3,11 @@
 use ssh_key::{
     Algorithm, EcdsaCurve, LineEnding, PrivateKey,
     private::{EcdsaKeypair, Ed25519Keypair, KeypairData, RsaKeypair},
-    rand_core::CryptoRngCore,
+    rand_core,
 };
 
 use chrono::{DateTime, Utc};
+use rand::CryptoRng;
 use secrecy::SecretString;
 
 use crate::UserId;
@@ -53,8 +54,9 @@ impl SshKeyPair {
     /// If the primes of an RSA key could not be found.
     pub fn generate(
         algorithm: SshKeyAlgorithm,
-        rng: &mut impl CryptoRngCore,
+        rng: &mut impl CryptoRng,
     ) -> Result<Self, ssh_key::Error> {
+        let rng = &mut OlderRng(rng);
         let pair = match algorithm {
             SshKeyAlgorithm::Ed25519 => KeypairData::from(Ed25519Keypair::random(rng)),
             SshKeyAlgorithm::Ecdsa => {
@@ -82,4 +84,64 @@ pub struct SshPublicKey {
     pub updated_at: DateTime<Utc>,
     /// The line of `authorized_keys`, with its line end.
     pub public_key: String,
+}
+
+/// A generator under the traits of the release that `ssh-key` was written for.
+struct OlderRng<R>(R);
+
+impl<R: CryptoRng> rand_core::RngCore for OlderRng<R> {
+    fn next_u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        self.0.fill_bytes(dest);
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.0.fill_bytes(dest);
+        Ok(())
+    }
+}
+
+impl<R: CryptoRng> rand_core::CryptoRng for OlderRng<R> {}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_public_key_is_one_line_without_a_comment() {
+        for (algorithm, prefix) in [
+            (SshKeyAlgorithm::Ed25519, "ssh-ed25519"),
+            (SshKeyAlgorithm::Ecdsa, "ecdsa-sha2-nistp256"),
+        ] {
+            let pair = SshKeyPair::generate(algorithm, &mut StdRng::seed_from_u64(1)).unwrap();
+            let line = pair.public_key.strip_suffix('\n').unwrap();
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(words.len(), 2, "{line}");
+            assert_eq!(words[0], prefix);
+            assert!(
+                pair.private_key
+                    .expose_secret()
+                    .starts_with("-----BEGIN OPENSSH PRIVATE KEY-----")
+            );
+        }
+    }
+
+    #[test]
+    fn the_setting_is_read_without_regard_to_case() {
+        assert_eq!(
+            SshKeyAlgorithm::parse("ED25519"),
+            Some(SshKeyAlgorithm::Ed25519)
+        );
+        assert_eq!(SshKeyAlgorithm::parse("rsa"), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! Times as the service keeps them: UTC, in microseconds, which is what Postgres holds.
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 
 /// Where the time comes from. Rules take a time as an argument; only the edge asks a clock.
 pub trait Clock: Send + Sync {
@@ -32,4 +32,31 @@ pub fn never() -> DateTime<Utc> {
         .expect("year 1 is a date")
         .and_time(chrono::NaiveTime::MIN)
         .and_utc()
+}
+
+/// A time as the API writes it: RFC 3339 with `Z`, and no trailing zeros in its fraction.
+pub fn to_wire(time: DateTime<Utc>) -> String {
+    let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let bare = text.trim_end_matches('Z');
+    format!("{}Z", bare.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_lose_their_trailing_zeros() {
+        let wire = |text: &str| to_wire(text.parse().unwrap());
+        assert_eq!(
+            wire("2026-01-02T03:04:05.120000Z"),
+            "2026-01-02T03:04:05.12Z"
+        );
+        assert_eq!(wire("2026-01-02T03:04:50Z"), "2026-01-02T03:04:50Z");
+        assert_eq!(
+            wire("2026-01-02T03:04:05.000001Z"),
+            "2026-01-02T03:04:05.000001Z"
+        );
+        assert_eq!(to_wire(never()), "0001-01-01T00:00:00Z");
+    }
 }
