@@ -1,1 +1,131 @@
-//! Placeholder.
+//! The users API over HTTP, as an axum router over the storage traits of `usher-store`.
+//!
+//! There is one file for each resource, named after it. A handler reads in five steps:
+//! extract, validate, authorise, one store call, respond; where the specification gives a
+//! route another order of checks, that order. Handlers know traits only: no SQL, no
+//! database, so that their tests run on mocks.
+//!
+//! ```no_run
+//! # async fn serve(store: std::sync::Arc<usher_store_impl::Store>) {}
+//! # mod usher_store_impl { pub struct Store; }
+//! # fn state() -> usher_api::AppState { unimplemented!() }
+//! // All of the API beside routes of one's own.
+//! let app: axum::Router = usher_api::router(state());
+//! ```
+//!
+//! To add an endpoint: write its handler with `#[utoipa::path]` in the file of its
+//! resource, and name it in that resource's `private_routes` or, if it needs no
+//! credential, `public_routes`. What is not in the OpenAPI document cannot be mounted.
+
+mod caller;
+mod cookies;
+mod credential;
+mod csrf;
+pub mod deployment;
+mod envelope;
+mod error;
+pub mod hashing;
+mod json;
+mod minting;
+mod openapi;
+pub mod organizations;
+mod password;
+mod query;
+mod request;
+mod role_lists;
+pub mod sessions;
+mod ssh_keys;
+mod state;
+mod target;
+mod trail;
+pub mod users;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tower::Layer as _;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use caller::Caller;
+pub use error::ApiError;
+pub use json::{Json, RequestBody};
+pub use query::QueryParameters;
+pub use request::RequestFacts;
+pub use state::{AppState, SameSite, Settings};
+pub use target::{TargetOrganization, TargetUser};
+pub use trail::Trail;
+
+/// The whole API, to be served or to stand beside routes of one's own: it takes every
+/// request that no other route does.
+///
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or the addresses
+/// of clients are not known.
+pub fn router(state: AppState) -> Router {
+    let (routes, _) = routes(&state).split_for_parts();
+    let routed = routes
+        .route("/api/v2/openapi.json", get(document))
+        .fallback(no_such_route)
+        .with_state(state.clone());
+    let surrounded = from_fn_with_state(state, envelope::envelope).layer(routed);
+    Router::new().fallback_service(surrounded)
+}
+
+/// The OpenAPI document of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    all_routes(
+        OpenApiRouter::with_openapi(openapi::Document::openapi()),
+        |routes| routes,
+    )
+    .into_openapi()
+}
+
+fn routes(state: &AppState) -> OpenApiRouter<AppState> {
+    let require_caller = from_fn_with_state(state.clone(), caller::require);
+    all_routes(OpenApiRouter::new(), |private| {
+        private.layer(require_caller)
+    })
+}
+
+/// Every route, with `guard` around those that need a credential.
+fn all_routes(
+    router: OpenApiRouter<AppState>,
+    guard: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
+) -> OpenApiRouter<AppState> {
+    let public = deployment::public_routes()
+        .merge(sessions::public_routes())
+        .merge(users::public_routes());
+    let private = deployment::private_routes()
+        .merge(organizations::private_routes())
+        .merge(sessions::private_routes())
+        .merge(users::private_routes());
+    router
+        .merge(deployment::root_routes())
+        .nest("/api/v2", public.merge(guard(private)))
+}
+
+async fn document() -> impl IntoResponse {
+    Json(openapi())
+}
+
+/// Answers a path that no route has. Below users and organizations the credential is
+/// asked for first, so that nothing can be learnt there without one.
+async fn no_such_route(State(state): State<AppState>, request: Request) -> Response {
+    let path = request.uri().path();
+    let is_guarded = ["/api/v2/users/", "/api/v2/organizations/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix));
+    if is_guarded {
+        let facts = request.extensions().get::<RequestFacts>();
+        if let Err(error) =
+            caller::authenticate(&state, request.headers(), request.uri(), facts).await
+        {
+            return error.into_response();
+        }
+    }
+    ApiError::NoSuchRoute.into_response()
+}

@@ -1,0 +1,145 @@
+//! Who makes a request: from the credential to the [`Actor`].
+
+use std::{ops::Deref, sync::Arc};
+
+use axum::{
+    extract::{FromRef, FromRequestParts, Request, State},
+    http::{HeaderMap, Uri, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use usher_domain::{Actor, ApiToken, UserStatus, time::Clock};
+use usher_store::{Credential, LinkState, SessionStore};
+
+use crate::{ApiError, AppState, RequestFacts, Settings, credential};
+
+/// Who makes the request. Only routes behind [`require`] have one.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Actor>);
+
+impl Deref for Caller {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            ApiError::Internal("a handler that needs a caller was mounted as public".into())
+        })
+    }
+}
+
+/// Lets through requests with a good credential only, and notes whose it is.
+pub(crate) async fn require(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let facts = request.extensions().get::<RequestFacts>().cloned();
+    match authenticate(&state, request.headers(), request.uri(), facts.as_ref()).await {
+        Ok(actor) => {
+            request.extensions_mut().insert(Caller(Arc::new(actor)));
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Turns the credential of a request into its actor, in one read of the store, and writes
+/// down the use of the key where that is due.
+///
+/// # Errors
+///
+/// [`ApiError::Unauthenticated`] for a credential that is missing or not good, and for a
+/// user who may not act.
+pub(crate) async fn authenticate(
+    state: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+    facts: Option<&RequestFacts>,
+) -> Result<Actor, ApiError> {
+    let sessions = Arc::<dyn SessionStore>::from_ref(state);
+    let settings = Arc::<Settings>::from_ref(state);
+    let now = Arc::<dyn Clock>::from_ref(state).now();
+
+    let text = credential::find(headers, uri).ok_or_else(|| {
+        ApiError::signed_out(format!(
+            "Cookie \"{name}\" or query parameter \"{name}\" must be provided.",
+            name = credential::SESSION_COOKIE
+        ))
+    })?;
+    let token = ApiToken::parse(&text)
+        .map_err(|error| ApiError::signed_out(format!("Invalid session token format: {error}.")))?;
+    let credential = sessions
+        .find_credential(&token.id)
+        .await?
+        .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
+    if !token.secret.matches(&credential.hashed_secret) {
+        return Err(ApiError::signed_out("The API key's secret is invalid."));
+    }
+    let Credential {
+        key,
+        mut user,
+        memberships,
+        link,
+        ..
+    } = credential;
+    if key.is_expired(now) {
+        let ended = usher_domain::time::to_wire(key.expires_at);
+        return Err(ApiError::signed_out(format!("API key expired at {ended}.")));
+    }
+    check_link(link, now)?;
+    if let Some(touch) = key.touch(now, settings.refresh_sessions) {
+        let ip = facts.and_then(|facts| facts.ip);
+        sessions.touch_key(&key.id, touch, ip, now).await?;
+        user.last_seen_at = now;
+        user.updated_at = now;
+    }
+    if user.status == UserStatus::Dormant {
+        user = sessions
+            .wake_user(user.id, now)
+            .await?
+            .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
+    }
+    if user.status != UserStatus::Active {
+        return Err(inactive(user.status));
+    }
+    Ok(Actor::new(user, memberships, key))
+}
+
+/// The answer to a key of somebody whose status keeps them out.
+fn inactive(status: UserStatus) -> ApiError {
+    ApiError::Unauthenticated {
+        message: inactive_text(status),
+        detail: String::new(),
+    }
+}
+
+/// What somebody is told whose status keeps them out.
+pub(crate) fn inactive_text(status: UserStatus) -> String {
+    format!(
+        "Your account is not active (status: \"{}\"). Contact an admin to reactivate it.",
+        status.as_str()
+    )
+}
+
+/// A session that came from a provider lives only as long as the provider's access.
+fn check_link(link: LinkState, now: chrono::DateTime<chrono::Utc>) -> Result<(), ApiError> {
+    match link {
+        LinkState::NotNeeded => Ok(()),
+        LinkState::Missing => Err(ApiError::signed_out(
+            "You must sign in through the provider again.",
+        )),
+        LinkState::Linked(Some(ended)) if ended < now => Err(ApiError::signed_out(format!(
+            "The access that the provider gave ended at {}.",
+            usher_domain::time::to_wire(ended)
+        ))),
+        LinkState::Linked(_) => Ok(()),
+    }
+}

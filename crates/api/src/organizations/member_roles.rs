@@ -1,0 +1,131 @@
+//! `/organizations/{organization}/members/…/roles`: roles within an organization.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::extract::State;
+use http::StatusCode;
+use usher_api_types::{
+    Response,
+    organization::OrganizationMember,
+    role::{AssignableRole, UpdateRoles},
+};
+use usher_domain::{Action, Object, OrganizationId, OrganizationRole, Resource};
+use usher_store::OrganizationStore;
+
+use crate::{
+    ApiError, Caller, Json, RequestBody, Trail, role_lists,
+    target::{TargetMember, TargetOrganization},
+};
+
+/// Lists the roles within the organization, and which of them the caller may assign.
+#[utoipa::path(
+    get, path = "/organizations/{organization}/members/roles", tag = "Roles",
+    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    responses((status = 200, body = Vec<AssignableRole>, description = "The roles."),
+              (status = 404, body = Response, description = "There is no such organization that the caller may read.")),
+)]
+pub async fn list_assignable(
+    caller: Caller,
+    TargetOrganization(organization): TargetOrganization,
+) -> Result<Json<Vec<AssignableRole>>, ApiError> {
+    let roles = Object::any(Resource::AssignOrgRole).of_organization(organization.id);
+    if !caller.may(Action::Read, roles) {
+        return Err(ApiError::NotFound);
+    }
+    Ok(Json(role_lists::organization(&caller, organization.id)))
+}
+
+/// Replaces the user's roles within the organization.
+#[utoipa::path(
+    put, path = "/organizations/{organization}/members/{user}/roles", tag = "Roles",
+    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
+           ("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    request_body = UpdateRoles,
+    responses((status = 200, body = OrganizationMember, description = "The member as changed."),
+              (status = 400, body = Response, description = "A role does not exist or is not the caller's to assign."),
+              (status = 403, body = Response, description = "The caller may not assign roles here."),
+              (status = 404, body = Response, description = "There is no such member that the caller may read.")),
+)]
+pub async fn update(
+    caller: Caller,
+    TargetOrganization(organization): TargetOrganization,
+    TargetMember(user): TargetMember,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<Json<OrganizationMember>, ApiError> {
+    let membership = organizations
+        .find_membership(organization.id, user.id)
+        .await?
+        .filter(|_| caller.may(Action::Read, Object::member(user.id, organization.id)))
+        .ok_or(ApiError::NotFound)?;
+    if user.id == caller.id() {
+        return Err(
+            ApiError::bad_request("You cannot change your own organization roles.")
+                .with_detail("Another administrator of the organization can."),
+        );
+    }
+    let request: UpdateRoles = body.parse()?;
+    let roles = check(&caller, organization.id, &membership.roles, request.roles)?;
+    let changed = organizations
+        .set_membership_roles(
+            organization.id,
+            user.id,
+            membership.roles,
+            roles,
+            &trail.initiator(StatusCode::OK),
+        )
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    Ok(Json(changed.into()))
+}
+
+/// The new roles, each once, if the caller may make the difference.
+fn check(
+    caller: &Caller,
+    organization: OrganizationId,
+    stored: &[String],
+    wanted: Vec<String>,
+) -> Result<Vec<String>, ApiError> {
+    let stored: BTreeSet<&str> = stored.iter().map(String::as_str).collect();
+    let wanted: BTreeSet<String> = wanted.into_iter().collect();
+    // Every member has the implied role, so it is given with every set of roles.
+    let mut touched = vec![OrganizationRole::Member];
+    for name in wanted.iter().map(String::as_str) {
+        if stored.contains(name) {
+            continue;
+        }
+        let role = OrganizationRole::parse(name)
+            .filter(|role| *role != OrganizationRole::Member)
+            .ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "{name:?} is not an organization role that can be assigned."
+                ))
+            })?;
+        touched.push(role);
+    }
+    let removed: Vec<&str> = stored
+        .into_iter()
+        .filter(|name| !wanted.contains(*name))
+        .collect();
+    // A stored name that no role has grants nothing, and may go with any change.
+    touched.extend(
+        removed
+            .iter()
+            .filter_map(|name| OrganizationRole::parse(name)),
+    );
+
+    let roles = Object::any(Resource::AssignOrgRole).of_organization(organization);
+    if !caller.may(Action::Assign, roles)
+        || (!removed.is_empty() && !caller.may(Action::Unassign, roles))
+    {
+        return Err(ApiError::Forbidden);
+    }
+    if touched
+        .iter()
+        .any(|role| !caller.may_assign_in(organization, *role))
+    {
+        return Err(ApiError::Forbidden);
+    }
+    Ok(wanted.into_iter().collect())
+}

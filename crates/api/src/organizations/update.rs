@@ -1,0 +1,64 @@
+//! `PATCH /organizations/{organization}`: an organization changed.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use usher_api_types::{
+    Response,
+    organization::{Organization, UpdateOrganizationRequest},
+};
+use usher_domain::{
+    Action, Object, OrganizationName, Violations, organization::parse_display_name,
+};
+use usher_store::{OrganizationChange, OrganizationStore};
+
+use crate::{ApiError, Caller, Json, RequestBody, Trail, target::TargetOrganization};
+
+/// Changes what is given of the organization.
+#[utoipa::path(
+    patch, path = "/organizations/{organization}", tag = "Organizations",
+    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    request_body = UpdateOrganizationRequest,
+    responses((status = 200, body = Organization, description = "The organization as changed."),
+              (status = 400, body = Response, description = "A field breaks its rule."),
+              (status = 403, body = Response, description = "The caller may not."),
+              (status = 409, body = Response, description = "The name is taken.")),
+)]
+pub async fn update(
+    caller: Caller,
+    TargetOrganization(organization): TargetOrganization,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<Json<Organization>, ApiError> {
+    let change = parse(body.parse()?)?;
+    if !caller.may(Action::Update, Object::organization(organization.id)) {
+        return Err(ApiError::Forbidden);
+    }
+    let changed = organizations
+        .set_organization(organization.id, change, &trail.initiator(StatusCode::OK))
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    Ok(Json(changed.into()))
+}
+
+fn parse(request: UpdateOrganizationRequest) -> Result<OrganizationChange, ApiError> {
+    let mut faults = Violations::new();
+    let mut change = OrganizationChange {
+        description: request.description,
+        icon: request.icon,
+        ..OrganizationChange::default()
+    };
+    if !request.name.is_empty() {
+        change.name = faults.check("name", OrganizationName::parse(&request.name));
+        if request.name == "default" {
+            faults.push("name", "The value must not be `default`.");
+        }
+    }
+    if !request.display_name.is_empty() {
+        change.display_name =
+            faults.check("display_name", parse_display_name(&request.display_name));
+    }
+    Ok(faults.finish(Some(change))?)
+}

@@ -1,0 +1,31 @@
+//! `POST /users/validate-password`: whether a password would do.
+
+use usher_api_types::{
+    Response,
+    session::{ValidateUserPasswordRequest, ValidateUserPasswordResponse},
+};
+use usher_domain::{Password, Violations};
+
+use crate::{ApiError, Json, RequestBody, password};
+
+/// Tells whether a password would be accepted, and why not.
+#[utoipa::path(
+    post, path = "/users/validate-password", tag = "Sessions", security(()),
+    request_body = ValidateUserPasswordRequest,
+    responses((status = 200, body = ValidateUserPasswordResponse, description = "What was found."),
+              (status = 400, body = Response, description = "There is no password in the body.")),
+)]
+pub async fn validate(body: RequestBody) -> Result<Json<ValidateUserPasswordResponse>, ApiError> {
+    let request: ValidateUserPasswordRequest = body.parse()?;
+    let mut faults = Violations::new();
+    password::require(&mut faults, "password", &request.password);
+    faults.finish(Some(()))?;
+    let details = match Password::choose(password::secret(request.password)) {
+        Ok(_) => String::new(),
+        Err(weakness) => format!("The password {weakness}."),
+    };
+    Ok(Json(ValidateUserPasswordResponse {
+        valid: details.is_empty(),
+        details,
+    }))
+}

@@ -1,0 +1,21 @@
+//! Making SSH key pairs without holding up other requests.
+
+use rand::rngs::StdRng;
+use usher_domain::ssh_key::{SshKeyAlgorithm, SshKeyPair};
+
+use crate::ApiError;
+
+/// Makes a pair. RSA takes seconds of a core, so it gets a thread of its own.
+pub(crate) async fn generate(
+    algorithm: SshKeyAlgorithm,
+    mut rng: StdRng,
+) -> Result<SshKeyPair, ApiError> {
+    let mut make = move || SshKeyPair::generate(algorithm, &mut rng);
+    let pair = match algorithm {
+        SshKeyAlgorithm::Rsa4096 => tokio::task::spawn_blocking(make)
+            .await
+            .map_err(|error| ApiError::Internal(Box::new(error)))?,
+        SshKeyAlgorithm::Ed25519 | SshKeyAlgorithm::Ecdsa => make(),
+    };
+    pair.map_err(|error| ApiError::Internal(Box::new(error)))
+}

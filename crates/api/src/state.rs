@@ -1,0 +1,155 @@
+//! What handlers work with: the stores, the doors to time and chance, and the settings.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use chrono::TimeDelta;
+use ipnet::IpNet;
+use url::Url;
+use usher_domain::{
+    password_hash::HashCost, random::Random, ssh_key::SshKeyAlgorithm, time::Clock,
+};
+use usher_store::{
+    ApiKeyStore, AuditStore, OrganizationStore, SessionStore, SiteStore, SshKeyStore, UserStore,
+};
+use uuid::Uuid;
+
+use crate::hashing::Hasher;
+
+/// Everything that handlers work with. They ask for the parts that they use.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Users.
+    pub users: Arc<dyn UserStore>,
+    /// Credentials, signing in and out.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Keys and tokens.
+    pub api_keys: Arc<dyn ApiKeyStore>,
+    /// Organizations and members.
+    pub organizations: Arc<dyn OrganizationStore>,
+    /// SSH keys.
+    pub ssh_keys: Arc<dyn SshKeyStore>,
+    /// The log of refused and failed calls.
+    pub audit: Arc<dyn AuditStore>,
+    /// The deployment as a whole.
+    pub site: Arc<dyn SiteStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// Where passwords are hashed.
+    pub hasher: Hasher,
+    /// How the deployment is set up.
+    pub settings: Arc<Settings>,
+}
+
+impl AppState {
+    /// The state over one store that implements every trait, with the clock and the
+    /// randomness of the machine.
+    pub fn new<S>(store: Arc<S>, settings: Settings) -> Self
+    where
+        S: UserStore
+            + SessionStore
+            + ApiKeyStore
+            + OrganizationStore
+            + SshKeyStore
+            + AuditStore
+            + SiteStore
+            + 'static,
+    {
+        Self {
+            users: store.clone(),
+            sessions: store.clone(),
+            api_keys: store.clone(),
+            organizations: store.clone(),
+            ssh_keys: store.clone(),
+            audit: store.clone(),
+            site: store,
+            clock: Arc::new(usher_domain::time::SystemClock),
+            random: Arc::new(usher_domain::random::SystemRandom),
+            hasher: Hasher::start(settings.hash_cost),
+            settings: Arc::new(settings),
+        }
+    }
+}
+
+/// How the deployment is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The identifier of the deployment.
+    pub deployment_id: Uuid,
+    /// Where clients reach the server; the base of links.
+    pub access_url: Url,
+    /// The version of the API that is spoken, with a leading `v`. Clients compare it with
+    /// their own.
+    pub build_version: String,
+    /// How long sessions of browsers live.
+    pub session_duration: TimeDelta,
+    /// How long sessions of the command line live, and tokens that ask for nothing else.
+    pub default_token_lifetime: TimeDelta,
+    /// The longest that tokens may live.
+    pub max_token_lifetime: TimeDelta,
+    /// The longest that tokens of owners may live.
+    pub max_admin_token_lifetime: TimeDelta,
+    /// Whether use extends keys.
+    pub refresh_sessions: bool,
+    /// Whether people sign in by password.
+    pub password_auth: bool,
+    /// Whether cookies are sent over TLS only.
+    pub secure_auth_cookie: bool,
+    /// Which requests of other sites carry the cookies.
+    pub same_site_auth_cookie: SameSite,
+    /// Where the terms of service are; empty is none.
+    pub terms_of_service_url: String,
+    /// The kind of new SSH keys.
+    pub ssh_key_algorithm: SshKeyAlgorithm,
+    /// What hashing a password costs.
+    pub hash_cost: HashCost,
+    /// Whether pages of every origin may read answers.
+    pub allow_all_cors: bool,
+    /// The proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The headers in which those proxies name the client's address.
+    pub forwarding_headers: Vec<http::HeaderName>,
+    /// The longest body that is read, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+/// Which requests of other sites carry a cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameSite {
+    /// Following a link only.
+    #[default]
+    Lax,
+    /// All of them.
+    None,
+}
+
+impl Default for Settings {
+    /// The settings of a deployment that sets none.
+    fn default() -> Self {
+        Self {
+            deployment_id: Uuid::nil(),
+            access_url: Url::parse("http://127.0.0.1:3000").expect("a URL"),
+            build_version: "v2.29.0".to_owned(),
+            session_duration: TimeDelta::hours(24),
+            default_token_lifetime: TimeDelta::days(7),
+            max_token_lifetime: TimeDelta::hours(876_600),
+            max_admin_token_lifetime: TimeDelta::days(7),
+            refresh_sessions: true,
+            password_auth: true,
+            secure_auth_cookie: false,
+            same_site_auth_cookie: SameSite::Lax,
+            terms_of_service_url: String::new(),
+            ssh_key_algorithm: SshKeyAlgorithm::Ed25519,
+            hash_cost: HashCost::default(),
+            allow_all_cors: false,
+            trusted_proxies: Vec::new(),
+            forwarding_headers: Vec::new(),
+            max_body_bytes: 1 << 20,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}

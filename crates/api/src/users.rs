@@ -1,0 +1,47 @@
+//! `/users`: people, and what is theirs.
+
+pub mod create;
+pub mod delete;
+pub mod first;
+pub mod keys;
+pub mod list;
+pub mod login_type;
+pub mod organizations;
+pub mod password;
+pub mod profile;
+pub mod read;
+pub mod roles;
+pub mod ssh_key;
+pub mod status;
+pub mod tokens;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::AppState;
+
+/// The routes that need no credential.
+pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(first::exists, first::create))
+}
+
+/// The routes that need one.
+pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(read::read, delete::delete))
+        .routes(routes!(profile::update))
+        .routes(routes!(password::update))
+        .routes(routes!(roles::list_assignable))
+        .routes(routes!(roles::read, roles::update))
+        .routes(routes!(status::suspend))
+        .routes(routes!(status::activate))
+        .routes(routes!(organizations::list))
+        .routes(routes!(organizations::read))
+        .routes(routes!(login_type::read))
+        .routes(routes!(ssh_key::read, ssh_key::regenerate))
+        .routes(routes!(keys::create))
+        .routes(routes!(keys::read, keys::delete))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::config))
+        .routes(routes!(tokens::read))
+}

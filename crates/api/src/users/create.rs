@@ -1,0 +1,229 @@
+//! `POST /users`: people added.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use rand::RngExt as _;
+use usher_api_types::{
+    Response,
+    user::{CreateUserRequest, User},
+};
+use usher_domain::{
+    Action, DisplayName, Email, LoginType, Object, OrganizationId, Password, PasswordHash,
+    Resource, UserId, UserStatus, Username, Violations, organization::OrganizationReference,
+    random::Random,
+};
+use usher_store::{NewUser, OrganizationStore, UserStore};
+
+use crate::{
+    ApiError, Caller, Json, RequestBody, Settings, Trail, hashing::Hasher, password, ssh_keys,
+    target::find_readable_organization,
+};
+
+/// The greatest number of organizations that one call takes.
+const MAX_ORGANIZATIONS: usize = 128;
+
+/// Creates a user who is a member of the given organizations.
+#[utoipa::path(
+    post, path = "/users", tag = "Users",
+    request_body = CreateUserRequest,
+    responses((status = 201, body = User, description = "The user was made."),
+              (status = 400, body = Response, description = "A field breaks its rule."),
+              (status = 403, body = Response, description = "The caller may not create users."),
+              (status = 404, body = Response, description = "An organization does not exist."),
+              (status = 409, body = Response, description = "The username or the address is taken.")),
+)]
+pub async fn create(
+    caller: Caller,
+    State(users): State<Arc<dyn UserStore>>,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+    State(hasher): State<Hasher>,
+    State(random): State<Arc<dyn Random>>,
+    State(settings): State<Arc<Settings>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<User>), ApiError> {
+    let request = Request::parse(body.parse()?)?;
+    check_password_use(&request, &settings)?;
+    if request.organization_ids.is_empty() {
+        return Err(no_organization());
+    }
+    // Whoever may not read the other user must not learn of them here.
+    let namesake = users
+        .find_user_with_name(&request.username, &request.email)
+        .await?;
+    if namesake.is_some_and(|user| caller.may_read_user(user.id)) {
+        return Err(ApiError::rule(StatusCode::CONFLICT, "User already exists."));
+    }
+    let organization_ids =
+        find_organizations(&*organizations, &caller, &request.organization_ids).await?;
+    let (login_type, chosen) = choose_login(&request)?;
+    if !may_create(&caller, &organization_ids) {
+        return Err(ApiError::rule(
+            StatusCode::FORBIDDEN,
+            "You are not authorized to create users.",
+        ));
+    }
+
+    let mut rng = random.generator();
+    let password = match &chosen {
+        Some(chosen) => hasher.hash(chosen.secret(), rng.random()).await?,
+        None => PasswordHash::none(),
+    };
+    let by = trail.initiator(StatusCode::CREATED);
+    let new = NewUser {
+        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        username: request.username,
+        email: request.email,
+        name: request.name,
+        avatar_url: String::new(),
+        password,
+        login_type,
+        status: request.status,
+        roles: Vec::new(),
+        organization_ids,
+        ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
+        created_at: by.at,
+    };
+    let user = users.create_user(new, &by).await?;
+    tracing::info!(user.id = %user.id, actor.id = %caller.id(), "created a user");
+    Ok((StatusCode::CREATED, Json(user.into())))
+}
+
+/// The fields of the body, each good by itself.
+struct Request {
+    email: Email,
+    username: Username,
+    name: DisplayName,
+    password: usher_api_types::Secret,
+    login_type: String,
+    status: UserStatus,
+    organization_ids: Vec<OrganizationId>,
+}
+
+impl Request {
+    fn parse(body: CreateUserRequest) -> Result<Self, ApiError> {
+        let mut faults = Violations::new();
+        let email = faults.check("email", Email::parse(&body.email));
+        let username = faults.check("username", Username::parse(&body.username));
+        let name = faults.check("name", DisplayName::parse(&body.name));
+        let status = parse_status(&body.user_status);
+        if status.is_none() {
+            faults.push(
+                "user_status",
+                "The value must be `active`, `dormant` or `suspended`.",
+            );
+        }
+        let organization_ids = parse_organizations(&body);
+        if organization_ids.len() > MAX_ORGANIZATIONS {
+            faults.push(
+                "organization_ids",
+                format!("At most {MAX_ORGANIZATIONS} organizations are taken."),
+            );
+        }
+        let parsed = email.zip(username).zip(name).zip(status);
+        let (((email, username), name), status) = faults.finish(parsed)?;
+        Ok(Self {
+            email,
+            username,
+            name,
+            password: body.password,
+            login_type: body.login_type,
+            status,
+            organization_ids,
+        })
+    }
+}
+
+fn parse_status(word: &str) -> Option<UserStatus> {
+    if word.is_empty() {
+        return Some(UserStatus::Dormant);
+    }
+    UserStatus::parse(word)
+}
+
+fn parse_organizations(body: &CreateUserRequest) -> Vec<OrganizationId> {
+    body.organization_ids
+        .iter()
+        .map(|id| OrganizationId(id.unwrap_or_default()))
+        .chain(body.organization_id.map(OrganizationId))
+        .collect()
+}
+
+fn check_password_use(request: &Request, settings: &Settings) -> Result<(), ApiError> {
+    let is_password = matches!(request.login_type.as_str(), "" | "password");
+    if !is_password && !request.password.expose().is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "A password must not be given for the login type {:?}.",
+            request.login_type
+        )));
+    }
+    if is_password && !settings.password_auth {
+        return Err(ApiError::rule(
+            StatusCode::FORBIDDEN,
+            "Signing in by password is turned off, so no user with a password can be made.",
+        ));
+    }
+    Ok(())
+}
+
+fn no_organization() -> ApiError {
+    let message = "No organization was given; a user must be a member of one at least.";
+    ApiError::bad_request(message)
+        .with_detail("`organization_ids` must hold the id of an organization.")
+        .of_field("organization_ids")
+}
+
+/// The organizations, each once, with the nil UUID replaced by the default one.
+async fn find_organizations(
+    organizations: &dyn OrganizationStore,
+    caller: &Caller,
+    ids: &[OrganizationId],
+) -> Result<Vec<OrganizationId>, ApiError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let reference = OrganizationReference::from(*id);
+        let organization = find_readable_organization(organizations, caller, reference)
+            .await?
+            .ok_or_else(|| {
+                ApiError::rule(
+                    StatusCode::NOT_FOUND,
+                    format!("There is no organization with the id {id}."),
+                )
+            })?;
+        if !found.contains(&organization.id) {
+            found.push(organization.id);
+        }
+    }
+    Ok(found)
+}
+
+/// How the user will sign in, and the password if that is how.
+fn choose_login(request: &Request) -> Result<(LoginType, Option<Password>), ApiError> {
+    match request.login_type.as_str() {
+        "" | "password" => Ok((
+            LoginType::Password,
+            Some(password::choose(request.password.clone())?),
+        )),
+        "none" => Ok((LoginType::None, None)),
+        "github" => Ok((LoginType::Github, None)),
+        "oidc" => Err(ApiError::bad_request(
+            "No OpenID provider is set up, so nobody can sign in through one.",
+        )),
+        other => Err(ApiError::bad_request(format!(
+            "The login type {other:?} is none that users can have."
+        ))),
+    }
+}
+
+/// Creating a user takes them into organizations and gives them the implied roles.
+fn may_create(caller: &Caller, organizations: &[OrganizationId]) -> bool {
+    caller.may(Action::Create, Object::any(Resource::User))
+        && caller.may(Action::Assign, Object::any(Resource::AssignRole))
+        && organizations.iter().all(|organization| {
+            let within = |kind| Object::any(kind).of_organization(*organization);
+            caller.may(Action::Create, within(Resource::OrganizationMember))
+                && caller.may(Action::Assign, within(Resource::AssignOrgRole))
+        })
+}

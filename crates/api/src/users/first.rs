@@ -1,0 +1,98 @@
+//! `/users/first`: the first user of a deployment.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use rand::RngExt as _;
+use usher_api_types::{
+    Response,
+    user::{CreateFirstUserRequest, CreateFirstUserResponse},
+};
+use usher_domain::{
+    DisplayName, Email, LoginType, SiteRole, UserId, UserStatus, Username, Violations,
+    random::Random, time::Clock,
+};
+use usher_store::{NewUser, UserStore};
+
+use crate::{ApiError, Json, RequestBody, Settings, hashing::Hasher, password, ssh_keys};
+
+/// Whether the deployment has a user yet. Clients read 404 as "no".
+#[utoipa::path(
+    get, path = "/users/first", tag = "Users", security(()),
+    responses((status = 200, body = Response, description = "There is a user."),
+              (status = 404, body = Response, description = "There is none yet.")),
+)]
+pub async fn exists(State(users): State<Arc<dyn UserStore>>) -> Result<Json<Response>, ApiError> {
+    if users.has_users().await? {
+        Ok(Json(Response::message(
+            "The initial user has already been created!",
+        )))
+    } else {
+        Err(ApiError::rule(
+            StatusCode::NOT_FOUND,
+            "The initial user has not been created!",
+        ))
+    }
+}
+
+/// Creates the first user, an owner. It needs no credential, and works once.
+#[utoipa::path(
+    post, path = "/users/first", tag = "Users", security(()),
+    request_body = CreateFirstUserRequest,
+    responses((status = 201, body = CreateFirstUserResponse, description = "The user was made."),
+              (status = 400, body = Response, description = "A field breaks its rule."),
+              (status = 409, body = Response, description = "There is a user already.")),
+)]
+pub async fn create(
+    State(users): State<Arc<dyn UserStore>>,
+    State(hasher): State<Hasher>,
+    State(random): State<Arc<dyn Random>>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(settings): State<Arc<Settings>>,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<CreateFirstUserResponse>), ApiError> {
+    let request: CreateFirstUserRequest = body.parse()?;
+    let (email, username, name) = parse(&request)?;
+    if users.has_users().await? {
+        return Err(usher_store::Conflict::FirstUserExists.into());
+    }
+    let password = password::choose(request.password)?;
+    let mut rng = random.generator();
+    let new = NewUser {
+        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        username,
+        email,
+        name,
+        avatar_url: String::new(),
+        password: hasher.hash(password.secret(), rng.random()).await?,
+        login_type: LoginType::Password,
+        status: UserStatus::Active,
+        roles: vec![SiteRole::Owner],
+        organization_ids: Vec::new(),
+        ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
+        created_at: clock.now(),
+    };
+    let user = users.create_first_user(new).await?;
+    let organization = user
+        .organization_ids
+        .first()
+        .ok_or_else(|| ApiError::Internal("the first user is in no organization".into()))?;
+    tracing::info!(user.id = %user.id, "created the first user");
+    let response = CreateFirstUserResponse {
+        user_id: user.id.0,
+        organization_id: organization.0,
+    };
+    Ok((StatusCode::CREATED, Json(response)))
+}
+
+fn parse(request: &CreateFirstUserRequest) -> Result<(Email, Username, DisplayName), ApiError> {
+    let mut faults = Violations::new();
+    let email = faults.check("email", Email::parse(&request.email));
+    let username = faults.check("username", Username::parse(&request.username));
+    let name = faults.check("name", DisplayName::parse(&request.name));
+    password::require(&mut faults, "password", &request.password);
+    let parsed = email.zip(username).zip(name);
+    let ((email, username), name) = faults.finish(parsed)?;
+    Ok((email, username, name))
+}

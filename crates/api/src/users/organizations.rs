@@ -1,0 +1,53 @@
+//! `/users/{user}/organizations`: where somebody is a member.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use usher_api_types::{Response, organization::Organization};
+use usher_domain::organization::OrganizationReference;
+use usher_store::OrganizationStore;
+
+use crate::{
+    ApiError, Caller, Json,
+    target::{LastWord, TargetUser, find_readable_organization},
+};
+
+/// Lists the organizations of the user that the caller may read.
+#[utoipa::path(
+    get, path = "/users/{user}/organizations", tag = "Organizations",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    responses((status = 200, body = Vec<Organization>, description = "The organizations.")),
+)]
+pub async fn list(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+) -> Result<Json<Vec<Organization>>, ApiError> {
+    let found = organizations.list_organizations_of_user(user.id).await?;
+    let readable = found
+        .into_iter()
+        .filter(|organization| caller.may_read_organization(organization))
+        .map(Organization::from)
+        .collect();
+    Ok(Json(readable))
+}
+
+/// Returns an organization by its name. Whether the user is a member does not matter.
+#[utoipa::path(
+    get, path = "/users/{user}/organizations/{organization}", tag = "Organizations",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`."),
+           ("organization" = String, Path, description = "The name of an organization.")),
+    responses((status = 200, body = Organization, description = "The organization."),
+              (status = 404, body = Response, description = "There is none that the caller may read.")),
+)]
+pub async fn read(
+    caller: Caller,
+    _: TargetUser,
+    LastWord(name): LastWord,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+) -> Result<Json<Organization>, ApiError> {
+    find_readable_organization(&*organizations, &caller, OrganizationReference::Name(name))
+        .await?
+        .map(|organization| Json(organization.into()))
+        .ok_or(ApiError::NotFound)
+}

@@ -1,0 +1,133 @@
+//! `PUT /users/{user}/password`: a new password.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use rand::RngExt as _;
+use usher_api_types::{Response, user::UpdateUserPasswordRequest};
+use usher_domain::{
+    Action, LoginType, Object, PasswordHash, User, Violations,
+    audit::{AuditAction, AuditEntry, AuditResource},
+    random::Random,
+};
+use usher_store::{PasswordChange, UserStore};
+
+use crate::{ApiError, Caller, RequestBody, Trail, hashing::Hasher, password, target::TargetUser};
+
+/// Sets the password, which ends all sessions and tokens of the user.
+#[utoipa::path(
+    put, path = "/users/{user}/password", tag = "Users",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    request_body = UpdateUserPasswordRequest,
+    responses((status = 204, description = "The password is set."),
+              (status = 400, body = Response, description = "A field breaks its rule."),
+              (status = 403, body = Response, description = "The user is an owner, and the caller is not."),
+              (status = 404, body = Response, description = "The caller may not change this user.")),
+)]
+pub async fn update(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(users): State<Arc<dyn UserStore>>,
+    State(hasher): State<Hasher>,
+    State(random): State<Arc<dyn Random>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<StatusCode, ApiError> {
+    let entry = AuditEntry::new(
+        AuditAction::Write,
+        AuditResource::User,
+        user.id,
+        user.username.as_str(),
+    );
+    trail
+        .attempt(entry, async {
+            let reaches_up = user.is_owner() && !caller.user.is_owner();
+            if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
+                return Err(ApiError::NotFound);
+            }
+            let current = users
+                .find_password_hash(user.id)
+                .await?
+                .unwrap_or(PasswordHash::none());
+            let mut change = check(&caller, &user, &body, &current, &hasher).await?;
+            if reaches_up {
+                return Err(ApiError::Forbidden);
+            }
+            change.hash = hasher
+                .hash(&change.new, random.generator().random())
+                .await?;
+            users
+                .set_user_password(
+                    user.id,
+                    change.into_store(&caller),
+                    &trail.initiator(StatusCode::NO_CONTENT),
+                )
+                .await?
+                .ok_or(ApiError::NotFound)
+        })
+        .await?;
+    tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed a password");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A change that passed every check, to be hashed.
+struct Change {
+    new: secrecy::SecretString,
+    hash: PasswordHash,
+    replaces: Option<PasswordHash>,
+}
+
+impl Change {
+    fn into_store(self, caller: &Caller) -> PasswordChange {
+        PasswordChange {
+            replaces: self.replaces,
+            hash: self.hash,
+            unless_owner: !caller.user.is_owner(),
+        }
+    }
+}
+
+async fn check(
+    caller: &Caller,
+    user: &User,
+    body: &RequestBody,
+    current: &PasswordHash,
+    hasher: &Hasher,
+) -> Result<Change, ApiError> {
+    let request: UpdateUserPasswordRequest = body.parse()?;
+    let mut faults = Violations::new();
+    password::require(&mut faults, "password", &request.password);
+    faults.finish(Some(()))?;
+    if user.login_type != LoginType::Password {
+        return Err(ApiError::bad_request(
+            "The user does not sign in by password.",
+        ));
+    }
+    let has_old = !request.old_password.expose().is_empty();
+    if user.id == caller.id() && !has_old {
+        return Err(ApiError::bad_request(
+            "Your current password is needed to set a new one.",
+        ));
+    }
+    let new = password::choose(request.password)?;
+    if has_old {
+        let old = password::secret(request.old_password);
+        if !hasher.verify(&old, Some(current)).await? {
+            return Err(ApiError::field(
+                "old_password",
+                "The current password is another one.",
+            ));
+        }
+    }
+    if hasher.verify(new.secret(), Some(current)).await? {
+        return Err(ApiError::bad_request(
+            "New password cannot match old password.",
+        ));
+    }
+    Ok(Change {
+        new: new.secret().clone(),
+        hash: PasswordHash::none(),
+        replaces: has_old.then(|| current.clone()),
+    })
+}

@@ -1,0 +1,153 @@
+//! Site roles: `GET /users/roles`, and `/users/{user}/roles`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::extract::State;
+use http::StatusCode;
+use usher_api_types::{
+    Response,
+    role::{AssignableRole, UpdateRoles, UserRoles},
+    user::User,
+};
+use usher_domain::{
+    Action, Object, Resource, SiteRole,
+    audit::{AuditAction, AuditEntry, AuditResource},
+};
+use usher_store::{RolesChange, UserStore};
+
+use crate::{ApiError, Caller, Json, RequestBody, Trail, role_lists, target::TargetUser};
+
+/// Lists the site roles, and which of them the caller may assign.
+#[utoipa::path(
+    get, path = "/users/roles", tag = "Roles",
+    responses((status = 200, body = Vec<AssignableRole>, description = "The roles."),
+              (status = 403, body = Response, description = "The key's scopes do not allow it.")),
+)]
+pub async fn list_assignable(caller: Caller) -> Result<Json<Vec<AssignableRole>>, ApiError> {
+    if !caller.may(Action::Read, Object::any(Resource::AssignRole)) {
+        return Err(ApiError::Forbidden);
+    }
+    Ok(Json(role_lists::site(&caller)))
+}
+
+/// Returns the names of the roles that the user was given.
+#[utoipa::path(
+    get, path = "/users/{user}/roles", tag = "Roles",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    responses((status = 200, body = UserRoles, description = "The roles."),
+              (status = 404, body = Response, description = "The caller may not know them.")),
+)]
+pub async fn read(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(users): State<Arc<dyn UserStore>>,
+) -> Result<Json<UserRoles>, ApiError> {
+    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
+        return Err(ApiError::NotFound);
+    }
+    let memberships = if user.is_deleted {
+        Vec::new()
+    } else if user.id == caller.id() {
+        caller.memberships.clone()
+    } else {
+        users.list_memberships(user.id).await?
+    };
+    let organization_roles = memberships
+        .into_iter()
+        .filter(|membership| {
+            caller.may(
+                Action::Read,
+                Object::member(membership.user_id, membership.organization_id),
+            )
+        })
+        .map(|membership| (membership.organization_id.0, membership.roles))
+        .collect();
+    Ok(Json(UserRoles {
+        roles: user.roles,
+        organization_roles,
+    }))
+}
+
+/// Replaces the site roles of the user.
+#[utoipa::path(
+    put, path = "/users/{user}/roles", tag = "Roles",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    request_body = UpdateRoles,
+    responses((status = 200, body = User, description = "The user as changed."),
+              (status = 400, body = Response, description = "A role does not exist or is not the caller's to assign."),
+              (status = 403, body = Response, description = "The caller may not assign roles.")),
+)]
+pub async fn update(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(users): State<Arc<dyn UserStore>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<Json<User>, ApiError> {
+    let entry = AuditEntry::new(
+        AuditAction::Write,
+        AuditResource::User,
+        user.id,
+        user.username.as_str(),
+    );
+    let changed = trail
+        .attempt(entry, async {
+            if user.id == caller.id() {
+                return Err(ApiError::bad_request("You cannot change your own roles."));
+            }
+            let request: UpdateRoles = body.parse()?;
+            let change = RolesChange {
+                roles: check(&caller, &user.roles, request.roles)?,
+                replaces: user.roles.clone(),
+            };
+            users
+                .set_user_roles(user.id, change, &trail.initiator(StatusCode::OK))
+                .await?
+                .ok_or(ApiError::NotFound)
+        })
+        .await?;
+    tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed roles");
+    Ok(Json(changed.into()))
+}
+
+/// The new roles, each once, if the caller may make the difference.
+fn check(caller: &Caller, stored: &[String], wanted: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let stored: BTreeSet<&str> = stored.iter().map(String::as_str).collect();
+    let wanted: BTreeSet<String> = wanted.into_iter().collect();
+    let added = wanted
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !stored.contains(name));
+    let removed: Vec<&str> = stored
+        .iter()
+        .copied()
+        .filter(|name| !wanted.contains(*name))
+        .collect();
+
+    // Everybody is a member, so that role is given with every set of roles.
+    let mut touched = vec![SiteRole::Member];
+    for name in added {
+        let role = SiteRole::parse(name)
+            .filter(|role| *role != SiteRole::Member)
+            .ok_or_else(|| {
+                ApiError::bad_request(format!("{name:?} is not a site role that can be assigned."))
+            })?;
+        touched.push(role);
+    }
+    // A stored name that no role has grants nothing, and may go with any change.
+    touched.extend(removed.iter().filter_map(|name| SiteRole::parse(name)));
+
+    let roles = Object::any(Resource::AssignRole);
+    if !caller.may(Action::Assign, roles)
+        || (!removed.is_empty() && !caller.may(Action::Unassign, roles))
+    {
+        return Err(ApiError::Forbidden);
+    }
+    if let Some(role) = touched.iter().find(|role| !caller.may_assign(**role)) {
+        return Err(ApiError::bad_request(format!(
+            "You may not assign the role {:?}.",
+            role.name()
+        )));
+    }
+    Ok(wanted.into_iter().collect())
+}

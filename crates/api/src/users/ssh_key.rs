@@ -1,0 +1,62 @@
+//! `/users/{user}/gitsshkey`: the SSH key pair for Git.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use usher_api_types::{Response, ssh_key::GitSshKey};
+use usher_domain::{Action, Object, random::Random};
+use usher_store::SshKeyStore;
+
+use crate::{ApiError, Caller, Json, Settings, Trail, ssh_keys, target::TargetUser};
+
+/// Returns the public half of the user's key pair.
+#[utoipa::path(
+    get, path = "/users/{user}/gitsshkey", tag = "Users",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    responses((status = 200, body = GitSshKey, description = "The key."),
+              (status = 403, body = Response, description = "The caller may not know it."),
+              (status = 404, body = Response, description = "An account of the system has none.")),
+)]
+pub async fn read(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(keys): State<Arc<dyn SshKeyStore>>,
+) -> Result<Json<GitSshKey>, ApiError> {
+    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
+        return Err(ApiError::Forbidden);
+    }
+    let key = keys
+        .find_ssh_key(user.id)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    Ok(Json(key.into()))
+}
+
+/// Replaces the user's key pair by a new one.
+#[utoipa::path(
+    put, path = "/users/{user}/gitsshkey", tag = "Users",
+    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    responses((status = 200, body = GitSshKey, description = "The new key."),
+              (status = 403, body = Response, description = "The caller may not."),
+              (status = 404, body = Response, description = "An account of the system has none.")),
+)]
+pub async fn regenerate(
+    caller: Caller,
+    TargetUser(user): TargetUser,
+    State(keys): State<Arc<dyn SshKeyStore>>,
+    State(random): State<Arc<dyn Random>>,
+    State(settings): State<Arc<Settings>>,
+    trail: Trail,
+) -> Result<Json<GitSshKey>, ApiError> {
+    let own = Object::user(user.id);
+    if !caller.may(Action::ReadPersonal, own) || !caller.may(Action::UpdatePersonal, own) {
+        return Err(ApiError::Forbidden);
+    }
+    let pair = ssh_keys::generate(settings.ssh_key_algorithm, random.generator()).await?;
+    let key = keys
+        .set_ssh_key(user.id, pair, &trail.initiator(StatusCode::OK))
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    Ok(Json(key.into()))
+}
