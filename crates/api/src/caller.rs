@@ -132,7 +132,6 @@ pub(crate) fn inactive_text(status: UserStatus) -> String {
 /// A session that came from a provider lives only as long as the provider's access.
 fn check_link(link: LinkState, now: chrono::DateTime<chrono::Utc>) -> Result<(), ApiError> {
     match link {
-        LinkState::NotNeeded => Ok(()),
         LinkState::Missing => Err(ApiError::signed_out(
             "You must sign in through the provider again.",
         )),
@@ -140,6 +139,6 @@ fn check_link(link: LinkState, now: chrono::DateTime<chrono::Utc>) -> Result<(),
             "The access that the provider gave ended at {}.",
             usher_domain::time::to_wire(ended)
         ))),
-        LinkState::Linked(_) => Ok(()),
+        LinkState::NotNeeded | LinkState::Linked(_) => Ok(()),
     }
 }

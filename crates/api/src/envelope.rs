@@ -13,8 +13,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY, WWW_AUTHENTICATE,
-        X_CONTENT_TYPE_OPTIONS,
+        ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     uri::PathAndQuery,
 };
@@ -90,7 +89,6 @@ struct Surroundings {
     asks_for_get: bool,
     has_origin: bool,
     has_csrf_token: bool,
-    host: Option<HeaderValue>,
 }
 
 impl Surroundings {
@@ -105,7 +103,6 @@ impl Surroundings {
             asks_for_get: asked_method.is_none_or(|method| method == "GET"),
             has_origin,
             has_csrf_token: csrf::brings_token(headers),
-            host: headers.get(HOST).cloned(),
         }
     }
 
@@ -113,7 +110,7 @@ impl Surroundings {
         let challenge = response.extensions_mut().remove::<Challenge>();
         let headers = response.headers_mut();
         if challenge.is_some() {
-            headers.insert(WWW_AUTHENTICATE, self.challenge(settings));
+            headers.insert(WWW_AUTHENTICATE, challenge_header(settings));
         }
         headers.insert(REQUEST_ID, header(&id.to_string()));
         headers.insert(BUILD_VERSION, header(&settings.build_version));
@@ -131,17 +128,16 @@ impl Surroundings {
             csrf::issue(self.has_csrf_token, headers, settings);
         }
     }
+}
 
-    /// The challenge of RFC 6750, section 3, with the metadata of RFC 9728.
-    fn challenge(&self, settings: &Settings) -> HeaderValue {
-        let base = settings.access_url.as_str().trim_end_matches('/');
-        let _ = &self.host;
-        header(&format!(
-            "Bearer realm=\"coder\", error=\"invalid_token\", \
-             error_description=\"The access token is missing, invalid or has expired\", \
-             resource_metadata=\"{base}/.well-known/oauth-protected-resource\""
-        ))
-    }
+/// The challenge of RFC 6750, section 3, with the metadata of RFC 9728.
+fn challenge_header(settings: &Settings) -> HeaderValue {
+    let base = settings.access_url.as_str().trim_end_matches('/');
+    header(&format!(
+        "Bearer realm=\"coder\", error=\"invalid_token\", \
+         error_description=\"The access token is missing, invalid or has expired\", \
+         resource_metadata=\"{base}/.well-known/oauth-protected-resource\""
+    ))
 }
 
 fn allow_origin(headers: &mut HeaderMap, is_preflight: bool) {

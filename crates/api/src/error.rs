@@ -212,6 +212,9 @@ impl From<Conflict> for ApiError {
             }
             Conflict::AlreadyMember => Self::bad_request("User is already an organization member")
                 .with_detail("The user is in the organization; nothing was changed."),
+            Conflict::NoSuchTemplate => {
+                Self::bad_request("There is no notification template of that id.")
+            }
             Conflict::UserDeleted => Self::bad_request("The user was deleted."),
             Conflict::LastOwner => Self::bad_request(
                 "The last active owner must stay: make somebody else an owner first.",
@@ -247,7 +250,7 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Internal(error) => tracing::error!(error = %chain(&**error), "request failed"),
             Self::Unavailable(Some(error)) => {
-                tracing::warn!(error = %chain(error), "the store is unavailable")
+                tracing::warn!(error = %chain(error), "the store is unavailable");
             }
             _ => {}
         }

@@ -66,12 +66,12 @@ pub use trail::Trail;
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or the addresses
 /// of clients are not known.
 pub fn router(state: AppState) -> Router {
-    let (routes, _) = routes(&state).split_for_parts();
-    let routed = routes
+    let (router, _) = routes(&state).split_for_parts();
+    let inner = router
         .route("/api/v2/openapi.json", get(document))
         .fallback(no_such_route)
         .with_state(state.clone());
-    let surrounded = from_fn_with_state(state, envelope::envelope).layer(routed);
+    let surrounded = from_fn_with_state(state, envelope::envelope).layer(inner);
     Router::new().fallback_service(surrounded)
 }
 

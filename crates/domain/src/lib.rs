@@ -13,8 +13,10 @@
 pub mod allow_list;
 pub mod api_key;
 pub mod audit;
+pub mod audit_filter;
 pub mod id;
 pub mod initiator;
+pub mod notification;
 pub mod organization;
 pub mod page;
 pub mod password;
@@ -25,6 +27,7 @@ pub mod resource;
 pub mod role;
 pub mod scope;
 pub mod search;
+pub mod settings;
 pub mod ssh_key;
 pub mod time;
 pub mod user;

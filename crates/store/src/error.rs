@@ -46,6 +46,9 @@ pub enum Conflict {
     /// The user has a token of that name.
     #[error("the token name is taken")]
     TokenName,
+    /// There is no notification template of that identifier.
+    #[error("the notification template does not exist")]
+    NoSuchTemplate,
     /// The user was deleted.
     #[error("the user was deleted")]
     UserDeleted,

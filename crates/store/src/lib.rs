@@ -16,20 +16,26 @@
 
 mod api_key;
 mod audit;
+mod build_parameter;
 mod error;
+mod notification;
 mod organization;
 mod session;
+mod settings;
 mod site;
 mod ssh_key;
 mod user;
 
 pub use api_key::{ApiKeyStore, KeyFilter, NewApiKey};
-pub use audit::AuditStore;
+pub use audit::{AuditLogStore, AuditQuery, AuditRecord, AuditStore, AuditedOrganization};
+pub use build_parameter::{BuildParameter, BuildParameterStore, MAX_BUILD_PARAMETERS};
 pub use error::{Conflict, StoreError};
+pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotification};
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
 };
 pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
+pub use settings::SettingsStore;
 pub use site::SiteStore;
 pub use ssh_key::SshKeyStore;
 pub use user::{
@@ -39,6 +45,14 @@ pub use user::{
 
 #[cfg(feature = "mock")]
 pub use self::{
-    api_key::MockApiKeyStore, audit::MockAuditStore, organization::MockOrganizationStore,
-    session::MockSessionStore, site::MockSiteStore, ssh_key::MockSshKeyStore, user::MockUserStore,
+    api_key::MockApiKeyStore,
+    audit::{MockAuditLogStore, MockAuditStore},
+    build_parameter::MockBuildParameterStore,
+    notification::{MockNotificationStore, MockOutboxStore},
+    organization::MockOrganizationStore,
+    session::MockSessionStore,
+    settings::MockSettingsStore,
+    site::MockSiteStore,
+    ssh_key::MockSshKeyStore,
+    user::MockUserStore,
 };

@@ -14,7 +14,7 @@ use usher_domain::{
     Resource, UserId, UserStatus, Username, Violations, organization::OrganizationReference,
     random::Random,
 };
-use usher_store::{NewUser, OrganizationStore, UserStore};
+use usher_store::{Conflict, NewUser, OrganizationStore, StoreError, UserStore};
 
 use crate::{
     ApiError, Caller, Json, RequestBody, Settings, Trail, hashing::Hasher, password, ssh_keys,
@@ -54,7 +54,7 @@ pub async fn create(
         .find_user_with_name(&request.username, &request.email)
         .await?;
     if namesake.is_some_and(|user| caller.may_read_user(user.id)) {
-        return Err(ApiError::rule(StatusCode::CONFLICT, "User already exists."));
+        return Err(exists());
     }
     let organization_ids =
         find_organizations(&*organizations, &caller, &request.organization_ids).await?;
@@ -86,9 +86,17 @@ pub async fn create(
         ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
         created_at: by.at,
     };
-    let user = users.create_user(new, &by).await?;
+    let user = match users.create_user(new, &by).await {
+        // Somebody else took the name or the address since it was looked at.
+        Err(StoreError::Conflict(Conflict::Username | Conflict::Email)) => return Err(exists()),
+        other => other?,
+    };
     tracing::info!(user.id = %user.id, actor.id = %caller.id(), "created a user");
     Ok((StatusCode::CREATED, Json(user.into())))
+}
+
+fn exists() -> ApiError {
+    ApiError::rule(StatusCode::CONFLICT, "User already exists.")
 }
 
 /// The fields of the body, each good by itself.

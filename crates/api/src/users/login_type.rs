@@ -1,5 +1,6 @@
 //! `GET /users/{user}/login-type`: how one signs in.
 
+use http::StatusCode;
 use usher_api_types::{Response, user::UserLoginType};
 
 use crate::{ApiError, Caller, Json, target::TargetUser};
@@ -16,7 +17,10 @@ pub async fn read(
     TargetUser(user): TargetUser,
 ) -> Result<Json<UserLoginType>, ApiError> {
     if user.id != caller.id() {
-        return Err(ApiError::Forbidden);
+        return Err(ApiError::rule(
+            StatusCode::FORBIDDEN,
+            "You may see your own login type only.",
+        ));
     }
     Ok(Json(UserLoginType {
         login_type: user.login_type.as_str().to_owned(),
