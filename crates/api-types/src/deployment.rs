@@ -114,3 +114,65 @@ pub struct Link {
     /// The picture's name.
     pub icon: String,
 }
+
+/// Where workspaces can be reached from: here only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RegionsResponse {
+    /// The regions.
+    pub regions: Vec<Region>,
+}
+
+/// A place to reach workspaces from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Region {
+    /// The identifier; of the deployment itself.
+    pub id: Uuid,
+    /// The name.
+    pub name: String,
+    /// The name that people read.
+    pub display_name: String,
+    /// The picture.
+    pub icon_url: String,
+    /// Whether it works.
+    pub healthy: bool,
+    /// The base of addresses.
+    pub path_app_url: String,
+    /// The pattern of addresses; empty is none.
+    pub wildcard_hostname: String,
+}
+
+/// How SSH clients name workspaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SshConfigResponse {
+    /// What stands before the name.
+    pub hostname_prefix: String,
+    /// What stands behind the name.
+    pub hostname_suffix: String,
+    /// Options for the client's configuration.
+    pub ssh_config_options: BTreeMap<String, String>,
+}
+
+/// What is being tried out and safe to try: nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AvailableExperiments {
+    /// The names.
+    pub safe: Vec<String>,
+}
+
+/// A list of things that the users service does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NoWorkspaces {
+    /// Always empty.
+    pub workspaces: Vec<String>,
+    /// Always 0.
+    pub count: u64,
+}
+
+/// A list of things that the users service does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NoTasks {
+    /// Always empty.
+    pub tasks: Vec<String>,
+    /// Always 0.
+    pub count: u64,
+}

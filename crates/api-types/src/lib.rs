@@ -7,12 +7,16 @@
 //! Every field of a request may be absent, `null`, or empty: all three mean the same.
 
 pub mod api_key;
+pub mod audit;
+pub mod authorization;
 pub mod deployment;
+pub mod notification;
 pub mod organization;
 pub mod response;
 pub mod role;
 pub mod secret;
 pub mod session;
+pub mod settings;
 pub mod ssh_key;
 pub mod timestamp;
 pub mod user;

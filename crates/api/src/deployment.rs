@@ -1,13 +1,14 @@
 //! The deployment as a whole: what clients ask before anything else.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::extract::State;
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use usher_api_types::{
     Response, Timestamp,
     deployment::{
-        AppearanceConfig, Banner, BuildInfoResponse, Entitlements, Feature, UpdateCheckResponse,
+        AppearanceConfig, AvailableExperiments, Banner, BuildInfoResponse, Entitlements, Feature,
+        NoTasks, NoWorkspaces, Region, RegionsResponse, SshConfigResponse, UpdateCheckResponse,
     },
 };
 use usher_domain::time::Clock;
@@ -60,6 +61,12 @@ pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(appearance))
         .routes(routes!(experiments))
+        .routes(routes!(available_experiments))
+        .routes(routes!(regions))
+        .routes(routes!(ssh_config))
+        .routes(routes!(workspaces))
+        .routes(routes!(templates))
+        .routes(routes!(tasks))
 }
 
 /// The routes outside of `/api/v2`.
@@ -211,4 +218,76 @@ async fn appearance(_: Caller) -> Json<AppearanceConfig> {
 )]
 async fn experiments(_: Caller) -> Json<Vec<String>> {
     Json(Vec::new())
+}
+
+/// Lists what is being tried out and safe to try: nothing.
+#[utoipa::path(
+    get, path = "/experiments/available", tag = "Deployment",
+    responses((status = 200, body = AvailableExperiments, description = "Nothing.")),
+)]
+async fn available_experiments(_: Caller) -> Json<AvailableExperiments> {
+    Json(AvailableExperiments { safe: Vec::new() })
+}
+
+/// Lists where workspaces can be reached from: this server.
+#[utoipa::path(
+    get, path = "/regions", tag = "Deployment",
+    responses((status = 200, body = RegionsResponse, description = "The regions.")),
+)]
+async fn regions(_: Caller, State(settings): State<Arc<Settings>>) -> Json<RegionsResponse> {
+    Json(RegionsResponse {
+        regions: vec![Region {
+            id: settings.deployment_id,
+            name: "primary".to_owned(),
+            display_name: "Default".to_owned(),
+            icon_url: "/emojis/1f3e1.png".to_owned(),
+            healthy: true,
+            path_app_url: settings
+                .access_url
+                .as_str()
+                .trim_end_matches('/')
+                .to_owned(),
+            wildcard_hostname: String::new(),
+        }],
+    })
+}
+
+/// Tells how SSH clients name workspaces.
+#[utoipa::path(
+    get, path = "/deployment/ssh", tag = "Deployment",
+    responses((status = 200, body = SshConfigResponse, description = "The names.")),
+)]
+async fn ssh_config(_: Caller) -> Json<SshConfigResponse> {
+    Json(SshConfigResponse {
+        hostname_prefix: "coder.".to_owned(),
+        hostname_suffix: "coder".to_owned(),
+        ssh_config_options: BTreeMap::new(),
+    })
+}
+
+/// Lists workspaces: the users service has none.
+#[utoipa::path(
+    get, path = "/workspaces", tag = "Deployment",
+    responses((status = 200, body = NoWorkspaces, description = "None.")),
+)]
+async fn workspaces(_: Caller) -> Json<NoWorkspaces> {
+    Json(NoWorkspaces::default())
+}
+
+/// Lists templates: the users service has none.
+#[utoipa::path(
+    get, path = "/templates", tag = "Deployment",
+    responses((status = 200, body = Vec<String>, description = "None.")),
+)]
+async fn templates(_: Caller) -> Json<Vec<String>> {
+    Json(Vec::new())
+}
+
+/// Lists tasks: the users service has none.
+#[utoipa::path(
+    get, path = "/tasks", tag = "Deployment",
+    responses((status = 200, body = NoTasks, description = "None.")),
+)]
+async fn tasks(_: Caller) -> Json<NoTasks> {
+    Json(NoTasks::default())
 }

@@ -58,6 +58,14 @@ pub enum ApiError {
         /// What the path said.
         queried: String,
     },
+    /// The caller has made too many such calls in this minute.
+    #[error("You've been rate limited: at most {limit} such calls are taken in a minute.")]
+    TooManyRequests {
+        /// How many are taken.
+        limit: u32,
+        /// How long to wait, in seconds.
+        retry_after_seconds: u32,
+    },
     /// There is no such thing, or the caller may not know of it.
     #[error("Resource not found or you do not have access to this resource")]
     NotFound,
@@ -124,6 +132,7 @@ impl ApiError {
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -268,6 +277,14 @@ impl IntoResponse for ApiError {
                 response
                     .headers_mut()
                     .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+            }
+            Self::TooManyRequests {
+                retry_after_seconds,
+                ..
+            } => {
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
             }
             _ => {}
         }

@@ -17,6 +17,8 @@
 //! resource, and name it in that resource's `private_routes` or, if it needs no
 //! credential, `public_routes`. What is not in the OpenAPI document cannot be mounted.
 
+pub mod audit;
+pub mod authorization;
 mod caller;
 mod cookies;
 mod credential;
@@ -26,7 +28,9 @@ mod envelope;
 mod error;
 pub mod hashing;
 mod json;
+pub mod limits;
 mod minting;
+pub mod notifications;
 mod openapi;
 pub mod organizations;
 mod password;
@@ -77,35 +81,42 @@ pub fn router(state: AppState) -> Router {
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    all_routes(
-        OpenApiRouter::with_openapi(openapi::Document::openapi()),
-        |routes| routes,
-    )
-    .into_openapi()
+    let document = openapi::Document::openapi();
+    all_routes(OpenApiRouter::with_openapi(document), |it| it, |it| it).into_openapi()
 }
 
 fn routes(state: &AppState) -> OpenApiRouter<AppState> {
+    let limit = from_fn_with_state(state.clone(), limits::limit);
     let require_caller = from_fn_with_state(state.clone(), caller::require);
-    all_routes(OpenApiRouter::new(), |private| {
-        private.layer(require_caller)
-    })
+    all_routes(
+        OpenApiRouter::new(),
+        |public| public.layer(limit.clone()),
+        // The credential is looked at first, so that people are counted and not addresses.
+        |private| private.layer(limit.clone()).layer(require_caller),
+    )
 }
 
-/// Every route, with `guard` around those that need a credential.
+/// Every route, with what surrounds those that need no credential and those that do.
 fn all_routes(
     router: OpenApiRouter<AppState>,
-    guard: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
+    around_public: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
+    around_private: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
 ) -> OpenApiRouter<AppState> {
-    let public = deployment::public_routes()
+    let public = authorization::public_routes()
+        .merge(deployment::public_routes())
         .merge(sessions::public_routes())
         .merge(users::public_routes());
-    let private = deployment::private_routes()
+    let private = audit::private_routes()
+        .merge(authorization::private_routes())
+        .merge(deployment::private_routes())
+        .merge(notifications::private_routes())
         .merge(organizations::private_routes())
         .merge(sessions::private_routes())
         .merge(users::private_routes());
-    router
-        .merge(deployment::root_routes())
-        .nest("/api/v2", public.merge(guard(private)))
+    router.merge(deployment::root_routes()).nest(
+        "/api/v2",
+        around_public(public).merge(around_private(private)),
+    )
 }
 
 async fn document() -> impl IntoResponse {

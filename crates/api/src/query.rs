@@ -114,8 +114,19 @@ impl QueryParameters {
         Some(Some(id).filter(|id| !id.is_nil()).map(UserId))
     }
 
-    /// The value of a parameter that may be given once, empty if absent.
-    fn only(&self, name: &'static str, faults: &mut Violations) -> Option<&str> {
+    /// Notes a fault for every parameter that is none of `known`.
+    pub(crate) fn refuse_others(&self, known: &[&str], faults: &mut Violations) {
+        for (name, _) in &self.0 {
+            if !known.contains(&name.as_str()) {
+                let detail = format!("`{name}` is not a parameter of this call.");
+                faults.push(name.clone(), detail);
+            }
+        }
+    }
+
+    /// The value of a parameter that may be given once, empty if absent; `None` with the
+    /// fault noted.
+    pub(crate) fn only(&self, name: &'static str, faults: &mut Violations) -> Option<&str> {
         if self.0.iter().filter(|(known, _)| known == name).count() > 1 {
             faults.push(
                 name,

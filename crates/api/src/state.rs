@@ -7,14 +7,19 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use url::Url;
 use usher_domain::{
-    password_hash::HashCost, random::Random, ssh_key::SshKeyAlgorithm, time::Clock,
+    notification::NotificationMethod, password_hash::HashCost, random::Random,
+    ssh_key::SshKeyAlgorithm, time::Clock,
 };
 use usher_store::{
-    ApiKeyStore, AuditStore, OrganizationStore, SessionStore, SiteStore, SshKeyStore, UserStore,
+    ApiKeyStore, AuditLogStore, AuditStore, BuildParameterStore, NotificationStore,
+    OrganizationStore, SessionStore, SettingsStore, SiteStore, SshKeyStore, UserStore,
 };
 use uuid::Uuid;
 
-use crate::hashing::Hasher;
+use crate::{
+    hashing::Hasher,
+    limits::{Limits, RateLimits},
+};
 
 /// Everything that handlers work with. They ask for the parts that they use.
 #[derive(Clone, FromRef)]
@@ -29,14 +34,24 @@ pub struct AppState {
     pub organizations: Arc<dyn OrganizationStore>,
     /// SSH keys.
     pub ssh_keys: Arc<dyn SshKeyStore>,
+    /// What users set for themselves.
+    pub user_settings: Arc<dyn SettingsStore>,
+    /// Values that users gave before.
+    pub build_parameters: Arc<dyn BuildParameterStore>,
+    /// Templates, preferences and messages.
+    pub notifications: Arc<dyn NotificationStore>,
     /// The log of refused and failed calls.
     pub audit: Arc<dyn AuditStore>,
+    /// The audit log, to be read.
+    pub audit_log: Arc<dyn AuditLogStore>,
     /// The deployment as a whole.
     pub site: Arc<dyn SiteStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub random: Arc<dyn Random>,
+    /// How many calls are taken from whom.
+    pub limits: RateLimits,
     /// Where passwords are hashed.
     pub hasher: Hasher,
     /// How the deployment is set up.
@@ -53,7 +68,11 @@ impl AppState {
             + ApiKeyStore
             + OrganizationStore
             + SshKeyStore
+            + SettingsStore
+            + BuildParameterStore
+            + NotificationStore
             + AuditStore
+            + AuditLogStore
             + SiteStore
             + 'static,
     {
@@ -63,10 +82,15 @@ impl AppState {
             api_keys: store.clone(),
             organizations: store.clone(),
             ssh_keys: store.clone(),
+            user_settings: store.clone(),
+            build_parameters: store.clone(),
+            notifications: store.clone(),
             audit: store.clone(),
+            audit_log: store.clone(),
             site: store,
             clock: Arc::new(usher_domain::time::SystemClock),
             random: Arc::new(usher_domain::random::SystemRandom),
+            limits: RateLimits::new(settings.rate_limits),
             hasher: Hasher::start(settings.hash_cost),
             settings: Arc::new(settings),
         }
@@ -103,6 +127,10 @@ pub struct Settings {
     pub terms_of_service_url: String,
     /// The kind of new SSH keys.
     pub ssh_key_algorithm: SshKeyAlgorithm,
+    /// How messages are delivered whose template is not set to a way.
+    pub notification_method: NotificationMethod,
+    /// How many calls are taken in a minute.
+    pub rate_limits: Limits,
     /// What hashing a password costs.
     pub hash_cost: HashCost,
     /// Whether pages of every origin may read answers.
@@ -144,6 +172,8 @@ impl Default for Settings {
             same_site_auth_cookie: SameSite::Lax,
             terms_of_service_url: String::new(),
             ssh_key_algorithm: SshKeyAlgorithm::Ed25519,
+            notification_method: NotificationMethod::Smtp,
+            rate_limits: Limits::default(),
             hash_cost: HashCost::default(),
             allow_all_cors: false,
             trusted_proxies: Vec::new(),

@@ -1,5 +1,7 @@
 //! `/users`: people, and what is theirs.
 
+pub mod appearance;
+pub mod autofill;
 pub mod create;
 pub mod delete;
 pub mod first;
@@ -8,6 +10,7 @@ pub mod list;
 pub mod login_type;
 pub mod organizations;
 pub mod password;
+pub mod preferences;
 pub mod profile;
 pub mod read;
 pub mod roles;
@@ -38,6 +41,9 @@ pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(organizations::list))
         .routes(routes!(organizations::read))
         .routes(routes!(login_type::read))
+        .routes(routes!(appearance::read, appearance::update))
+        .routes(routes!(preferences::read, preferences::update))
+        .routes(routes!(autofill::list))
         .routes(routes!(ssh_key::read, ssh_key::regenerate))
         .routes(routes!(keys::create))
         .routes(routes!(keys::read, keys::delete))

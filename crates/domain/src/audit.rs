@@ -130,6 +130,15 @@ impl AuditAction {
 }
 
 impl AuditResource {
+    /// What people call it.
+    pub fn friendly(self) -> String {
+        match self {
+            Self::ApiKey => "token".to_owned(),
+            Self::ConvertLogin => "login type conversion".to_owned(),
+            other => other.as_str().replace('_', " "),
+        }
+    }
+
     /// The word on the wire and in the store.
     pub fn as_str(self) -> &'static str {
         word(&RESOURCES, self)

@@ -120,14 +120,12 @@ impl Actor {
             && self.roles_allow(action, object)
     }
 
-    /// Whether the caller may do this with things of the kind in some organization.
-    pub fn may_in_some_organization(&self, action: Action, kind: Resource) -> bool {
-        let any = Object::any(kind);
-        self.may(action, any)
-            || self
-                .memberships
-                .iter()
-                .any(|membership| self.may(action, any.of_organization(membership.organization_id)))
+    /// Whether the caller may do this anywhere, or in some organization of theirs.
+    pub fn may_in_some_organization(&self, action: Action, object: Object) -> bool {
+        self.may(action, object)
+            || self.memberships.iter().any(|membership| {
+                self.may(action, object.of_organization(membership.organization_id))
+            })
     }
 
     /// Whether the caller may read the user.

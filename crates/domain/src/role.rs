@@ -86,6 +86,7 @@ static MEMBER: Grants = Grants {
     .with_all_of(&[
         Resource::ApiKey,
         Resource::InboxNotification,
+        Resource::NotificationMessage,
         Resource::NotificationPreference,
         Resource::UserSecret,
         Resource::WebpushSubscription,

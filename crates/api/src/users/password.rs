@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use rand::RngExt as _;
 use usher_api_types::{Response, user::UpdateUserPasswordRequest};
 use usher_domain::{
     Action, LoginType, Object, PasswordHash, User, Violations,
     audit::{AuditAction, AuditEntry, AuditResource},
     random::Random,
+    time::Clock,
 };
 use usher_store::{PasswordChange, UserStore};
 
-use crate::{ApiError, Caller, RequestBody, Trail, hashing::Hasher, password, target::TargetUser};
+use crate::{
+    ApiError, Caller, RequestBody, Trail, hashing::Hasher, limits::RateLimits, password,
+    target::TargetUser,
+};
 
 /// Sets the password, which ends all sessions and tokens of the user.
 #[utoipa::path(
@@ -31,9 +35,13 @@ pub async fn update(
     State(users): State<Arc<dyn UserStore>>,
     State(hasher): State<Hasher>,
     State(random): State<Arc<dyn Random>>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(limits): State<RateLimits>,
+    headers: HeaderMap,
     trail: Trail,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
+    limits.check_password_change(&caller, user.id, &headers, clock.now())?;
     let entry = AuditEntry::new(
         AuditAction::Write,
         AuditResource::User,

@@ -1,0 +1,312 @@
+//! How many calls are taken in a minute, from whom and of what.
+//!
+//! A count is kept for each caller and path: the user where the credential is good, else
+//! the client's address, so that people behind one address do not use up each other's
+//! calls. Paths count in their normal form, so that no spelling opens another count.
+//! Windows begin with the minute, as clients of this API expect; the general purpose
+//! limiters of the ecosystem refill all the time and would let more through.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
+use percent_encoding::percent_decode_str;
+use usher_domain::{UserId, id::parse_uuid};
+
+use crate::{ApiError, AppState, Caller, RequestFacts};
+
+const WINDOW_SECONDS: i64 = 60;
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const BYPASS: HeaderName = HeaderName::from_static("x-coder-bypass-ratelimit");
+
+/// The paths that sign in, and so could be used to guess, below `/api/v2`.
+const LOGIN_PATHS: [&str; 7] = [
+    "/users/login",
+    "/users/otp/request",
+    "/users/otp/change-password",
+    "/users/validate-password",
+    "/users/oauth2/github/callback",
+    "/users/oauth2/github/device",
+    "/users/oidc/callback",
+];
+
+/// How many calls are taken in a minute; `None` is any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of any one path.
+    pub general: Option<u32>,
+    /// Of any one path that signs in, and of new passwords.
+    pub login: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            general: Some(512),
+            login: Some(60),
+        }
+    }
+}
+
+impl Limits {
+    /// No limits at all.
+    pub const NONE: Self = Self {
+        general: None,
+        login: None,
+    };
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    User(UserId),
+    Address(Option<IpAddr>),
+}
+
+/// What is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Path(String),
+    PasswordOf(UserId),
+}
+
+type Key = (Identity, Counted);
+
+/// The counts of one process. Clones share them.
+#[derive(Clone)]
+pub struct RateLimits {
+    limits: Limits,
+    counts: Arc<Mutex<Counts<Key>>>,
+}
+
+impl RateLimits {
+    /// Counts nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            counts: Arc::new(Mutex::new(Counts::default())),
+        }
+    }
+
+    fn count(&self, key: Key, limit: Option<u32>, now: DateTime<Utc>) -> Option<Verdict> {
+        let limit = limit?;
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(counts.count(key, limit, now))
+    }
+
+    /// Counts a new password of `target`, after its path was resolved: one count for one
+    /// user, however the path names them.
+    ///
+    /// # Errors
+    ///
+    /// 429 beyond the limit. 428 for callers who ask to be let past it and are no owner.
+    pub(crate) fn check_password_change(
+        &self,
+        caller: &Caller,
+        target: UserId,
+        headers: &HeaderMap,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        if self.limits.login.is_some() && asks_to_pass(headers) {
+            return if caller.user.is_owner() {
+                Ok(())
+            } else {
+                Err(ApiError::rule(
+                    http::StatusCode::PRECONDITION_REQUIRED,
+                    "Only owners may pass the rate limit.",
+                ))
+            };
+        }
+        let key = (Identity::User(caller.id()), Counted::PasswordOf(target));
+        match self.count(key, self.limits.login, now) {
+            Some(verdict) if verdict.is_over => Err(ApiError::TooManyRequests {
+                limit: verdict.limit,
+                retry_after_seconds: verdict.seconds_left,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn asks_to_pass(headers: &HeaderMap) -> bool {
+    headers.get(BYPASS).is_some_and(|value| {
+        matches!(
+            value.as_bytes(),
+            b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True"
+        )
+    })
+}
+
+/// Counts the request and refuses it beyond the limit. Behind the credential it counts by
+/// user, before it by address.
+pub(crate) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let path = normal_path(&request);
+    let limits = state.limits.limits;
+    let limit = if LOGIN_PATHS.contains(&path.as_str()) {
+        limits.login
+    } else {
+        limits.general
+    };
+    let caller = request.extensions().get::<Caller>();
+    let identity = caller.map_or_else(
+        || {
+            let facts = request.extensions().get::<RequestFacts>();
+            Identity::Address(facts.and_then(|facts| facts.ip))
+        },
+        |caller| Identity::User(caller.id()),
+    );
+    let verdict = state
+        .limits
+        .count((identity, Counted::Path(path)), limit, state.clock.now());
+    let Some(verdict) = verdict else {
+        return next.run(request).await;
+    };
+    let mut response = if verdict.is_over {
+        ApiError::TooManyRequests {
+            limit: verdict.limit,
+            retry_after_seconds: verdict.seconds_left,
+        }
+        .into_response()
+    } else {
+        next.run(request).await
+    };
+    verdict.write(response.headers_mut());
+    response
+}
+
+/// The path below `/api/v2` with its escapes read, names in lower case, and the caller's
+/// own name and identifier as `me`.
+fn normal_path(request: &Request) -> String {
+    let path = request.uri().path();
+    let path = path.strip_prefix("/api/v2").unwrap_or(path);
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    let Some(caller) = request.extensions().get::<Caller>() else {
+        return decoded;
+    };
+    decoded
+        .split('/')
+        .map(|word| {
+            let is_own_name = word.eq_ignore_ascii_case(caller.user.username.as_str());
+            let id = parse_uuid(word);
+            if is_own_name || id == Some(caller.id().0) {
+                "me".to_owned()
+            } else {
+                id.map_or_else(|| word.to_owned(), |id| id.to_string())
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// What was found of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    limit: u32,
+    remaining: u32,
+    is_over: bool,
+    window_ends: i64,
+    seconds_left: u32,
+}
+
+impl Verdict {
+    fn write(self, headers: &mut HeaderMap) {
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from(self.window_ends));
+        if self.is_over {
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.seconds_left));
+        }
+    }
+}
+
+/// The counts of the current window. They are all forgotten together when it ends, so
+/// that they take no more memory than one minute's calls.
+struct Counts<K> {
+    window: i64,
+    of: HashMap<K, u32>,
+}
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self {
+            window: 0,
+            of: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Counts<K> {
+    fn count(&mut self, key: K, limit: u32, now: DateTime<Utc>) -> Verdict {
+        let window = now.timestamp().div_euclid(WINDOW_SECONDS);
+        if window != self.window {
+            self.window = window;
+            self.of = HashMap::new();
+        }
+        let count = self.of.entry(key).or_default();
+        *count = count.saturating_add(1);
+        let window_ends = (window + 1) * WINDOW_SECONDS;
+        Verdict {
+            limit,
+            remaining: limit.saturating_sub(*count),
+            is_over: *count > limit,
+            window_ends,
+            seconds_left: u32::try_from(window_ends - now.timestamp())
+                .unwrap_or(1)
+                .max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_call_within_the_limit_passes_and_the_next_does_not() {
+        let now = "2026-01-01T00:00:30Z".parse().unwrap();
+        let mut counts = Counts::default();
+        let verdicts: Vec<Verdict> = (0..4).map(|_| counts.count("a", 3, now)).collect();
+        assert_eq!(
+            verdicts.iter().map(|v| v.remaining).collect::<Vec<_>>(),
+            [2, 1, 0, 0]
+        );
+        assert_eq!(
+            verdicts.iter().map(|v| v.is_over).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
+        assert_eq!(verdicts[3].seconds_left, 30);
+        assert!(!counts.count("b", 3, now).is_over);
+    }
+
+    #[test]
+    fn the_next_minute_begins_anew() {
+        let mut counts = Counts::default();
+        assert!(
+            !counts
+                .count("a", 1, "2026-01-01T00:00:59Z".parse().unwrap())
+                .is_over
+        );
+        assert!(
+            counts
+                .count("a", 1, "2026-01-01T00:00:59Z".parse().unwrap())
+                .is_over
+        );
+        assert!(
+            !counts
+                .count("a", 1, "2026-01-01T00:01:00Z".parse().unwrap())
+                .is_over
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! `/notifications`: what people are told, and what they do not want to be told.
+
+pub mod custom;
+pub mod inbox;
+pub mod preferences;
+pub mod settings;
+pub mod templates;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::AppState;
+
+/// The routes, all of which need a credential.
+pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(templates::list_system))
+        .routes(routes!(templates::list_custom))
+        .routes(routes!(templates::methods))
+        .routes(routes!(templates::set_method))
+        .routes(routes!(preferences::list, preferences::update))
+        .routes(routes!(settings::read, settings::update))
+        .routes(routes!(custom::send_test))
+        .routes(routes!(custom::send))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::set_read))
+        .routes(routes!(inbox::set_all_read))
+}

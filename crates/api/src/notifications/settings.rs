@@ -1,0 +1,75 @@
+//! `/notifications/settings`: whether anything is delivered.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response as AxumResponse},
+};
+use http::StatusCode;
+use usher_api_types::{Response, notification::NotificationsSettings};
+use usher_domain::{
+    Action, Object, Resource,
+    audit::{AuditAction, AuditEntry, AuditResource},
+};
+use usher_store::NotificationStore;
+use uuid::Uuid;
+
+use crate::{ApiError, Caller, Json, RequestBody, Trail};
+
+/// Tells whether the notifier is paused.
+#[utoipa::path(
+    get, path = "/notifications/settings", tag = "Notifications",
+    responses((status = 200, body = NotificationsSettings, description = "The settings.")),
+)]
+pub async fn read(
+    _: Caller,
+    State(notifications): State<Arc<dyn NotificationStore>>,
+) -> Result<Json<NotificationsSettings>, ApiError> {
+    let stored = notifications.find_notifier_settings().await?;
+    // What cannot be read is as if never set; the next write replaces it.
+    let settings = stored
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    Ok(Json(settings))
+}
+
+/// Pauses the notifier, or lets it go on.
+#[utoipa::path(
+    put, path = "/notifications/settings", tag = "Notifications",
+    request_body = NotificationsSettings,
+    responses((status = 200, body = NotificationsSettings, description = "The settings as changed."),
+              (status = 304, description = "They were so already."),
+              (status = 403, body = Response, description = "The caller may not.")),
+)]
+pub async fn update(
+    caller: Caller,
+    State(notifications): State<Arc<dyn NotificationStore>>,
+    trail: Trail,
+    body: RequestBody,
+) -> Result<AxumResponse, ApiError> {
+    let settings: NotificationsSettings = body.parse()?;
+    let text =
+        serde_json::to_string(&settings).map_err(|error| ApiError::Internal(Box::new(error)))?;
+    if notifications.find_notifier_settings().await?.as_deref() == Some(&*text) {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    let entry = AuditEntry::new(
+        AuditAction::Write,
+        AuditResource::NotificationsSettings,
+        Uuid::new_v4(),
+        "",
+    );
+    trail
+        .attempt(entry, async {
+            if !caller.may(Action::Update, Object::any(Resource::DeploymentConfig)) {
+                return Err(ApiError::Forbidden);
+            }
+            let by = trail.initiator(StatusCode::OK);
+            Ok(notifications
+                .set_notifier_settings(&text, settings.notifier_paused, &by)
+                .await?)
+        })
+        .await?;
+    Ok(Json(settings).into_response())
+}
