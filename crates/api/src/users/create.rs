@@ -82,16 +82,18 @@ pub async fn create(
         login_type,
         status: request.status,
         roles: Vec::new(),
-        organization_ids,
+        organization_ids: organization_ids.clone(),
         ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
         created_at: by.at,
     };
-    let user = match users.create_user(new, &by).await {
+    let mut user = match users.create_user(new, &by).await {
         // Somebody else took the name or the address since it was looked at.
         Err(StoreError::Conflict(Conflict::Username | Conflict::Email)) => return Err(exists()),
         other => other?,
     };
     tracing::info!(user.id = %user.id, actor.id = %caller.id(), "created a user");
+    // Told in the order in which they were asked for.
+    user.organization_ids = organization_ids;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 

@@ -1,0 +1,357 @@
+//! The real router on mock stores, a fixed clock and predictable chance.
+
+use std::{
+    cell::RefCell,
+    mem,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, LazyLock, Once},
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Method, Request, StatusCode, request::Builder};
+use http_body_util::BodyExt as _;
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
+use tower::ServiceExt as _;
+use usher_api::{AppState, Settings, hashing::Hasher};
+use usher_domain::{User, password_hash::HashCost, random::Random, time::Clock};
+use usher_store::{
+    Credential, MockApiKeyStore, MockAuditStore, MockOrganizationStore, MockSessionStore,
+    MockSiteStore, MockSshKeyStore, MockUserStore, SiteStore, UserLookup,
+};
+
+use crate::people::{self, CALLER, Role, TOKEN, key_id, now};
+
+/// The cheapest hashing that Argon2 allows.
+pub(crate) const CHEAP: HashCost = HashCost {
+    memory_kib: 8,
+    passes: 1,
+    lanes: 1,
+};
+
+/// The address that requests come from.
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+static HASHER: LazyLock<Hasher> = LazyLock::new(|| Hasher::start(CHEAP));
+
+/// The real router on mock stores. A test says what the stores answer, then sends
+/// requests; the stores are fixed from the first one on. A store call that nobody
+/// expected, and every fault of the service that a test does not ask for, fails the test.
+pub(crate) struct TestApp {
+    pub(crate) users: MockUserStore,
+    pub(crate) sessions: MockSessionStore,
+    pub(crate) api_keys: MockApiKeyStore,
+    pub(crate) organizations: MockOrganizationStore,
+    pub(crate) ssh_keys: MockSshKeyStore,
+    pub(crate) audit: MockAuditStore,
+    pub(crate) site: MockSiteStore,
+    pub(crate) settings: Settings,
+    /// What the store knows of [`TOKEN`]; requests carry it if there is something.
+    pub(crate) credential: Option<Credential>,
+    /// Whether 500 is what the test wants to see.
+    pub(crate) may_be_at_fault: bool,
+    router: Option<Router>,
+}
+
+impl TestApp {
+    /// Nobody is signed in.
+    pub(crate) fn anonymous() -> Self {
+        note_panics();
+        Self {
+            users: MockUserStore::new(),
+            sessions: MockSessionStore::new(),
+            api_keys: MockApiKeyStore::new(),
+            organizations: MockOrganizationStore::new(),
+            ssh_keys: MockSshKeyStore::new(),
+            audit: MockAuditStore::new(),
+            site: MockSiteStore::new(),
+            settings: Settings {
+                hash_cost: CHEAP,
+                ..Settings::default()
+            },
+            credential: None,
+            may_be_at_fault: false,
+            router: None,
+        }
+    }
+
+    /// The caller holds the role and a session without limits.
+    pub(crate) fn signed_in_as(role: Role) -> Self {
+        Self::with_credential(people::credential(role))
+    }
+
+    /// The caller holds the role and a key with these scopes only.
+    pub(crate) fn with_scopes(role: Role, scopes: &[&str]) -> Self {
+        let mut credential = people::credential(role);
+        credential.key.scopes = people::scopes(scopes);
+        Self::with_credential(credential)
+    }
+
+    /// The caller holds the role and a key that may touch only what is listed.
+    pub(crate) fn with_allow_list(role: Role, entries: &[&str]) -> Self {
+        let mut credential = people::credential(role);
+        credential.key.allow_list = people::allow_list(entries);
+        Self::with_credential(credential)
+    }
+
+    pub(crate) fn with_credential(credential: Credential) -> Self {
+        Self {
+            credential: Some(credential),
+            ..Self::anonymous()
+        }
+    }
+
+    /// The store has this user, by identifier and by name.
+    pub(crate) fn knows(&mut self, user: User) {
+        let wanted = user.clone();
+        self.users
+            .expect_find_user()
+            .withf(move |lookup| match lookup {
+                UserLookup::Id(id) | UserLookup::IdOrUsername(id, _) => *id == wanted.id,
+                UserLookup::Username(name) => name.eq_ignore_ascii_case(wanted.username.as_str()),
+                UserLookup::Email(_) => false,
+            })
+            .returning(move |_| Ok(Some(user.clone())));
+    }
+
+    /// The store has no other user than those that it was said to have before.
+    pub(crate) fn knows_nobody_else(&mut self) {
+        self.users.expect_find_user().returning(|_| Ok(None));
+    }
+
+    /// The refused call must leave one audit row with this status.
+    pub(crate) fn expect_attempt(&mut self, status: u16) {
+        self.audit
+            .expect_record_attempt()
+            .withf(move |entry, by| {
+                by.status_code == status
+                    && by.user_id == CALLER
+                    && by.key_id == Some(key_id())
+                    && by.at == now()
+                    && entry.diff == usher_domain::audit::Diff::new()
+            })
+            .times(1)
+            .return_once(|_, _| Ok(()));
+    }
+
+    /// Replaces the store of the site by another one.
+    pub(crate) fn router_with_site(&mut self, site: Arc<dyn SiteStore>) {
+        let mut state = self.state();
+        state.site = site;
+        self.router = Some(usher_api::router(state));
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.call(Method::GET, path).await
+    }
+
+    pub(crate) async fn delete(&mut self, path: &str) -> Answer {
+        self.call(Method::DELETE, path).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn put(&mut self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&mut self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// A request without a body.
+    pub(crate) async fn call(&mut self, method: Method, path: &str) -> Answer {
+        self.send(method, path, Body::empty()).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = self.request(method, path).body(body.into());
+        self.answer(request.expect("a good request")).await
+    }
+
+    /// A request with the caller's credential, if there is one.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(path);
+        match self.credential {
+            Some(_) => request.header("Coder-Session-Token", TOKEN),
+            None => request,
+        }
+    }
+
+    /// A `GET` with these headers and nothing else.
+    pub(crate) async fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.bare(Method::GET, path, headers).await
+    }
+
+    /// A request with these headers and nothing else: no credential, no body.
+    pub(crate) async fn bare(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty());
+        self.answer(request.expect("a good request")).await
+    }
+
+    pub(crate) async fn answer(&mut self, mut request: Request<Body>) -> Answer {
+        let peer = SocketAddr::from((CLIENT, 50_000));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.router().oneshot(request).await.expect("infallible");
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        let answer = Answer {
+            what,
+            status: head.status,
+            headers: head.headers,
+            json: serde_json::from_slice(&body).unwrap_or_default(),
+            text: String::from_utf8(body.into()).expect("UTF-8"),
+        };
+        if let Some(panic) = PANIC.take() {
+            panic!("{}: {panic}", answer.what);
+        }
+        assert!(
+            self.may_be_at_fault || answer.status != StatusCode::INTERNAL_SERVER_ERROR,
+            "a fault of the service: {answer:?}"
+        );
+        answer
+    }
+
+    fn router(&mut self) -> Router {
+        if self.router.is_none() {
+            self.router = Some(usher_api::router(self.state()));
+        }
+        self.router.clone().expect("just made")
+    }
+
+    fn state(&mut self) -> AppState {
+        if let Some(credential) = self.credential.clone() {
+            self.sessions
+                .expect_find_credential()
+                .withf(|key| *key == key_id())
+                .returning(move |_| Ok(Some(credential.clone())));
+        }
+        AppState {
+            users: Arc::new(mem::take(&mut self.users)),
+            sessions: Arc::new(mem::take(&mut self.sessions)),
+            api_keys: Arc::new(mem::take(&mut self.api_keys)),
+            organizations: Arc::new(mem::take(&mut self.organizations)),
+            ssh_keys: Arc::new(mem::take(&mut self.ssh_keys)),
+            audit: Arc::new(mem::take(&mut self.audit)),
+            site: Arc::new(mem::take(&mut self.site)),
+            clock: Arc::new(FixedClock),
+            random: Arc::new(SeededRandom),
+            hasher: HASHER.clone(),
+            settings: Arc::new(self.settings.clone()),
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    what: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// `null` if the body is not JSON.
+    pub(crate) json: Value,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// Fails, with all that came back, unless the status is this one.
+    #[track_caller]
+    pub(crate) fn assert_status(&self, status: u16) {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+    }
+
+    /// Fails unless the request was a bad one, in exactly these fields.
+    #[track_caller]
+    pub(crate) fn assert_faults(&self, fields: &[&str]) {
+        self.assert_status(400);
+        assert_eq!(self.fields(), fields, "{self:?}");
+    }
+
+    /// The fields that are at fault. None is no key at all, never `null` or `[]`.
+    #[track_caller]
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        let Some(faults) = self.json.get("validations") else {
+            return Vec::new();
+        };
+        let faults = faults.as_array().expect("an array");
+        assert!(!faults.is_empty(), "{self:?}");
+        faults
+            .iter()
+            .map(|fault| fault["field"].as_str().expect("a text"))
+            .collect()
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.json["message"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        self.json["detail"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let value = self.headers.get(name)?;
+        Some(value.to_str().expect("plain text"))
+    }
+
+    /// The cookies that are set, without that of the CSRF token.
+    pub(crate) fn cookies(&self) -> Vec<&str> {
+        self.headers
+            .get_all("set-cookie")
+            .iter()
+            .map(|value| value.to_str().expect("plain text"))
+            .filter(|cookie| !cookie.starts_with("csrf_token="))
+            .collect()
+    }
+}
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> DateTime<Utc> {
+        now()
+    }
+}
+
+struct SeededRandom;
+
+impl Random for SeededRandom {
+    fn generator(&self) -> StdRng {
+        StdRng::seed_from_u64(7)
+    }
+}
+
+thread_local! {
+    /// What the last panic of this thread said. The router catches panics and answers
+    /// 500, which must not pass for an answer. Tests run on a thread each.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANIC.set(Some(info.to_string()));
+            print(info);
+        }));
+    });
+}

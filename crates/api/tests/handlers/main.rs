@@ -1,0 +1,26 @@
+//! What the handlers decide, on mock stores: who may, which status, which field, in which
+//! order, and what reaches the store. What only a database can decide is not simulated.
+//!
+//! One file for each resource; the names of the tests are the rules. To test a new
+//! handler, write what the stores answer into a [`app::TestApp`] and send it a request.
+
+mod app;
+mod first_user;
+mod keys;
+mod login;
+mod logout;
+mod passcode;
+mod people;
+mod sign_in_questions;
+mod tokens;
+mod users_create;
+mod users_delete;
+mod users_list;
+mod users_login_type;
+mod users_organizations;
+mod users_password;
+mod users_profile;
+mod users_read;
+mod users_roles;
+mod users_ssh_key;
+mod users_status;

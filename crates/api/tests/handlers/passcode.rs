@@ -1,0 +1,226 @@
+//! `/users/otp/…`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use usher_domain::{
+    PasswordHash,
+    audit::{AuditAction, AuditResource},
+    password_hash::Scratch,
+};
+use usher_store::{PasswordAccount, StoreError};
+
+use crate::{
+    app::{CHEAP, TestApp},
+    people::{ALICE, STRONG, alice, now},
+};
+
+const REQUEST: &str = "/api/v2/users/otp/request";
+const CHANGE: &str = "/api/v2/users/otp/change-password";
+const CURRENT: &str = "SomeSecurePassword!";
+const PASSCODE: &str = "5b0c7e1e-6f0b-4b0e-9d4f-0d6d2f5b7a11";
+
+/// A passcode in its stored form, with few iterations.
+fn stored() -> PasswordHash {
+    PasswordHash::argon2id(&PASSCODE.into(), [9; 16], CHEAP, &mut Scratch::default())
+}
+
+fn account(passcode: Option<(PasswordHash, DateTime<Utc>)>) -> PasswordAccount {
+    PasswordAccount {
+        user: alice(),
+        password: PasswordHash::argon2id(&CURRENT.into(), [3; 16], CHEAP, &mut Scratch::default()),
+        passcode,
+    }
+}
+
+fn app(account: Option<PasswordAccount>) -> TestApp {
+    let mut app = TestApp::anonymous();
+    app.sessions
+        .expect_find_password_account()
+        .returning(move |_| Ok(account.clone()));
+    app
+}
+
+/// A user with a passcode that is good for another minute.
+fn app_with_passcode() -> TestApp {
+    app(Some(account(Some((
+        stored(),
+        now() + TimeDelta::minutes(1),
+    )))))
+}
+
+/// The refused change of a known user must leave its row.
+fn expect_failure(app: &mut TestApp) {
+    app.audit
+        .expect_record_attempt()
+        .withf(|entry, by| {
+            entry.action == AuditAction::Write
+                && entry.resource == AuditResource::User
+                && entry.resource_id == ALICE.0
+                && by.user_id == ALICE
+                && by.status_code == 400
+        })
+        .times(1)
+        .return_once(|_, _| Ok(()));
+}
+
+fn to(password: &str, passcode: &str) -> Value {
+    json!({"email": "alice@example.com", "password": password, "one_time_passcode": passcode})
+}
+
+#[tokio::test]
+async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
+    let mut app = app(Some(account(None)));
+    app.users
+        .expect_set_passcode()
+        .withf(|user, hash, expires_at, by| {
+            *user == ALICE
+                && hash.as_str().starts_with("$pbkdf2-sha256$65535$")
+                && *expires_at == now() + TimeDelta::minutes(20)
+                && by.user_id == ALICE
+                && by.status_code == 204
+        })
+        .times(1)
+        .return_once(|_, _, _, _| Ok(Some(())));
+
+    let answer = app
+        .post(REQUEST, json!({"email": "alice@example.com"}))
+        .await;
+
+    answer.assert_status(204);
+    assert_eq!(answer.text, "");
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_answered_alike() {
+    let body = json!({"email": "nobody@example.com"});
+    let answer = app(None).post(REQUEST, body).await;
+    answer.assert_status(204);
+    assert_eq!(answer.text, "");
+}
+
+#[tokio::test]
+async fn a_fault_that_only_a_known_address_meets_is_not_told() {
+    let mut app = app(Some(account(None)));
+    app.users
+        .expect_set_passcode()
+        .return_once(|_, _, _, _| Err(StoreError::Internal("a fault".into())));
+    app.may_be_at_fault = true;
+
+    let answer = app
+        .post(REQUEST, json!({"email": "alice@example.com"}))
+        .await;
+
+    answer.assert_status(204);
+}
+
+#[tokio::test]
+async fn where_passwords_are_turned_off_it_is_told_before_the_body_is_read() {
+    for path in [REQUEST, CHANGE] {
+        let mut app = TestApp::anonymous();
+        app.settings.password_auth = false;
+        app.send(http::Method::POST, path, "{")
+            .await
+            .assert_status(403);
+    }
+}
+
+#[tokio::test]
+async fn faults_are_named_in_their_order() {
+    let mut app = TestApp::anonymous();
+    for body in [
+        json!({}),
+        json!({"email": "alice"}),
+        json!({"email": "a@b.cd\u{0}"}),
+    ] {
+        app.post(REQUEST, body).await.assert_faults(&["email"]);
+    }
+    app.post(CHANGE, json!({}))
+        .await
+        .assert_faults(&["email", "password", "one_time_passcode"]);
+    app.post(CHANGE, to(STRONG, ""))
+        .await
+        .assert_faults(&["one_time_passcode"]);
+    app.post(CHANGE, to("weak", "wrong"))
+        .await
+        .assert_faults(&["password"]);
+}
+
+#[tokio::test]
+async fn the_right_passcode_sets_the_password_and_no_cookie() {
+    let mut app = app_with_passcode();
+    app.users
+        .expect_consume_passcode()
+        .withf(|user, passcode, password, by| {
+            *user == ALICE
+                && *passcode == stored()
+                && password.verify(&STRONG.into(), &mut Scratch::default())
+                && by.user_id == ALICE
+                && by.status_code == 204
+        })
+        .times(1)
+        .return_once(|_, _, _, _| Ok(Some(())));
+
+    let answer = app.post(CHANGE, to(STRONG, PASSCODE)).await;
+
+    answer.assert_status(204);
+    assert!(answer.cookies().is_empty());
+}
+
+#[tokio::test]
+async fn every_passcode_that_is_not_good_is_answered_alike() {
+    let unknown = app(None).post(CHANGE, to(STRONG, PASSCODE)).await;
+    unknown.assert_faults(&[]);
+    let without = app(Some(account(None)))
+        .post(CHANGE, to(STRONG, PASSCODE))
+        .await;
+    assert_eq!(without.text, unknown.text);
+
+    let over = account(Some((stored(), now() - TimeDelta::microseconds(1))));
+    let good = account(Some((stored(), now() + TimeDelta::minutes(1))));
+    for (account, passcode) in [
+        (over, PASSCODE),
+        (good.clone(), "wrong"),
+        (good.clone(), &PASSCODE.to_uppercase()),
+        (good, &format!("{PASSCODE} ")),
+    ] {
+        let mut app = app(Some(account));
+        expect_failure(&mut app);
+        let answer = app.post(CHANGE, to(STRONG, passcode)).await;
+        answer.assert_status(400);
+        assert_eq!(answer.text, unknown.text);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_passcode_comes_before_an_equal_password() {
+    let unknown = app(None).post(CHANGE, to(CURRENT, PASSCODE)).await;
+    let mut app = app_with_passcode();
+    expect_failure(&mut app);
+    let answer = app.post(CHANGE, to(CURRENT, "wrong")).await;
+    assert_eq!(answer.text, unknown.text);
+}
+
+#[tokio::test]
+async fn an_equal_password_leaves_the_passcode_as_it_is() {
+    let mut app = app_with_passcode();
+    expect_failure(&mut app);
+    let answer = app.post(CHANGE, to(CURRENT, PASSCODE)).await;
+    answer.assert_status(400);
+    assert!(
+        answer
+            .message()
+            .contains("New password cannot match old password.")
+    );
+}
+
+#[tokio::test]
+async fn a_passcode_that_somebody_else_used_meanwhile_is_not_good() {
+    let unknown = app(None).post(CHANGE, to(STRONG, PASSCODE)).await;
+    let mut app = app_with_passcode();
+    app.users
+        .expect_consume_passcode()
+        .return_once(|_, _, _, _| Ok(None));
+    expect_failure(&mut app);
+    let answer = app.post(CHANGE, to(STRONG, PASSCODE)).await;
+    assert_eq!(answer.text, unknown.text);
+}

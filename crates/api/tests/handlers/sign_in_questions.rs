@@ -1,0 +1,66 @@
+//! `GET /users/authmethods` and `POST /users/validate-password`.
+
+use serde_json::json;
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn the_ways_to_sign_in_are_told() {
+    let answer = TestApp::anonymous().get("/api/v2/users/authmethods").await;
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json,
+        json!({
+            "password": {"enabled": true},
+            "github": {"enabled": false, "default_provider_configured": false},
+            "oidc": {"enabled": false, "signInText": "", "iconUrl": ""},
+        })
+    );
+}
+
+#[tokio::test]
+async fn settings_show_in_the_ways_to_sign_in() {
+    let mut app = TestApp::anonymous();
+    app.settings.password_auth = false;
+    app.settings.terms_of_service_url = "https://example.com/terms".into();
+    let answer = app.get("/api/v2/users/authmethods").await;
+    assert_eq!(answer.json["password"]["enabled"], false);
+    assert_eq!(
+        answer.json["terms_of_service_url"],
+        "https://example.com/terms"
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_judged_and_not_repeated() {
+    let mut app = TestApp::anonymous();
+    for (password, is_valid) in [
+        ("MySecurePassword!", true),
+        ("notstrong", false),
+        (&"Xk2!".repeat(17), false),
+    ] {
+        let answer = app
+            .post(
+                "/api/v2/users/validate-password",
+                json!({"password": password}),
+            )
+            .await;
+        answer.assert_status(200);
+        assert_eq!(answer.json["valid"], is_valid, "{password}");
+        assert_eq!(answer.json["details"] == "", is_valid, "{password}");
+        assert!(!answer.text.contains(password), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_password_cannot_be_judged() {
+    let mut app = TestApp::anonymous();
+    for body in [
+        json!({}),
+        json!({"password": ""}),
+        json!({"password": "a\u{0}b"}),
+    ] {
+        let answer = app.post("/api/v2/users/validate-password", body).await;
+        answer.assert_faults(&["password"]);
+    }
+}

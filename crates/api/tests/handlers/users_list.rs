@@ -1,0 +1,251 @@
+//! `GET /users`.
+
+use serde_json::{Value, json};
+use usher_domain::{Listing, Page, User, UserFilter, UserStatus};
+use usher_store::{UserListQuery, Visibility};
+
+use crate::{
+    app::TestApp,
+    people::{ALICE, CALLER, OLIVIA, Role, alice, olivia},
+};
+
+/// An app whose store is asked exactly this, and answers these users.
+fn app(
+    mut app: TestApp,
+    is_as_asked: impl Fn(&UserListQuery) -> bool + Send + 'static,
+    users: Vec<User>,
+) -> TestApp {
+    app.users
+        .expect_list_users()
+        .withf(is_as_asked)
+        .times(1)
+        .return_once(|_| {
+            Ok(Listing {
+                count: users.len() as u64,
+                items: users,
+            })
+        });
+    app
+}
+
+fn as_owner(is_as_asked: impl Fn(&UserListQuery) -> bool + Send + 'static) -> TestApp {
+    app(TestApp::signed_in_as(Role::Owner), is_as_asked, vec![])
+}
+
+#[tokio::test]
+async fn without_parameters_everything_is_asked_for() {
+    let mut app = as_owner(|query| {
+        *query
+            == UserListQuery {
+                filter: UserFilter::default(),
+                visible: Visibility::All,
+                after: None,
+                page: Page::default(),
+            }
+    });
+
+    let answer = app.get("/api/v2/users").await;
+
+    answer.assert_status(200);
+    assert_eq!(answer.json, json!({"users": [], "count": 0}));
+}
+
+#[tokio::test]
+async fn a_user_in_no_organization_has_null_there() {
+    let nowhere = User {
+        organization_ids: vec![],
+        ..alice()
+    };
+    let mut app = app(
+        TestApp::signed_in_as(Role::Owner),
+        |_| true,
+        vec![nowhere, olivia()],
+    );
+
+    let answer = app.get("/api/v2/users").await;
+
+    assert_eq!(answer.json["count"], 2);
+    assert_eq!(answer.json["users"][0]["organization_ids"], Value::Null);
+    assert_eq!(answer.json["users"][0]["roles"], json!([]));
+    assert_eq!(
+        answer.json["users"][1]["roles"],
+        json!([{"name": "owner", "display_name": "Owner"}])
+    );
+}
+
+#[tokio::test]
+async fn a_caller_is_shown_whom_they_may_read() {
+    for role in Role::ALL {
+        let expected = if role.reads_everybody() {
+            Visibility::All
+        } else {
+            Visibility::Only(vec![CALLER])
+        };
+        let mut app = app(
+            TestApp::signed_in_as(role),
+            move |query| query.visible == expected,
+            vec![],
+        );
+
+        app.get("/api/v2/users").await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn a_key_with_few_scopes_is_shown_nobody() {
+    for scopes in [
+        &["coder:application_connect"][..],
+        &["user:read_personal", "api_key:*", "workspace:*"],
+        &[],
+    ] {
+        let mut app = app(
+            TestApp::with_scopes(Role::Owner, scopes),
+            |query| query.visible == Visibility::Only(vec![]),
+            vec![],
+        );
+
+        let answer = app.get("/api/v2/users").await;
+
+        assert_eq!(answer.json, json!({"users": [], "count": 0}));
+    }
+}
+
+#[tokio::test]
+async fn a_listed_key_is_shown_the_users_of_its_list() {
+    let alice_only = format!("user:{ALICE}");
+    let anything_of_olivia = format!("*:{OLIVIA}");
+    for (entries, expected) in [
+        (vec!["user:*"], Visibility::All),
+        (vec![&*alice_only], Visibility::Only(vec![ALICE])),
+        (vec![&*anything_of_olivia], Visibility::Only(vec![OLIVIA])),
+        (vec!["workspace:*"], Visibility::Only(vec![])),
+    ] {
+        let mut app = app(
+            TestApp::with_allow_list(Role::Owner, &entries),
+            move |query| query.visible == expected,
+            vec![],
+        );
+
+        app.get("/api/v2/users").await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn a_listed_key_of_a_member_is_not_shown_others() {
+    let others = format!("user:{ALICE}");
+    let mut app = app(
+        TestApp::with_allow_list(Role::Member, &[&others]),
+        |query| query.visible == Visibility::Only(vec![]),
+        vec![],
+    );
+
+    app.get("/api/v2/users").await.assert_status(200);
+}
+
+#[tokio::test]
+async fn the_page_and_the_cursor_reach_the_store() {
+    let mut app = as_owner(|query| {
+        query.after == Some(ALICE)
+            && query.page
+                == Page {
+                    limit: Some(25),
+                    offset: 3,
+                }
+    });
+    let path = format!("/api/v2/users?limit=%2B025&offset=3&after_id={ALICE}");
+
+    app.get(&path).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn empty_parameters_are_none_and_unknown_ones_do_not_matter() {
+    let mut app = as_owner(|query| {
+        query.after.is_none()
+            && query.page == Page::default()
+            && query.filter == UserFilter::default()
+    });
+    let path = "/api/v2/users?limit=&offset=&q=&foo=1&LIMIT=x\
+                &after_id=00000000-0000-0000-0000-000000000000";
+
+    app.get(path).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn filters_reach_the_store() {
+    let mut app = as_owner(|query| {
+        query.filter
+            == UserFilter {
+                search: Some("i".into()),
+                statuses: vec![UserStatus::Active, UserStatus::Suspended],
+                roles: vec!["owner".into()],
+                ..UserFilter::default()
+            }
+    });
+
+    app.get("/api/v2/users?q=i%20role:OWNER+Status:active,suspended&q=role:")
+        .await
+        .assert_status(200);
+}
+
+#[tokio::test]
+async fn every_bad_parameter_is_named_in_their_order() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    let answer = app.get("/api/v2/users?limit=x&offset=-1&after_id=z").await;
+    answer.assert_faults(&["after_id", "limit", "offset"]);
+    for (query, field) in [
+        ("limit=-1", "limit"),
+        ("limit=2147483648", "limit"),
+        ("limit=1e400", "limit"),
+        ("limit=9223372036854775808", "limit"),
+        ("limit=99999999999999999999999999999999999999999", "limit"),
+        ("limit=1%00", "limit"),
+        ("limit=%ff", "limit"),
+        ("limit=1&limit=1", "limit"),
+        ("offset=&offset=", "offset"),
+        ("after_id=%00", "after_id"),
+        ("q=%00", "q"),
+        ("q=search:%22a%00%22", "q"),
+    ] {
+        let answer = app.get(&format!("/api/v2/users?{query}")).await;
+        answer.assert_faults(&[field]);
+    }
+}
+
+#[tokio::test]
+async fn faults_of_the_search_are_told_alone() {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    for (q, fields) in [
+        ("status:bogus", &["status"][..]),
+        ("status:active,", &["status"]),
+        ("login_type:x", &["login_type"]),
+        ("foo:bar", &["foo"]),
+        ("role:", &["q"]),
+        (":owner", &["q"]),
+        ("a:b:c", &["q"]),
+        ("last_seen_before:2023-01-16", &["last_seen_before"]),
+        ("last_seen_before:2023-01-16T00:00:00Z", &["q"]),
+        (
+            "github_com_user_id:9223372036854775808",
+            &["github_com_user_id"],
+        ),
+        (
+            "github_com_user_id:1 github_com_user_id:1",
+            &["github_com_user_id"],
+        ),
+        ("al search:x", &["search"]),
+        (
+            "foo:1 login_type:x status:x",
+            &["status", "login_type", "foo"],
+        ),
+    ] {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        let answer = app.get(&format!("/api/v2/users?limit=x&q={q}")).await;
+        answer.assert_faults(fields);
+    }
+}
+
+#[tokio::test]
+async fn bad_utf8_in_the_search_matches_nothing() {
+    let mut app = as_owner(|query| query.filter.search.as_deref() == Some("a\u{fffd}"));
+    app.get("/api/v2/users?q=a%ff").await.assert_status(200);
+}

@@ -1,0 +1,41 @@
+//! `GET /users/{user}/login-type`.
+
+use serde_json::json;
+use usher_domain::LoginType;
+
+use crate::{
+    app::TestApp,
+    people::{CALLER, Role, alice, credential},
+};
+
+#[tokio::test]
+async fn ones_own_is_told_by_every_name() {
+    for (login_type, word) in [
+        (LoginType::Password, "password"),
+        (LoginType::Github, "github"),
+        (LoginType::Oidc, "oidc"),
+        (LoginType::None, "none"),
+    ] {
+        let mut credential = credential(Role::Member);
+        credential.user.login_type = login_type;
+        let mut app = TestApp::with_credential(credential);
+        for name in ["me".to_owned(), CALLER.to_string(), "Caller".to_owned()] {
+            let answer = app.get(&format!("/api/v2/users/{name}/login-type")).await;
+            answer.assert_status(200);
+            assert_eq!(answer.json, json!({"login_type": word}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_elses_is_told_not_even_to_an_owner() {
+    for role in Role::ALL {
+        let mut app = TestApp::signed_in_as(role);
+        app.knows(alice());
+
+        let answer = app.get("/api/v2/users/alice/login-type").await;
+
+        answer.assert_status(if role.reads_everybody() { 403 } else { 400 });
+        assert!(answer.header("www-authenticate").is_none());
+    }
+}

@@ -1,0 +1,309 @@
+//! `PUT /users/{user}/password`.
+
+use serde_json::{Value, json};
+use usher_domain::{LoginType, PasswordHash, User, password_hash::Scratch};
+use usher_store::{Conflict, Credential};
+
+use crate::{
+    app::{CHEAP, TestApp},
+    people::{ALICE, CALLER, Role, STRONG, alice, credential, olivia},
+};
+
+const ALICES: &str = "/api/v2/users/alice/password";
+const MINE: &str = "/api/v2/users/me/password";
+const CURRENT: &str = "SomeSecurePassword!";
+
+fn hash(password: &str) -> PasswordHash {
+    let mut scratch = Scratch::default();
+    PasswordHash::argon2id(&password.into(), [3; 16], CHEAP, &mut scratch)
+}
+
+fn matches(hash: &PasswordHash, password: &str) -> bool {
+    hash.verify(&password.into(), &mut Scratch::default())
+}
+
+/// A caller of the role and a target whose password is [`CURRENT`].
+fn app(role: Role, target: User) -> TestApp {
+    let mut app = TestApp::signed_in_as(role);
+    app.knows(target);
+    with_current_password(&mut app);
+    app
+}
+
+fn me(role: Role) -> TestApp {
+    let mut app = TestApp::signed_in_as(role);
+    with_current_password(&mut app);
+    app
+}
+
+fn with_current_password(app: &mut TestApp) {
+    app.users
+        .expect_find_password_hash()
+        .returning(|_| Ok(Some(hash(CURRENT))));
+}
+
+fn to(new: &str) -> Value {
+    json!({"password": new})
+}
+
+fn from_to(old: &str, new: &str) -> Value {
+    json!({"old_password": old, "password": new})
+}
+
+#[tokio::test]
+async fn one_changes_ones_own_with_the_current_one() {
+    for role in Role::ALL {
+        let mut app = me(role);
+        app.users
+            .expect_set_user_password()
+            .withf(move |id, change, by| {
+                *id == CALLER
+                    && matches(&change.hash, STRONG)
+                    && change.replaces.as_ref() == Some(&hash(CURRENT))
+                    && change.unless_owner == (role != Role::Owner)
+                    && by.status_code == 204
+            })
+            .times(1)
+            .return_once(|_, _, _| Ok(Some(())));
+
+        let answer = app.put(MINE, from_to(CURRENT, STRONG)).await;
+
+        answer.assert_status(204);
+        assert_eq!(answer.text, "");
+    }
+}
+
+#[tokio::test]
+async fn owners_and_user_admins_set_a_members_without_the_current_one() {
+    for role in [Role::Owner, Role::UserAdmin] {
+        let mut app = app(role, alice());
+        app.users
+            .expect_set_user_password()
+            .withf(|id, change, _| *id == ALICE && change.replaces.is_none())
+            .times(1)
+            .return_once(|_, _, _| Ok(Some(())));
+
+        app.put(ALICES, to(STRONG)).await.assert_status(204);
+    }
+}
+
+#[tokio::test]
+async fn others_are_refused_before_the_body_is_read() {
+    for role in [
+        Role::TemplateAdmin,
+        Role::Auditor,
+        Role::OrganizationAdmin,
+        Role::OrganizationUserAdmin,
+    ] {
+        for body in ["{", "{}", r#"{"password":"weak"}"#] {
+            let mut app = TestApp::signed_in_as(role);
+            app.knows(alice());
+            app.expect_attempt(404);
+
+            app.send(http::Method::PUT, ALICES, body)
+                .await
+                .assert_status(404);
+        }
+    }
+    app(Role::Member, alice())
+        .put(ALICES, to(STRONG))
+        .await
+        .assert_status(400);
+}
+
+#[tokio::test]
+async fn a_user_admin_does_not_set_an_owners() {
+    let mut app = app(Role::UserAdmin, olivia());
+    app.expect_attempt(403);
+
+    let answer = app.put("/api/v2/users/olivia/password", to(STRONG)).await;
+
+    answer.assert_status(403);
+}
+
+#[tokio::test]
+async fn a_user_admin_cannot_try_an_owners_password() {
+    // Neither as the current nor as the new one: the answer would tell it.
+    for body in [
+        to(CURRENT),
+        from_to(CURRENT, STRONG),
+        from_to("Wrong-Password-1", STRONG),
+    ] {
+        let mut app = app(Role::UserAdmin, olivia());
+        app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+
+        let answer = app.put("/api/v2/users/olivia/password", body).await;
+
+        answer.assert_status(403);
+    }
+}
+
+#[tokio::test]
+async fn who_became_an_owner_meanwhile_keeps_theirs() {
+    let mut app = app(Role::UserAdmin, alice());
+    app.users
+        .expect_set_user_password()
+        .withf(|_, change, _| change.unless_owner)
+        .return_once(|_, _, _| Err(Conflict::Changed.into()));
+    app.expect_attempt(409);
+
+    app.put(ALICES, to(STRONG)).await.assert_status(409);
+}
+
+#[tokio::test]
+async fn a_missing_password_is_a_fault_of_the_field() {
+    for body in [json!({}), to(""), json!({"password": null}), Value::Null] {
+        let mut app = app(Role::Owner, alice());
+        app.expect_attempt(400);
+        app.put(ALICES, body).await.assert_faults(&["password"]);
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_body_has_no_field() {
+    let mut app = app(Role::Owner, alice());
+    app.expect_attempt(400);
+    let answer = app.put(ALICES, json!({"password": 7})).await;
+    answer.assert_faults(&[]);
+    assert_ne!(answer.detail(), "");
+}
+
+#[tokio::test]
+async fn users_who_sign_in_otherwise_have_none() {
+    for login_type in [LoginType::None, LoginType::Github, LoginType::Oidc] {
+        let target = User {
+            login_type,
+            ..alice()
+        };
+        for new in [STRONG, "weak"] {
+            let mut app = app(Role::Owner, target.clone());
+            app.expect_attempt(400);
+            app.put(ALICES, to(new)).await.assert_faults(&[]);
+        }
+        let mut app = app(Role::Owner, target);
+        app.expect_attempt(400);
+        app.put(ALICES, json!({}))
+            .await
+            .assert_faults(&["password"]);
+    }
+}
+
+#[tokio::test]
+async fn ones_own_needs_the_current_one_also_for_owners_and_before_the_strength() {
+    for role in [Role::Owner, Role::Member] {
+        for new in [STRONG, "weak"] {
+            let mut app = me(role);
+            app.expect_attempt(400);
+            app.put(MINE, to(new)).await.assert_faults(&[]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_weak_one_comes_before_a_wrong_current_one() {
+    for body in [from_to("wrong", "weak"), from_to(CURRENT, "weak")] {
+        let mut app = me(Role::Member);
+        app.expect_attempt(400);
+        app.put(MINE, body).await.assert_faults(&["password"]);
+    }
+    let mut by_admin = app(Role::UserAdmin, alice());
+    by_admin.expect_attempt(400);
+    by_admin
+        .put(ALICES, to("weak"))
+        .await
+        .assert_faults(&["password"]);
+}
+
+#[tokio::test]
+async fn a_wrong_current_one_is_a_fault_of_its_field_whoever_gives_it() {
+    let mut mine = me(Role::Member);
+    mine.expect_attempt(400);
+    mine.put(MINE, from_to("wrong", STRONG))
+        .await
+        .assert_faults(&["old_password"]);
+
+    let mut alices = app(Role::Owner, alice());
+    alices.expect_attempt(400);
+    let answer = alices.put(ALICES, from_to("wrong", CURRENT)).await;
+    answer.assert_faults(&["old_password"]);
+}
+
+#[tokio::test]
+async fn the_new_one_must_be_another() {
+    let mut app = app(Role::Owner, alice());
+    app.expect_attempt(400);
+
+    let answer = app.put(ALICES, to(CURRENT)).await;
+
+    answer.assert_faults(&[]);
+    assert!(
+        answer
+            .message()
+            .contains("New password cannot match old password.")
+    );
+}
+
+#[tokio::test]
+async fn ten_megabytes_are_refused_and_never_hashed() {
+    let long = "aB3!".repeat(200_000);
+    for body in [to(&long), from_to(&long, STRONG)] {
+        let mut app = me(Role::Member);
+        app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+        app.put(MINE, body).await.assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn the_password_that_was_checked_must_still_be_the_stored_one() {
+    let mut app = me(Role::Member);
+    app.users
+        .expect_set_user_password()
+        .return_once(|_, _, _| Err(Conflict::Changed.into()));
+    app.expect_attempt(409);
+
+    app.put(MINE, from_to(CURRENT, STRONG))
+        .await
+        .assert_status(409);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_meanwhile_changes_nothing() {
+    let mut app = me(Role::Member);
+    app.users
+        .expect_set_user_password()
+        .return_once(|_, _, _| Err(Conflict::StaleCredential.into()));
+    app.expect_attempt(401);
+
+    app.put(MINE, from_to(CURRENT, STRONG))
+        .await
+        .assert_status(401);
+}
+
+#[tokio::test]
+async fn a_key_with_few_scopes_changes_nothing() {
+    let mut app = TestApp::with_scopes(Role::Owner, &["user:update_personal"]);
+    app.put(MINE, from_to(CURRENT, STRONG))
+        .await
+        .assert_status(404);
+}
+
+#[tokio::test]
+async fn no_answer_repeats_a_password() {
+    let caller = Credential {
+        ..credential(Role::Member)
+    };
+    let mut app = TestApp::with_credential(caller);
+    with_current_password(&mut app);
+    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    for (old, new) in [
+        ("Wrong-Secret-1", STRONG),
+        (CURRENT, CURRENT),
+        (CURRENT, "weak-one"),
+    ] {
+        let answer = app.put(MINE, from_to(old, new)).await;
+        answer.assert_status(400);
+        for secret in [old, new] {
+            assert!(!answer.text.contains(secret), "{answer:?}");
+        }
+    }
+}

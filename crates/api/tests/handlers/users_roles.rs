@@ -1,0 +1,315 @@
+//! `GET /users/roles`, and `/users/{user}/roles`.
+
+use http::Method;
+use serde_json::{Value, json};
+use usher_domain::User;
+use usher_store::Conflict;
+
+use crate::{
+    app::TestApp,
+    people::{ALICE, CALLER, ORGANIZATION, Role, alice, membership, olivia, texts},
+};
+
+const ALICES: &str = "/api/v2/users/alice/roles";
+
+fn alice_with(roles: &[&str]) -> User {
+    User {
+        roles: texts(roles),
+        ..alice()
+    }
+}
+
+fn app(role: Role, target: User) -> TestApp {
+    let mut app = TestApp::signed_in_as(role);
+    app.knows(target);
+    app
+}
+
+/// The store replaces these roles by those.
+fn expect_roles(app: &mut TestApp, replaces: &[&str], roles: &[&str]) {
+    let (replaces, roles) = (texts(replaces), texts(roles));
+    app.users
+        .expect_set_user_roles()
+        .withf(move |id, change, by| {
+            *id == ALICE
+                && change.replaces == replaces
+                && change.roles == roles
+                && by.status_code == 200
+        })
+        .times(1)
+        .return_once(|_, change, _| {
+            Ok(Some(User {
+                roles: change.roles,
+                ..alice()
+            }))
+        });
+}
+
+fn to(roles: &[&str]) -> Value {
+    json!({"roles": roles})
+}
+
+#[tokio::test]
+async fn everybody_lists_the_four_site_roles_and_only_an_owner_may_assign_them() {
+    for role in Role::ALL {
+        let answer = TestApp::signed_in_as(role).get("/api/v2/users/roles").await;
+
+        answer.assert_status(200);
+        let listed = answer.json.as_array().expect("an array");
+        assert_eq!(listed.len(), 4);
+        for one in listed {
+            assert_eq!(one["assignable"], role == Role::Owner, "{role:?}: {one}");
+            assert_eq!(one["built_in"], true);
+            assert_eq!(one.get("organization_id"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limited_key_does_not_list_them() {
+    let path = "/api/v2/users/roles";
+    let mut scoped = TestApp::with_scopes(Role::Owner, &["api_key:*"]);
+    scoped.get(path).await.assert_status(403);
+    let mut listed = TestApp::with_allow_list(Role::Owner, &["user:*"]);
+    listed.get(path).await.assert_status(403);
+    let mut listed = TestApp::with_allow_list(Role::Owner, &["assign_role:*"]);
+    listed.get(path).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn ones_own_roles_need_no_further_read() {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+
+    let answer = app.get("/api/v2/users/me/roles").await;
+
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json,
+        json!({"roles": ["owner"], "organization_roles": {ORGANIZATION.to_string(): []}})
+    );
+}
+
+#[tokio::test]
+async fn others_roles_are_shown_to_owners_and_user_admins_only() {
+    for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
+        let may = matches!(role, Role::Owner | Role::UserAdmin);
+        let mut app = app(role, alice_with(&["auditor"]));
+        if may {
+            app.users
+                .expect_list_memberships()
+                .times(1)
+                .return_once(|id| Ok(vec![membership(id, &["organization-admin"])]));
+        }
+
+        let answer = app.get(ALICES).await;
+
+        answer.assert_status(if may { 200 } else { 404 });
+        if may {
+            let organizations = json!({ORGANIZATION.to_string(): ["organization-admin"]});
+            assert_eq!(answer.json["organization_roles"], organizations);
+            assert_eq!(answer.json["roles"], json!(["auditor"]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_user_has_no_organization_roles() {
+    let gone = User {
+        is_deleted: true,
+        ..alice_with(&["auditor"])
+    };
+    let answer = app(Role::Owner, gone).get(ALICES).await;
+    assert_eq!(
+        answer.json,
+        json!({"roles": ["auditor"], "organization_roles": {}})
+    );
+}
+
+#[tokio::test]
+async fn a_listed_key_shows_organization_roles_only_with_their_kind() {
+    let mut without = TestApp::with_allow_list(Role::Owner, &["user:*"]);
+    let answer = without.get("/api/v2/users/me/roles").await;
+    assert_eq!(answer.json["organization_roles"], json!({}));
+
+    let mut with = TestApp::with_allow_list(Role::Owner, &["user:*", "organization_member:*"]);
+    let answer = with.get("/api/v2/users/me/roles").await;
+    assert_ne!(answer.json["organization_roles"], json!({}));
+}
+
+#[tokio::test]
+async fn an_owner_sets_roles_and_each_counts_once() {
+    let mut app = app(Role::Owner, alice_with(&["user-admin"]));
+    expect_roles(&mut app, &["user-admin"], &["auditor", "template-admin"]);
+
+    let answer = app
+        .put(ALICES, to(&["template-admin", "auditor", "auditor"]))
+        .await;
+
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json["roles"][0],
+        json!({"name": "auditor", "display_name": "Auditor"})
+    );
+}
+
+#[tokio::test]
+async fn none_takes_all_roles_away() {
+    for body in [to(&[]), json!({"roles": null}), json!({}), Value::Null] {
+        let mut app = app(Role::Owner, alice_with(&["auditor"]));
+        expect_roles(&mut app, &["auditor"], &[]);
+        app.put(ALICES, body).await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_makes_and_unmakes_owners() {
+    let mut making = app(Role::Owner, alice());
+    expect_roles(&mut making, &[], &["owner"]);
+    making.put(ALICES, to(&["owner"])).await.assert_status(200);
+
+    let mut unmaking = app(Role::Owner, alice_with(&["owner"]));
+    expect_roles(&mut unmaking, &["owner"], &[]);
+    unmaking.put(ALICES, to(&[])).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn nobody_changes_their_own_whatever_the_body() {
+    for role in Role::ALL {
+        for body in ["{", r#"{"roles":["owner"]}"#] {
+            let mut app = TestApp::signed_in_as(role);
+            app.expect_attempt(400);
+            let path = format!("/api/v2/users/{CALLER}/roles");
+            app.send(Method::PUT, &path, body).await.assert_faults(&[]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_no_site_role_are_refused_before_the_permission() {
+    for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
+        for name in [
+            "nonsense",
+            "",
+            "x:",
+            "Owner",
+            " owner",
+            "organization-admin",
+            "member",
+            "organization-admin:00000000-0000-0000-0000-00000000000a",
+            "prebuilds-orchestrator",
+            "custom-site-role",
+        ] {
+            let mut app = app(role, alice());
+            app.expect_attempt(400);
+
+            let answer = app.put(ALICES, to(&["auditor", name])).await;
+
+            answer.assert_faults(&[]);
+            assert!(answer.message().contains(name), "{answer:?}");
+            assert_eq!(answer.detail(), "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_body_comes_before_the_permission() {
+    let mut app = app(Role::Auditor, alice());
+    app.expect_attempt(400);
+    app.put(ALICES, json!({"roles": "owner"}))
+        .await
+        .assert_status(400);
+}
+
+#[tokio::test]
+async fn who_assigns_no_roles_is_forbidden_also_without_a_change() {
+    for role in [
+        Role::TemplateAdmin,
+        Role::Auditor,
+        Role::OrganizationAdmin,
+        Role::OrganizationUserAdmin,
+    ] {
+        for roles in [&["auditor"][..], &[], &["owner"]] {
+            let mut app = app(role, alice());
+            app.expect_attempt(403);
+            app.put(ALICES, to(roles)).await.assert_status(403);
+        }
+    }
+    app(Role::Member, alice())
+        .put(ALICES, to(&[]))
+        .await
+        .assert_status(400);
+}
+
+#[tokio::test]
+async fn a_user_admin_neither_gives_nor_takes_a_role() {
+    for (stored, wanted) in [
+        (&[][..], &["auditor"][..]),
+        (&[], &["owner"]),
+        (&[], &["user-admin"]),
+        (&["auditor"], &[]),
+        (&["owner"], &[]),
+        (&["auditor"], &["auditor", "template-admin"]),
+    ] {
+        let mut app = app(Role::UserAdmin, alice_with(stored));
+        app.expect_attempt(400);
+
+        app.put(ALICES, to(wanted)).await.assert_faults(&[]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_admin_may_leave_roles_as_they_are() {
+    for roles in [&[][..], &["auditor"], &["template-admin"]] {
+        let mut app = app(Role::UserAdmin, alice_with(roles));
+        expect_roles(&mut app, roles, roles);
+        app.put(ALICES, to(roles)).await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_leaves_an_attempt() {
+    for (conflict, status) in [
+        (Conflict::LastOwner, 400),
+        (Conflict::Changed, 409),
+        (Conflict::StaleCredential, 401),
+    ] {
+        let mut app = app(Role::Owner, olivia());
+        app.users
+            .expect_set_user_roles()
+            .return_once(move |_, _, _| Err(conflict.into()));
+        app.expect_attempt(status);
+
+        let answer = app.put("/api/v2/users/olivia/roles", to(&[])).await;
+
+        answer.assert_status(status);
+    }
+}
+
+#[tokio::test]
+async fn a_listed_key_sets_roles_only_with_their_kind() {
+    let mut without = TestApp::with_allow_list(Role::Owner, &["user:*"]);
+    without.knows(alice());
+    without.expect_attempt(403);
+    without
+        .put(ALICES, to(&["auditor"]))
+        .await
+        .assert_status(403);
+
+    let mut with = TestApp::with_allow_list(Role::Owner, &["user:*", "assign_role:*"]);
+    with.knows(alice());
+    expect_roles(&mut with, &[], &["auditor"]);
+    with.put(ALICES, to(&["auditor"])).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn too_many_roles_are_a_fault_of_the_field() {
+    let mut app = app(Role::Owner, alice());
+    app.users
+        .expect_set_user_roles()
+        .returning(|_, _, _| Ok(Some(alice())));
+    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+
+    let answer = app.put(ALICES, to(&["auditor"; 20_000])).await;
+
+    answer.assert_faults(&["roles"]);
+}

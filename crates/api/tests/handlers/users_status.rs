@@ -1,0 +1,154 @@
+//! `PUT /users/{user}/status/…`.
+
+use http::Method;
+use usher_domain::{User, UserStatus};
+use usher_store::Conflict;
+
+use crate::{
+    app::{Answer, TestApp},
+    people::{ALICE, CALLER, Role, alice, credential, olivia},
+};
+
+fn app(role: Role, target: User) -> TestApp {
+    let mut app = TestApp::signed_in_as(role);
+    app.knows(target);
+    app
+}
+
+async fn put(app: &mut TestApp, user: &str, word: &str) -> Answer {
+    let path = format!("/api/v2/users/{user}/status/{word}");
+    app.call(Method::PUT, &path).await
+}
+
+/// The store gives the user this status.
+fn expect_status(app: &mut TestApp, user: User, status: UserStatus) {
+    app.users
+        .expect_set_user_status()
+        .withf(move |id, wanted, by| *id == user.id && *wanted == status && by.status_code == 200)
+        .times(1)
+        .return_once(|id, status, _| {
+            Ok(Some(User {
+                id,
+                status,
+                ..alice()
+            }))
+        });
+}
+
+#[tokio::test]
+async fn owners_and_user_admins_suspend_and_activate() {
+    for role in [Role::Owner, Role::UserAdmin] {
+        for (word, status) in [
+            ("suspend", UserStatus::Suspended),
+            ("activate", UserStatus::Active),
+        ] {
+            let mut app = app(role, alice());
+            expect_status(&mut app, alice(), status);
+
+            let answer = put(&mut app, "alice", word).await;
+
+            answer.assert_status(200);
+            assert_eq!(answer.json["status"], status.as_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn others_who_may_read_the_user_are_forbidden() {
+    for role in [
+        Role::TemplateAdmin,
+        Role::Auditor,
+        Role::OrganizationAdmin,
+        Role::OrganizationUserAdmin,
+    ] {
+        for word in ["suspend", "activate"] {
+            let mut app = app(role, alice());
+            app.expect_attempt(403);
+            put(&mut app, "alice", word).await.assert_status(403);
+        }
+    }
+    for word in ["suspend", "activate"] {
+        let mut app = app(Role::Member, alice());
+        put(&mut app, "alice", word).await.assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn nobody_suspends_themselves() {
+    for role in Role::ALL {
+        let mut app = TestApp::signed_in_as(role);
+        app.expect_attempt(400);
+        put(&mut app, &CALLER.to_string(), "suspend")
+            .await
+            .assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn one_activates_oneself_only_with_the_right_to() {
+    for role in Role::ALL {
+        let mut app = TestApp::signed_in_as(role);
+        let may = matches!(role, Role::Owner | Role::UserAdmin);
+        if may {
+            expect_status(&mut app, credential(role).user, UserStatus::Active);
+        } else {
+            app.expect_attempt(403);
+        }
+
+        let answer = put(&mut app, "me", "activate").await;
+
+        answer.assert_status(if may { 200 } else { 403 });
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_not_suspended_which_is_told_before_the_permission() {
+    for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
+        let mut app = app(role, olivia());
+        app.expect_attempt(400);
+        put(&mut app, "olivia", "suspend").await.assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_leaves_an_attempt() {
+    for (conflict, status) in [
+        (Conflict::Changed, 400),
+        (Conflict::LastOwner, 400),
+        (Conflict::StaleCredential, 401),
+    ] {
+        let mut app = app(Role::Owner, alice());
+        app.users
+            .expect_set_user_status()
+            .return_once(move |_, _, _| Err(conflict.into()));
+        app.expect_attempt(status);
+
+        put(&mut app, "alice", "suspend")
+            .await
+            .assert_status(status);
+    }
+}
+
+#[tokio::test]
+async fn a_body_does_not_matter() {
+    for body in ["", "{", "{\"status\":\"dormant\"}", "\u{0}"] {
+        let mut app = app(Role::Owner, alice());
+        expect_status(&mut app, alice(), UserStatus::Suspended);
+        let path = format!("/api/v2/users/{ALICE}/status/suspend");
+
+        app.send(Method::PUT, &path, body).await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn other_words_are_no_routes_and_other_methods_not_allowed() {
+    let mut app = app(Role::Owner, alice());
+    for word in ["dormant", "SUSPEND", ""] {
+        put(&mut app, "alice", word).await.assert_status(404);
+    }
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let answer = app.call(method, "/api/v2/users/alice/status/suspend").await;
+        answer.assert_status(405);
+        assert_eq!(answer.text, "");
+    }
+}

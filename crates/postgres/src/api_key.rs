@@ -1,0 +1,264 @@
+//! API keys: sessions of the command line and long-lived tokens.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use ipnet::IpNet;
+use usher_domain::{
+    AllowEntry, AllowList, ApiKey, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId,
+    audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
+    time::never,
+};
+use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError};
+use uuid::Uuid;
+
+use crate::{
+    PgError, PgStore,
+    audit::insert_audit,
+    lock::{self, Hold},
+    schema::{api_keys, users},
+    user::row::parse_login_type,
+};
+
+#[cfg(test)]
+mod tests;
+
+#[async_trait]
+impl ApiKeyStore for PgStore {
+    async fn find_key(&self, key: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.read(async |conn| find_key(conn, key).await).await
+    }
+
+    async fn find_key_by_name(
+        &self,
+        user: UserId,
+        name: &TokenName,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        self.read(async |conn| find_key_by_name(conn, user, name).await)
+            .await
+    }
+
+    async fn list_tokens(&self, filter: KeyFilter) -> Result<Vec<(ApiKey, String)>, StoreError> {
+        self.read(async |conn| list_tokens(conn, filter).await)
+            .await
+    }
+
+    async fn create_key(&self, key: NewApiKey, by: &Initiator) -> Result<(), StoreError> {
+        self.write(async |conn| {
+            let owner = lock::hold_caller_and_user(conn, by, key.user_id, Hold::Still).await?;
+            if owner.is_none_or(|owner| owner.user.deleted) {
+                return Err(Conflict::UserDeleted.into());
+            }
+            insert_key(conn, &key).await?;
+            let (made, none) = (Life::of(&key), Life::NONE);
+            record(conn, AuditAction::Create, &key.token_name, none, made, by).await
+        })
+        .await
+    }
+
+    async fn delete_key(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| {
+            lock::hold_caller(conn, by).await?;
+            let Some(row) = delete_key(conn, key).await? else {
+                return Ok(None);
+            };
+            let name = TokenName::new(row.token_name.clone());
+            let (ended, none) = (Life::from(&row), Life::NONE);
+            record(conn, AuditAction::Delete, &name, ended, none, by).await?;
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+async fn find_key(conn: &mut AsyncPgConnection, key: &ApiKeyId) -> Result<Option<ApiKey>, PgError> {
+    let row: Option<KeyRow> = KeyRow::query()
+        .filter(api_keys::id.eq(key.as_str()))
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+async fn find_key_by_name(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    name: &TokenName,
+) -> Result<Option<ApiKey>, PgError> {
+    if name.as_str().is_empty() {
+        return Ok(None);
+    }
+    let row: Option<KeyRow> = KeyRow::query()
+        .filter(api_keys::user_id.eq(user.0))
+        .filter(api_keys::token_name.eq(name.as_str()))
+        .order(api_keys::created_at)
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+async fn list_tokens(
+    conn: &mut AsyncPgConnection,
+    filter: KeyFilter,
+) -> Result<Vec<(ApiKey, String)>, PgError> {
+    let tokens = api_keys::table
+        .inner_join(users::table)
+        .filter(api_keys::login_type.eq(LoginType::Token.as_str()))
+        .order((api_keys::created_at, api_keys::id))
+        .select((KeyRow::as_select(), users::username));
+    let rows: Vec<(KeyRow, String)> = match filter {
+        KeyFilter::Of(user) => {
+            let of_user = tokens.filter(api_keys::user_id.eq(user.0));
+            of_user.load(conn).await?
+        }
+        KeyFilter::All => tokens.load(conn).await?,
+    };
+    rows.into_iter()
+        .map(|(row, username)| Ok((row.try_into()?, username)))
+        .collect()
+}
+
+/// Inserts a key. Its trigger refuses the key of a deleted user.
+pub(crate) async fn insert_key(
+    conn: &mut AsyncPgConnection,
+    key: &NewApiKey,
+) -> Result<(), PgError> {
+    let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.name()).collect();
+    let entries = key.allow_list.entries().iter();
+    let allow_list: Vec<String> = entries.map(ToString::to_string).collect();
+    diesel::insert_into(api_keys::table)
+        .values((
+            api_keys::id.eq(key.id.as_str()),
+            api_keys::hashed_secret.eq(key.hashed_secret.as_slice()),
+            api_keys::user_id.eq(key.user_id.0),
+            api_keys::login_type.eq(key.login_type.as_str()),
+            api_keys::token_name.eq(key.token_name.as_str()),
+            api_keys::scopes.eq(scopes),
+            api_keys::allow_list.eq(allow_list),
+            api_keys::lifetime_seconds.eq(key.lifetime_seconds),
+            key.ip.map(|ip| api_keys::ip_address.eq(IpNet::from(ip))),
+            api_keys::created_at.eq(key.created_at),
+            api_keys::updated_at.eq(key.created_at),
+            api_keys::last_used.eq(never()),
+            api_keys::expires_at.eq(key.expires_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn delete_key(
+    conn: &mut AsyncPgConnection,
+    key: &ApiKeyId,
+) -> Result<Option<KeyRow>, PgError> {
+    Ok(diesel::delete(api_keys::table.find(key.as_str()))
+        .returning(KeyRow::as_returning())
+        .get_result(conn)
+        .await
+        .optional()?)
+}
+
+/// Whose a key is and its times: what the log shows of its making and its end.
+#[derive(Clone, Copy)]
+struct Life {
+    user_id: Option<Uuid>,
+    created_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    last_used: Option<DateTime<Utc>>,
+}
+
+impl Life {
+    /// Before a key is made and after it has ended.
+    const NONE: Self = Self {
+        user_id: None,
+        created_at: None,
+        expires_at: None,
+        last_used: None,
+    };
+
+    fn of(key: &NewApiKey) -> Self {
+        Self {
+            user_id: Some(key.user_id.0),
+            created_at: Some(key.created_at),
+            expires_at: Some(key.expires_at),
+            last_used: None,
+        }
+    }
+}
+
+impl From<&KeyRow> for Life {
+    fn from(row: &KeyRow) -> Self {
+        Self {
+            user_id: Some(row.user_id),
+            created_at: Some(row.created_at),
+            expires_at: Some(row.expires_at),
+            last_used: Some(row.last_used),
+        }
+    }
+}
+
+async fn record(
+    conn: &mut AsyncPgConnection,
+    action: AuditAction,
+    name: &TokenName,
+    old: Life,
+    new: Life,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let user = new.user_id.or(old.user_id).unwrap_or_default();
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let time = |time: Option<DateTime<Utc>>| diff_time(time.unwrap_or_else(never));
+    let diff = Diff::new()
+        .always("user_id", id(old.user_id), id(new.user_id))
+        .always("created_at", time(old.created_at), time(new.created_at))
+        .always("expires_at", time(old.expires_at), time(new.expires_at))
+        .always("last_used", time(old.last_used), time(new.last_used));
+    let entry = AuditEntry::new(action, AuditResource::ApiKey, user, name.as_str());
+    insert_audit(conn, entry.with_diff(diff), by).await
+}
+
+/// A key without the digest of its secret.
+///
+/// `session/credential.rs` reads these columns in this order.
+#[derive(HasQuery)]
+#[diesel(table_name = api_keys)]
+pub(crate) struct KeyRow {
+    pub(crate) id: String,
+    pub(crate) user_id: Uuid,
+    last_used: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    login_type: String,
+    lifetime_seconds: i64,
+    token_name: String,
+    scopes: Vec<String>,
+    allow_list: Vec<String>,
+}
+
+impl TryFrom<KeyRow> for ApiKey {
+    type Error = PgError;
+
+    /// Scopes and entries of the allow-list that we do not know, such as those of a later
+    /// version, let nothing through.
+    fn try_from(row: KeyRow) -> Result<Self, PgError> {
+        let scopes = row.scopes.iter().filter_map(|name| Scope::parse(name));
+        let entries = row.allow_list.iter();
+        let entries = entries.filter_map(|text| AllowEntry::parse(text).ok());
+        Ok(Self {
+            id: ApiKeyId::from_stored(row.id),
+            user_id: UserId(row.user_id),
+            last_used: row.last_used,
+            expires_at: row.expires_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            login_type: parse_login_type(&row.login_type)?,
+            lifetime_seconds: row.lifetime_seconds,
+            token_name: TokenName::new(row.token_name),
+            scopes: scopes.collect(),
+            allow_list: AllowList::from_stored(entries.collect()),
+        })
+    }
+}

@@ -1,0 +1,328 @@
+use chrono::TimeDelta;
+use serde_json::json;
+use usher_domain::{
+    AllowEntry, AllowList, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId, time::never,
+};
+use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
+use uuid::Uuid;
+
+use crate::testing::{TestStore, at_once, nobody, now, session, token};
+
+fn conflict(result: Result<(), StoreError>) -> Conflict {
+    match result {
+        Err(StoreError::Conflict(conflict)) => conflict,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn name(text: &str) -> TokenName {
+    TokenName::new(text.to_owned())
+}
+
+fn by_later() -> Initiator {
+    Initiator {
+        at: now() + TimeDelta::seconds(1),
+        ..nobody()
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_read_back_as_it_was_made() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let own = AllowEntry::parse(&format!("user:{}", ada.id)).unwrap();
+    let new = NewApiKey {
+        scopes: vec![
+            Scope::parse("workspace:read").unwrap(),
+            Scope::parse("api_key:*").unwrap(),
+        ],
+        allow_list: AllowList::normalize(&[own]),
+        lifetime_seconds: 3600,
+        ip: Some("2001:db8::7".parse().unwrap()),
+        ..token(ada.id, "deploy # 1")
+    };
+
+    store.create_key(new.clone(), &nobody()).await.unwrap();
+
+    let key = store.find_key(&new.id).await.unwrap().unwrap();
+    assert_eq!(key.id, new.id);
+    assert_eq!(key.user_id, ada.id);
+    assert_eq!(key.login_type, LoginType::Token);
+    assert_eq!(key.token_name, new.token_name);
+    assert_eq!(key.scopes, new.scopes);
+    assert_eq!(key.allow_list, new.allow_list);
+    assert_eq!(key.lifetime_seconds, 3600);
+    assert_eq!((key.created_at, key.updated_at), (now(), now()));
+    assert_eq!(key.last_used, never());
+    assert_eq!(key.expires_at, new.expires_at);
+    let ip = store.value("SELECT host(ip_address) FROM api_keys").await;
+    assert_eq!(ip, "2001:db8::7");
+    let secret = store
+        .value("SELECT encode(hashed_secret, 'hex') FROM api_keys")
+        .await;
+    assert_eq!(secret, "07".repeat(32));
+}
+
+#[tokio::test]
+async fn a_key_from_nowhere_has_the_address_that_says_so() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let new = NewApiKey {
+        ip: None,
+        ..session(ada.id)
+    };
+
+    store.create_key(new, &nobody()).await.unwrap();
+
+    let ip = store.value("SELECT ip_address FROM api_keys").await;
+    assert_eq!(ip, "0.0.0.0");
+}
+
+#[tokio::test]
+async fn making_and_ending_a_key_is_logged_with_its_times() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let new = token(ada.id, "deploy");
+    let by = Initiator {
+        status_code: 201,
+        ..by_later()
+    };
+
+    store.create_key(new.clone(), &by).await.unwrap();
+
+    let row = store.last_audit().await;
+    assert_eq!(
+        (&row["action"], &row["status_code"]),
+        (&json!("create"), &json!(201))
+    );
+    assert_eq!(row["resource_type"], "api_key");
+    assert_eq!(row["resource_id"], ada.id.to_string());
+    assert_eq!(row["resource_target"], "deploy");
+    let (none, made, end) = (
+        "0001-01-01T00:00:00Z",
+        "2026-03-04T05:06:07.123456Z",
+        "2026-03-05T05:06:07.123456Z",
+    );
+    assert_eq!(
+        row["diff"],
+        json!({
+            "user_id": {"old": "", "new": ada.id.to_string(), "secret": false},
+            "created_at": {"old": none, "new": made, "secret": false},
+            "expires_at": {"old": none, "new": end, "secret": false},
+            "last_used": {"old": none, "new": none, "secret": false},
+        })
+    );
+
+    let by = Initiator {
+        at: now() + TimeDelta::seconds(2),
+        ..nobody()
+    };
+    assert_eq!(store.delete_key(&new.id, &by).await.unwrap(), Some(()));
+    assert_eq!(store.delete_key(&new.id, &by).await.unwrap(), None);
+
+    let row = store.last_audit().await;
+    assert_eq!(
+        (&row["action"], &row["resource_target"]),
+        (&json!("delete"), &json!("deploy"))
+    );
+    assert_eq!(
+        row["diff"],
+        json!({
+            "user_id": {"old": ada.id.to_string(), "new": "", "secret": false},
+            "created_at": {"old": made, "new": none, "secret": false},
+            "expires_at": {"old": end, "new": none, "secret": false},
+            "last_used": {"old": none, "new": none, "secret": false},
+        })
+    );
+    assert_eq!(store.find_key(&new.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn names_are_unique_among_the_tokens_of_a_user() {
+    let store = TestStore::new().await;
+    let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
+    let by = nobody();
+    store.create_key(token(ada.id, "t"), &by).await.unwrap();
+
+    let again = store.create_key(token(ada.id, "t"), &by).await;
+    assert_eq!(conflict(again), Conflict::TokenName);
+    store.create_key(token(ada.id, "T"), &by).await.unwrap();
+    store.create_key(token(bob.id, "t"), &by).await.unwrap();
+    let named_session = NewApiKey {
+        token_name: name("t"),
+        ..session(ada.id)
+    };
+    store.create_key(named_session, &by).await.unwrap();
+    store.create_key(session(ada.id), &by).await.unwrap();
+    store.create_key(session(ada.id), &by).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_and_the_deleted_get_no_key() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    store.delete_user(ada.id, false, &nobody()).await.unwrap();
+
+    for id in [ada.id, UserId(Uuid::nil())] {
+        let result = store.create_key(session(id), &nobody()).await;
+        assert_eq!(conflict(result), Conflict::UserDeleted);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_found_by_its_user_and_exact_name() {
+    let store = TestStore::new().await;
+    let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
+    let named = token(ada.id, "deploy");
+    store.create_key(named.clone(), &nobody()).await.unwrap();
+    store.create_key(session(ada.id), &nobody()).await.unwrap();
+    let find = async |user, text| {
+        let found = store.find_key_by_name(user, &name(text)).await.unwrap();
+        found.map(|key| key.id)
+    };
+
+    assert_eq!(find(ada.id, "deploy").await, Some(named.id));
+    assert_eq!(find(ada.id, "Deploy").await, None);
+    assert_eq!(find(ada.id, "").await, None);
+    assert_eq!(find(bob.id, "deploy").await, None);
+}
+
+#[tokio::test]
+async fn tokens_are_listed_in_the_order_of_their_making_ended_ones_included() {
+    let store = TestStore::new().await;
+    let (ada, bob) = (store.add_user("ada").await, store.add_user("Bob").await);
+    for (user, text, seconds) in [(ada.id, "b", 1), (bob.id, "c", 2), (ada.id, "a", 3)] {
+        let created_at = now() + TimeDelta::seconds(seconds);
+        let expires_at = now() - TimeDelta::days(1);
+        let new = NewApiKey {
+            created_at,
+            expires_at,
+            ..token(user, text)
+        };
+        store.create_key(new, &nobody()).await.unwrap();
+    }
+    store.create_key(session(ada.id), &nobody()).await.unwrap();
+    let list = async |filter| -> Vec<String> {
+        let tokens = store.list_tokens(filter).await.unwrap();
+        let text = |(key, username): &(usher_domain::ApiKey, String)| {
+            format!("{} of {username}", key.token_name.as_str())
+        };
+        tokens.iter().map(text).collect()
+    };
+
+    assert_eq!(list(KeyFilter::Of(ada.id)).await, ["b of ada", "a of ada"]);
+    assert_eq!(
+        list(KeyFilter::All).await,
+        ["b of ada", "c of Bob", "a of ada"]
+    );
+    assert_eq!(list(KeyFilter::Of(UserId(Uuid::nil()))).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_we_do_not_know_of_a_key_lets_nothing_through() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    store
+        .sql(&format!(
+            "INSERT INTO api_keys (id, hashed_secret, user_id, login_type, scopes, allow_list,
+                                   created_at, updated_at, last_used, expires_at)
+             VALUES ('0123456789', '', '{}', 'token', '{{someday:all}}', '{{future:*,nonsense}}',
+                     now(), now(), now(), now())",
+            ada.id
+        ))
+        .await;
+
+    let id = ApiKeyId::from_stored("0123456789".to_owned());
+    let key = store.find_key(&id).await.unwrap().unwrap();
+
+    assert_eq!(key.scopes, []);
+    assert_eq!(key.allow_list.entries(), []);
+    assert_eq!(key.lifetime_seconds, 86_400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_tokens_of_one_name_at_once_one_is_made() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let tasks = (0..16).map(|_| {
+        let (store, id) = (store.share(), ada.id);
+        async move { store.create_key(token(id, "t"), &nobody()).await }
+    });
+
+    let results = at_once(tasks).await;
+
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    for result in results.into_iter().filter(Result::is_err) {
+        assert_eq!(conflict(result), Conflict::TokenName);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_end_a_key_at_once_one_does() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let by = store.sign_in(ada.id).await;
+    let new = token(ada.id, "t");
+    store.create_key(new.clone(), &by).await.unwrap();
+    let tasks = (0..16).map(|_| {
+        let (store, id, by) = (store.share(), new.id.clone(), by.clone());
+        async move { store.delete_key(&id, &by).await }
+    });
+
+    let results = at_once(tasks).await;
+
+    let ended = results
+        .into_iter()
+        .filter(|result| result.as_ref().unwrap().is_some());
+    assert_eq!(ended.count(), 1);
+    let rows = "SELECT count(*) FROM audit_logs WHERE action = 'delete'";
+    assert_eq!(store.value(rows).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_of_a_user_outlives_their_deletion() {
+    let store = TestStore::with(|options| options.max_connections = 16).await;
+    for round in 0..8 {
+        let ada = store.add_user(&format!("ada-{round}")).await;
+        let mut tasks = Vec::new();
+        for i in 0..8 {
+            let (store, id) = (store.share(), ada.id);
+            tasks.push(tokio::spawn(async move {
+                if i == 4 {
+                    store.delete_user(id, false, &nobody()).await.map(drop)
+                } else {
+                    store.create_key(session(id), &nobody()).await
+                }
+            }));
+        }
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(()) | Err(StoreError::Conflict(Conflict::UserDeleted)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+
+        assert_eq!(store.keys_of(ada.id).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_error_never_shows_the_row() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let new = NewApiKey {
+        scopes: Vec::new(),
+        ..session(ada.id)
+    };
+
+    let error = store.create_key(new, &nobody()).await.unwrap_err();
+
+    let StoreError::Internal(source) = &error else {
+        panic!("{error:?}")
+    };
+    let text = format!("{error} {error:?} {source} {source:?}");
+    assert!(text.contains("api_keys_scopes_check"), "{text}");
+    for secret in ["Failing row", "0707", "\\x07", "7, 7"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}

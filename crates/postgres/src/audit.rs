@@ -1,0 +1,91 @@
+//! Rows of the audit log. A change writes its own in its transaction, by
+//! [`insert_audit`].
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use ipnet::IpNet;
+use serde_json::Value;
+use usher_domain::{Initiator, OrganizationId, audit::AuditEntry};
+use usher_store::{AuditStore, StoreError};
+use uuid::Uuid;
+
+use crate::{PgError, PgStore, schema::audit_logs};
+
+/// The greatest length of a target, in bytes. An index entry cannot hold a long text, and
+/// the name of a token may be one.
+const MAX_TARGET_BYTES: usize = 1000;
+
+#[cfg(test)]
+mod tests;
+
+#[async_trait]
+impl AuditStore for PgStore {
+    async fn record_attempt(&self, entry: AuditEntry, by: &Initiator) -> Result<(), StoreError> {
+        self.write(async |conn| insert_audit(conn, entry, by).await)
+            .await
+    }
+}
+
+/// Writes the row of a change.
+pub(crate) async fn insert_audit(
+    conn: &mut AsyncPgConnection,
+    entry: AuditEntry,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    diesel::insert_into(audit_logs::table)
+        .values(NewAuditRow {
+            id: Uuid::new_v4(),
+            time: by.at,
+            user_id: by.user_id.0,
+            organization_id: entry
+                .organization_id
+                .map_or(Uuid::nil(), |OrganizationId(id)| id),
+            ip: by.ip.map(IpNet::from),
+            user_agent: by.user_agent.as_deref(),
+            resource_type: entry.resource.as_str(),
+            resource_id: entry.resource_id,
+            resource_target: up_to(&entry.target, MAX_TARGET_BYTES),
+            resource_icon: "",
+            action: entry.action.as_str(),
+            diff: entry.diff.to_json(),
+            status_code: by.status_code.into(),
+            additional_fields: Value::Object(entry.additional_fields.clone()),
+            request_id: by.request_id.0,
+        })
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The beginning of a text, in whole characters.
+fn up_to(text: &str, max_bytes: usize) -> &str {
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes)
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = audit_logs)]
+struct NewAuditRow<'a> {
+    id: Uuid,
+    time: DateTime<Utc>,
+    user_id: Uuid,
+    organization_id: Uuid,
+    ip: Option<IpNet>,
+    user_agent: Option<&'a str>,
+    resource_type: &'a str,
+    resource_id: Uuid,
+    resource_target: &'a str,
+    resource_icon: &'a str,
+    action: &'a str,
+    diff: Value,
+    status_code: i32,
+    additional_fields: Value,
+    request_id: Uuid,
+}

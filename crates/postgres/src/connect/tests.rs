@@ -1,0 +1,120 @@
+use super::*;
+
+fn settings(url: &str) -> (String, TlsSettings) {
+    TlsSettings::take_from(url).unwrap()
+}
+
+fn verification(url: &str) -> (Option<SslMode>, Verification) {
+    let (_, settings) = settings(url);
+    (settings.mode, settings.verification)
+}
+
+#[test]
+fn every_mode_of_libpq_is_understood() {
+    let mode = |word: &str| verification(&format!("postgres://h/d?sslmode={word}"));
+
+    assert_eq!(
+        verification("postgres://h/d"),
+        (None, Verification::Nothing)
+    );
+    for (word, expected, checked) in [
+        ("disable", SslMode::Disable, Verification::Nothing),
+        ("allow", SslMode::Prefer, Verification::Nothing),
+        ("prefer", SslMode::Prefer, Verification::Nothing),
+        ("require", SslMode::Require, Verification::Nothing),
+        ("verify-ca", SslMode::Require, Verification::Authority),
+        (
+            "verify-full",
+            SslMode::Require,
+            Verification::AuthorityAndName,
+        ),
+    ] {
+        assert_eq!(mode(word), (Some(expected), checked), "{word}");
+    }
+    assert!(TlsSettings::take_from("postgres://h/d?sslmode=nonsense").is_err());
+}
+
+#[test]
+fn what_is_not_about_tls_is_left_in_place() {
+    for (url, rest) in [
+        ("postgres://u:p%3F@h:1,i:2/d", "postgres://u:p%3F@h:1,i:2/d"),
+        (
+            "postgres://u@h/d?sslmode=require&options=-c%20a%3Db&sslrootcert=x",
+            "postgres://u@h/d?options=-c%20a%3Db",
+        ),
+        ("postgresql:///d?sslmode=disable", "postgresql:///d"),
+        (
+            "host=h user=u sslmode=verify-ca dbname=d",
+            "host=h user=u dbname=d",
+        ),
+    ] {
+        assert_eq!(settings(url).0, rest, "{url}");
+    }
+}
+
+#[test]
+fn a_file_of_authorities_is_named_and_asked() {
+    let (_, found) = settings("postgres://h/d?sslmode=require&sslrootcert=%2Fetc%2Fa%20b.pem");
+    assert_eq!(found.root_certificates, Some("/etc/a b.pem".into()));
+    assert_eq!(found.verification, Verification::Authority);
+    let (_, found) = settings("host=h sslrootcert='/x.pem' sslmode=verify-full");
+    assert_eq!(found.root_certificates, Some("/x.pem".into()));
+    let (_, found) = settings("postgres://h/d?sslrootcert=system&sslmode=verify-full");
+    assert_eq!(found.root_certificates, None);
+    assert_eq!(found.verification, Verification::AuthorityAndName);
+}
+
+#[test]
+fn a_url_that_cannot_be_used_says_why_without_its_password() {
+    for url in [
+        "postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=/nonexistent/ca.pem",
+        "postgres://u:hunter2@h/d?nonsense=1",
+        "postgres://u:hunter2@h:port/d",
+        "postgres://u:hunter2@/d",
+        "mysql://u:hunter2@h/d",
+    ] {
+        let Err(error) = Target::parse(url, "usher") else {
+            panic!("{url}")
+        };
+        assert!(matches!(error, PgError::Configuration(_)), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_socket_has_no_tls_and_a_name_given_is_kept() {
+    let url = "postgresql:///d?host=%2Frun%2Fpg&sslmode=require&application_name=mine";
+    let target = Target::parse(url, "usher").unwrap();
+
+    assert_eq!(target.config.get_ssl_mode(), SslMode::Disable);
+    assert_eq!(target.config.get_application_name(), Some("mine"));
+}
+
+#[test]
+fn options_of_the_url_come_after_ours_and_win() {
+    let url = "postgres://h/d?options=-c%20statement_timeout%3D9";
+    let mut target = Target::parse(url, "usher").unwrap();
+
+    target.limit_statements(Duration::from_secs(4));
+
+    assert_eq!(
+        target.config.get_options(),
+        Some("-c statement_timeout=4000 -c jit=off -c statement_timeout=9")
+    );
+}
+
+#[test]
+fn versions_are_compared_by_their_major_number() {
+    for version in [
+        "13.0",
+        "15.18 (Debian 15.18-0+deb12u1)",
+        "17beta1",
+        "18",
+        "Elastic",
+    ] {
+        assert!(is_supported(version), "{version}");
+    }
+    for version in ["12.22", "9.6.24", "8"] {
+        assert!(!is_supported(version), "{version}");
+    }
+}

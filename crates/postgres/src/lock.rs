@@ -1,0 +1,133 @@
+//! The locks that a change takes first, and whether its caller may still act.
+//!
+//! The order of locks is that of the [crate](crate); a change that takes others takes them
+//! after these.
+
+use diesel::{dsl::exists, prelude::*, sql_types::BigInt};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use usher_domain::{ApiKeyId, Initiator, UserId, UserStatus};
+use usher_store::Conflict;
+use uuid::Uuid;
+
+use crate::{
+    PgError,
+    schema::{api_keys, users},
+    user::row::AccountRow,
+};
+
+/// How firmly the row of a user is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It stays as it is: `FOR SHARE`.
+    Still,
+    /// It is about to change: `FOR NO KEY UPDATE`. Taken before the row of a key or link
+    /// is inserted by a transaction that changes the user too; their triggers take
+    /// `FOR SHARE`, and two that go from that to a change wait for each other for ever.
+    ToChange,
+}
+
+/// Advisory locks that last to the end of the transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    /// Of who may become the first user.
+    FirstUser = 0x7573_6801,
+    /// Of who may take an owner away.
+    LastOwner = 0x7573_6802,
+}
+
+/// Waits for the turn.
+pub(crate) async fn take_turn(conn: &mut AsyncPgConnection, turn: Turn) -> Result<(), PgError> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+        .bind::<BigInt, _>(turn as i64)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Holds the caller, who must still be allowed to act.
+///
+/// # Errors
+///
+/// [`Conflict::StaleCredential`] if the key of the caller has ended or the caller is not
+/// active any more. Nobody is asked where there is no key, as on the command line.
+pub(crate) async fn hold_caller(
+    conn: &mut AsyncPgConnection,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let Some(key) = &by.key_id else {
+        return Ok(());
+    };
+    hold_active_user(conn, by.user_id).await?;
+    check_key(conn, key, by).await
+}
+
+/// Holds the caller, who must still be allowed to act, and the user whom the change is
+/// about, who is returned: also a deleted one, `None` if there is none.
+pub(crate) async fn hold_caller_and_user(
+    conn: &mut AsyncPgConnection,
+    by: &Initiator,
+    user: UserId,
+    hold: Hold,
+) -> Result<Option<AccountRow>, PgError> {
+    let Some(key) = &by.key_id else {
+        return hold_user(conn, user, hold).await;
+    };
+    if by.user_id < user {
+        hold_active_user(conn, by.user_id).await?;
+    }
+    let account = hold_user(conn, user, hold).await?;
+    if by.user_id > user {
+        hold_active_user(conn, by.user_id).await?;
+    }
+    if by.user_id == user && !account.as_ref().is_some_and(|account| account.user.acts()) {
+        return Err(Conflict::StaleCredential.into());
+    }
+    check_key(conn, key, by).await?;
+    Ok(account)
+}
+
+/// Holds the row of a user and returns it, also of a deleted one.
+pub(crate) async fn hold_user(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    hold: Hold,
+) -> Result<Option<AccountRow>, PgError> {
+    let query = AccountRow::query().filter(users::id.eq(user.0));
+    let account = match hold {
+        Hold::Still => query.for_share().first(conn).await,
+        Hold::ToChange => query.for_no_key_update().first(conn).await,
+    };
+    Ok(account.optional()?)
+}
+
+async fn hold_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<(), PgError> {
+    let found: Option<(String, bool)> = users::table
+        .find(user.0)
+        .select((users::status, users::deleted))
+        .for_share()
+        .first(conn)
+        .await
+        .optional()?;
+    match found {
+        Some((status, false)) if status == UserStatus::Active.as_str() => Ok(()),
+        _ => Err(Conflict::StaleCredential.into()),
+    }
+}
+
+/// A statement of its own, after the lock: one statement would look at the keys as they
+/// were before it waited.
+async fn check_key(
+    conn: &mut AsyncPgConnection,
+    key: &ApiKeyId,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let keys = api_keys::table
+        .filter(api_keys::id.eq(key.as_str()))
+        .filter(api_keys::user_id.eq(Uuid::from(by.user_id)))
+        .filter(api_keys::expires_at.ge(by.at));
+    if diesel::select(exists(keys)).get_result(conn).await? {
+        Ok(())
+    } else {
+        Err(Conflict::StaleCredential.into())
+    }
+}

@@ -1,0 +1,148 @@
+//! The schema: migrations are embedded, and applied in order, each once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use diesel::migration::{MigrationSource, MigrationVersion};
+use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+
+use crate::{PgError, connect::Target, error::chain};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The session lock of whoever migrates.
+const LOCK: i64 = 0x7573_6865_7200;
+
+/// How long to wait for an answer to a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait between attempts to be the one who migrates.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Applies the migrations that the database does not have yet. If several processes try at
+/// once, one does the work and the others wait for it. If there is nothing to do, it takes
+/// one statement to find out.
+///
+/// Must connect to Postgres itself rather than through PgBouncer, since it takes a session
+/// lock.
+///
+/// # Errors
+///
+/// [`PgError::SchemaTooNew`] if the database has migrations that this version does not
+/// know, [`PgError::ServerTooOld`], [`PgError::Migration`] if one of them fails, whose
+/// own effects are undone then.
+pub async fn migrate(url: &str) -> Result<(), PgError> {
+    let session = Session::open(url).await?;
+    if session.pending().await?.is_empty() {
+        return Ok(());
+    }
+    session.lock().await?;
+    let pending = session.pending().await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(pending = pending.len(), "migrating the database");
+    session
+        .run(|connection| connection.run_pending_migrations(MIGRATIONS).map(drop))
+        .await?;
+    tracing::info!("migrated the database");
+    Ok(())
+}
+
+/// A connection of its own, with the lock and all that ends with it.
+struct Session {
+    client: Client,
+}
+
+type Blocking = AsyncConnectionWrapper<AsyncPgConnection>;
+type Outcome = diesel::migration::Result<()>;
+
+impl Session {
+    async fn open(url: &str) -> Result<Self, PgError> {
+        let target = Target::parse(url, "usher migrate")?;
+        let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, target.open())
+            .await
+            .map_err(|_| PgError::TimedOut("could not connect".to_owned()))??;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(
+                    error = chain(&error),
+                    "the connection of the migrations ended"
+                );
+            }
+        });
+        Ok(Self { client })
+    }
+
+    /// The versions that the database does not have.
+    async fn pending(&self) -> Result<Vec<String>, PgError> {
+        let known = known_versions()?;
+        let applied = self.applied_versions().await?;
+        let unknown: Vec<String> = applied.difference(&known).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(PgError::SchemaTooNew(unknown));
+        }
+        Ok(known.difference(&applied).cloned().collect())
+    }
+
+    async fn applied_versions(&self) -> Result<BTreeSet<String>, PgError> {
+        let statement = "SELECT version FROM __diesel_schema_migrations";
+        let messages = match self.client.simple_query(statement).await {
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                return Ok(BTreeSet::new());
+            }
+            answer => answer?,
+        };
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    /// Waits to be the only one who migrates. Tries again and again, since a statement that
+    /// waits for the lock would hold up a `CREATE INDEX CONCURRENTLY` of its holder.
+    async fn lock(&self) -> Result<(), PgError> {
+        let statement = format!("SELECT pg_try_advisory_lock({LOCK})");
+        loop {
+            let messages = self.client.simple_query(&statement).await?;
+            let is_ours = messages.iter().any(|message| {
+                matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
+            });
+            if is_ours {
+                return Ok(());
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+    }
+
+    /// Runs migrations, which diesel does on a blocking connection. Ends the session.
+    async fn run(
+        self,
+        work: impl FnOnce(&mut Blocking) -> Outcome + Send + 'static,
+    ) -> Result<(), PgError> {
+        let connection = AsyncPgConnection::try_from(self.client)
+            .await
+            .map_err(|error| PgError::Unavailable(error.to_string()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let mut connection = Blocking::from(connection);
+            work(&mut connection).map_err(|error| PgError::Migration(error.to_string()))
+        });
+        done.await
+            .map_err(|error| PgError::Migration(error.to_string()))?
+    }
+}
+
+fn known_versions() -> Result<BTreeSet<String>, PgError> {
+    let migrations = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS)
+        .map_err(|error| PgError::Migration(error.to_string()))?;
+    let version = |version: MigrationVersion<'_>| version.to_string();
+    Ok(migrations
+        .iter()
+        .map(|migration| version(migration.name().version()))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;

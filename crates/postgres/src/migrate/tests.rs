@@ -1,0 +1,132 @@
+use diesel_migrations::MigrationHarness;
+use usher_local_postgres::testing::{TestCluster, TestDatabase};
+
+use super::*;
+use crate::testing::{at_once, client};
+
+async fn empty() -> TestDatabase {
+    TestCluster::shared().await.database().await
+}
+
+async fn revert_all(url: &str) {
+    let session = Session::open(url).await.unwrap();
+    session
+        .run(|connection| connection.revert_all_migrations(MIGRATIONS).map(drop))
+        .await
+        .unwrap();
+}
+
+async fn count(url: &str, what: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM {what}");
+    client(url)
+        .await
+        .query_one(&query, &[])
+        .await
+        .unwrap()
+        .get(0)
+}
+
+#[tokio::test]
+async fn migrations_are_applied_once_down_to_nothing_and_up_again() {
+    let database = empty().await;
+    let known = i64::try_from(known_versions().unwrap().len()).unwrap();
+    let tables = "pg_tables WHERE schemaname = 'public'";
+
+    for _ in 0..2 {
+        migrate(database.url()).await.unwrap();
+        assert_eq!(
+            count(database.url(), "__diesel_schema_migrations").await,
+            known
+        );
+        assert_eq!(count(database.url(), "users").await, 1);
+    }
+    revert_all(database.url()).await;
+    assert_eq!(count(database.url(), tables).await, 1);
+    let functions = "pg_proc WHERE pronamespace = 'public'::regnamespace";
+    assert_eq!(count(database.url(), functions).await, 0);
+    migrate(database.url()).await.unwrap();
+    assert_eq!(count(database.url(), "users").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_is_left_alone() {
+    let database = empty().await;
+    migrate(database.url()).await.unwrap();
+    let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
+    client(database.url())
+        .await
+        .batch_execute(later)
+        .await
+        .unwrap();
+
+    let error = migrate(database.url()).await.unwrap_err();
+
+    assert!(
+        matches!(&error, PgError::SchemaTooNew(versions) if versions == &["20990101000000"]),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("20990101000000"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_migrate_at_once_one_does_the_work() {
+    let database = empty().await;
+    let url = database.url().to_owned();
+    let tasks = (0..6).map(|_| {
+        let url = url.clone();
+        async move { migrate(&url).await }
+    });
+
+    for result in at_once(tasks).await {
+        result.unwrap();
+    }
+
+    assert_eq!(count(&url, "users").await, 1);
+}
+
+#[tokio::test]
+async fn the_lock_is_only_for_who_has_something_to_do() {
+    let database = empty().await;
+    let holder = client(database.url()).await;
+    let statement = format!("SELECT pg_advisory_lock({LOCK})");
+    holder.batch_execute(&statement).await.unwrap();
+    let url = database.url().to_owned();
+    let waiting = tokio::spawn(async move { migrate(&url).await });
+    tokio::time::sleep(LOCK_PAUSE * 3).await;
+    assert!(!waiting.is_finished());
+
+    holder
+        .batch_execute("SELECT pg_advisory_unlock_all()")
+        .await
+        .unwrap();
+    waiting.await.unwrap().unwrap();
+
+    holder.batch_execute(&statement).await.unwrap();
+    migrate(database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_says_why_and_can_be_tried_again() {
+    let database = empty().await;
+    let other = client(database.url()).await;
+    other
+        .batch_execute("CREATE TABLE api_keys (mine text)")
+        .await
+        .unwrap();
+
+    let error = migrate(database.url()).await.unwrap_err();
+
+    assert!(matches!(error, PgError::Migration(_)), "{error:?}");
+    assert!(error.to_string().contains("api_keys"), "{error}");
+    other.batch_execute("DROP TABLE api_keys").await.unwrap();
+    migrate(database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_unavailable() {
+    let error = migrate("postgres://nobody@127.0.0.1:1/x")
+        .await
+        .unwrap_err();
+
+    assert!(matches!(error, PgError::Unavailable(_)), "{error:?}");
+}

@@ -1,0 +1,152 @@
+//! Making, changing and deleting organizations.
+
+use diesel::{dsl::not, prelude::*};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use usher_domain::{
+    Initiator, Organization, OrganizationId, OrganizationName, OrganizationRole,
+    audit::{AuditAction, AuditEntry, AuditResource, Diff},
+};
+use usher_store::{Conflict, NewOrganization, OrganizationChange};
+
+use super::{
+    OrganizationRow,
+    member::{NewMemberRow, insert_members},
+};
+use crate::{PgError, audit::insert_audit, lock, schema::organizations};
+
+pub(super) async fn create(
+    conn: &mut AsyncPgConnection,
+    new: &NewOrganization,
+    by: &Initiator,
+) -> Result<Organization, PgError> {
+    lock::hold_caller(conn, by).await?;
+    let row: OrganizationRow = diesel::insert_into(organizations::table)
+        .values((
+            organizations::id.eq(new.id.0),
+            organizations::name.eq(new.name.as_str()),
+            organizations::display_name.eq(&new.display_name),
+            organizations::description.eq(&new.description),
+            organizations::icon.eq(&new.icon),
+            organizations::created_at.eq(by.at),
+            organizations::updated_at.eq(by.at),
+        ))
+        .returning(OrganizationRow::as_returning())
+        .get_result(conn)
+        .await?;
+    let maker = NewMemberRow {
+        organization_id: new.id.0,
+        user_id: by.user_id.0,
+        roles: vec![OrganizationRole::Admin.name().to_owned()],
+        created_at: by.at,
+        updated_at: by.at,
+    };
+    insert_members(conn, vec![maker]).await?;
+    let organization = Organization::from(row);
+    let diff = Diff::new()
+        .field("id", "", new.id.to_string())
+        .field("name", "", organization.name.as_str())
+        .field("display_name", "", organization.display_name.as_str())
+        .field("description", "", organization.description.as_str())
+        .field("icon", "", organization.icon.as_str());
+    record(conn, AuditAction::Create, &organization, diff, by).await?;
+    Ok(organization)
+}
+
+pub(super) async fn set(
+    conn: &mut AsyncPgConnection,
+    organization: OrganizationId,
+    change: &OrganizationChange,
+    by: &Initiator,
+) -> Result<Option<Organization>, PgError> {
+    lock::hold_caller(conn, by).await?;
+    let old: Option<OrganizationRow> = OrganizationRow::query()
+        .filter(organizations::id.eq(organization.0))
+        .filter(not(organizations::deleted))
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(old) = old.map(Organization::from) else {
+        return Ok(None);
+    };
+    let row: OrganizationRow = diesel::update(organizations::table.find(organization.0))
+        .set((
+            change
+                .name
+                .as_ref()
+                .map(|name| organizations::name.eq(OrganizationName::as_str(name))),
+            change
+                .display_name
+                .as_ref()
+                .map(|name| organizations::display_name.eq(name)),
+            change
+                .description
+                .as_ref()
+                .map(|text| organizations::description.eq(text)),
+            change
+                .icon
+                .as_ref()
+                .map(|icon| organizations::icon.eq(icon)),
+            organizations::updated_at.eq(by.at),
+        ))
+        .returning(OrganizationRow::as_returning())
+        .get_result(conn)
+        .await?;
+    let new = Organization::from(row);
+    record(conn, AuditAction::Write, &new, difference(old, &new), by).await?;
+    Ok(Some(new))
+}
+
+fn difference(old: Organization, new: &Organization) -> Diff {
+    Diff::new()
+        .field("name", old.name, new.name.as_str())
+        .field("display_name", old.display_name, new.display_name.as_str())
+        .field("description", old.description, new.description.as_str())
+        .field("icon", old.icon, new.icon.as_str())
+}
+
+pub(super) async fn delete(
+    conn: &mut AsyncPgConnection,
+    organization: OrganizationId,
+    by: &Initiator,
+) -> Result<Option<()>, PgError> {
+    lock::hold_caller(conn, by).await?;
+    // FOR UPDATE waits for those who are taking in members, and they for us.
+    let row: Option<OrganizationRow> = OrganizationRow::query()
+        .filter(organizations::id.eq(organization.0))
+        .filter(not(organizations::deleted))
+        .for_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(organization) = row.map(Organization::from) else {
+        return Ok(None);
+    };
+    if organization.is_default {
+        return Err(Conflict::DefaultOrganization.into());
+    }
+    diesel::update(organizations::table.find(organization.id.0))
+        .set((
+            organizations::deleted.eq(true),
+            organizations::updated_at.eq(by.at),
+        ))
+        .execute(conn)
+        .await?;
+    let diff = Diff::new().field("deleted", false, true);
+    record(conn, AuditAction::Delete, &organization, diff, by).await?;
+    Ok(Some(()))
+}
+
+async fn record(
+    conn: &mut AsyncPgConnection,
+    action: AuditAction,
+    organization: &Organization,
+    diff: Diff,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let target = organization.name.as_str();
+    let entry = AuditEntry::new(action, AuditResource::Organization, organization.id, target)
+        .of_organization(organization.id)
+        .with_diff(diff);
+    insert_audit(conn, entry, by).await
+}

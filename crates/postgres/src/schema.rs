@@ -1,0 +1,123 @@
+//! The tables as diesel sees them: those that this crate reads or writes.
+//!
+//! A test compares them with a migrated database. Enums are text with a check there, so
+//! they are text here, and the rows parse them.
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        username -> Text,
+        name -> Text,
+        avatar_url -> Text,
+        login_type -> Text,
+        status -> Text,
+        rbac_roles -> Array<Text>,
+        hashed_password -> Bytea,
+        hashed_one_time_passcode -> Nullable<Bytea>,
+        one_time_passcode_expires_at -> Nullable<Timestamptz>,
+        github_com_user_id -> Nullable<BigInt>,
+        quiet_hours_schedule -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_seen_at -> Timestamp,
+        deleted -> Bool,
+        is_system -> Bool,
+    }
+}
+
+diesel::table! {
+    organizations (id) {
+        id -> Uuid,
+        name -> Text,
+        display_name -> Text,
+        description -> Text,
+        icon -> Text,
+        is_default -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted -> Bool,
+    }
+}
+
+diesel::table! {
+    organization_members (organization_id, user_id) {
+        organization_id -> Uuid,
+        user_id -> Uuid,
+        roles -> Array<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        hashed_secret -> Bytea,
+        user_id -> Uuid,
+        login_type -> Text,
+        token_name -> Text,
+        scopes -> Array<Text>,
+        allow_list -> Array<Text>,
+        lifetime_seconds -> BigInt,
+        ip_address -> Inet,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_used -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    gitsshkeys (user_id) {
+        user_id -> Uuid,
+        private_key -> Text,
+        public_key -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_logs (id) {
+        id -> Uuid,
+        time -> Timestamptz,
+        user_id -> Uuid,
+        organization_id -> Uuid,
+        ip -> Nullable<Inet>,
+        user_agent -> Nullable<Text>,
+        resource_type -> Text,
+        resource_id -> Uuid,
+        resource_target -> Text,
+        resource_icon -> Text,
+        action -> Text,
+        diff -> Jsonb,
+        status_code -> Integer,
+        additional_fields -> Jsonb,
+        request_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    site_configs (key) {
+        #[max_length = 256]
+        key -> Varchar,
+        value -> Text,
+    }
+}
+
+diesel::joinable!(organization_members -> organizations (organization_id));
+diesel::joinable!(organization_members -> users (user_id));
+diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(gitsshkeys -> users (user_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    organizations,
+    organization_members,
+    api_keys,
+    gitsshkeys,
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+use std::collections::BTreeMap;
+
+use crate::testing::TestStore;
+
+/// Each column as `table.column type`, in the order of the table.
+type Columns = BTreeMap<String, Vec<String>>;
+
+fn of_this_file() -> Columns {
+    let mut columns = Columns::new();
+    let mut table = String::new();
+    for line in include_str!("../schema.rs").lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [name, key, .., "{"] if key.starts_with('(') => table = (*name).to_owned(),
+            [column, "->", kind] => {
+                let kind = kind.trim_end_matches(',');
+                let entry = format!("{column} {kind}");
+                columns.entry(table.clone()).or_default().push(entry);
+            }
+            _ => {}
+        }
+    }
+    columns
+}
+
+const QUERY: &str = "
+SELECT table_name || ' ' || column_name || ' ' ||
+       CASE WHEN is_nullable = 'YES' THEN 'Nullable<' || kind || '>' ELSE kind END
+FROM (
+    SELECT *, CASE udt_name
+        WHEN 'uuid' THEN 'Uuid' WHEN 'text' THEN 'Text' WHEN 'varchar' THEN 'Varchar'
+        WHEN '_text' THEN 'Array<Text>' WHEN 'bytea' THEN 'Bytea' WHEN 'bool' THEN 'Bool'
+        WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'timestamp' THEN 'Timestamp'
+        WHEN 'int8' THEN 'BigInt' WHEN 'int4' THEN 'Integer' WHEN 'inet' THEN 'Inet'
+        WHEN 'jsonb' THEN 'Jsonb' ELSE udt_name END AS kind
+    FROM information_schema.columns WHERE table_schema = 'public'
+) AS columns
+ORDER BY table_name, ordinal_position";
+
+#[tokio::test]
+async fn the_tables_are_those_of_a_migrated_database() {
+    let store = TestStore::new().await;
+    let mut of_database = Columns::new();
+    for row in store.column(QUERY).await {
+        let (table, column) = row.split_once(' ').unwrap();
+        of_database
+            .entry(table.to_owned())
+            .or_default()
+            .push(column.to_owned());
+    }
+
+    let here = of_this_file();
+
+    assert_eq!(here.len(), 7);
+    for (table, columns) in here {
+        assert_eq!(of_database.get(&table), Some(&columns), "{table}");
+    }
+}

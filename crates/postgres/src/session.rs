@@ -1,0 +1,216 @@
+//! Who a credential stands for, signing in and signing out.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use usher_domain::{
+    ApiKeyId, Email, Initiator, PasswordHash, RequestId, Scope, User, UserId, UserStatus,
+    api_key::Touch,
+    audit::{AuditAction, AuditEntry, AuditResource, Diff, dormancy_fields},
+};
+use usher_store::{Conflict, Credential, NewApiKey, PasswordAccount, SessionStore, StoreError};
+use uuid::Uuid;
+
+use crate::{
+    PgError, PgStore,
+    api_key::insert_key,
+    audit::insert_audit,
+    lock::{self, Hold},
+    schema::{api_keys, users},
+    user::{
+        find::{find_account, find_by_id},
+        row::AccountRow,
+    },
+};
+
+mod credential;
+#[cfg(test)]
+mod tests;
+mod touch;
+
+#[async_trait]
+impl SessionStore for PgStore {
+    async fn find_credential(&self, key: &ApiKeyId) -> Result<Option<Credential>, StoreError> {
+        self.read(async |conn| credential::find_credential(conn, key).await)
+            .await
+    }
+
+    async fn touch_key(
+        &self,
+        key: &ApiKeyId,
+        touch: Touch,
+        ip: Option<IpAddr>,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.read(async |conn| touch::touch_key(conn, key, touch, ip, at).await)
+            .await
+    }
+
+    async fn wake_user(&self, user: UserId, at: DateTime<Utc>) -> Result<Option<User>, StoreError> {
+        self.write(async |conn| {
+            wake_if_dormant(conn, user, at).await?;
+            let row = find_by_id(conn, user).await?;
+            row.filter(|row| !row.deleted)
+                .map(User::try_from)
+                .transpose()
+        })
+        .await
+    }
+
+    async fn find_password_account(
+        &self,
+        email: &Email,
+    ) -> Result<Option<PasswordAccount>, StoreError> {
+        self.read(async |conn| {
+            let row = find_account(conn, email).await?;
+            row.map(PasswordAccount::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn log_in(
+        &self,
+        key: NewApiKey,
+        checked: PasswordHash,
+        rehashed: Option<PasswordHash>,
+        by: &Initiator,
+    ) -> Result<(), StoreError> {
+        self.write(async |conn| log_in(conn, &key, &checked, rehashed.as_ref(), by).await)
+            .await
+    }
+
+    async fn log_out(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| log_out(conn, key, by).await).await
+    }
+}
+
+async fn log_in(
+    conn: &mut AsyncPgConnection,
+    key: &NewApiKey,
+    checked: &PasswordHash,
+    rehashed: Option<&PasswordHash>,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let user = key.user_id;
+    let account = lock::hold_user(conn, user, Hold::ToChange).await?;
+    let account = account.ok_or(Conflict::StaleCredential)?;
+    let may = !account.user.deleted && account.user.status != UserStatus::Suspended.as_str();
+    if !may || account.password()? != *checked {
+        return Err(Conflict::StaleCredential.into());
+    }
+    let was_woken = wake_if_dormant(conn, user, by.at).await?;
+    if let Some(hash) = rehashed {
+        diesel::update(users::table.find(user.0))
+            .set(users::hashed_password.eq(hash.as_str().as_bytes()))
+            .execute(conn)
+            .await?;
+    }
+    insert_key(conn, key).await?;
+    // The log is ordered by time, and the waking comes first.
+    let delay = TimeDelta::microseconds(was_woken.into());
+    let by = Initiator {
+        user_id: user,
+        at: by.at + delay,
+        ..by.clone()
+    };
+    record(conn, AuditAction::Login, user, &by).await
+}
+
+async fn log_out(
+    conn: &mut AsyncPgConnection,
+    key: &ApiKeyId,
+    by: &Initiator,
+) -> Result<Option<()>, PgError> {
+    let user: Option<Uuid> = api_keys::table
+        .find(key.as_str())
+        .select(api_keys::user_id)
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(user) = user.map(UserId) else {
+        return Ok(None);
+    };
+    // Two who sign out at once would each wait for a key that the other deletes.
+    lock::hold_user(conn, user, Hold::ToChange).await?;
+    let deleted = diesel::delete(api_keys::table.find(key.as_str()))
+        .execute(conn)
+        .await?;
+    if deleted == 0 {
+        return Ok(None);
+    }
+    let connects = vec![Scope::APPLICATION_CONNECT.name()];
+    let of_user = api_keys::table.filter(api_keys::user_id.eq(user.0));
+    diesel::delete(of_user.filter(api_keys::scopes.contains(connects)))
+        .execute(conn)
+        .await?;
+    record(conn, AuditAction::Logout, user, by).await?;
+    Ok(Some(()))
+}
+
+/// Makes a dormant user active, and nobody else. Returns whether it did.
+async fn wake_if_dormant(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    at: DateTime<Utc>,
+) -> Result<bool, PgError> {
+    let dormant = users::table
+        .filter(users::id.eq(user.0))
+        .filter(users::status.eq(UserStatus::Dormant.as_str()))
+        .filter(diesel::dsl::not(users::deleted));
+    let username: Option<String> = diesel::update(dormant)
+        .set((
+            users::status.eq(UserStatus::Active.as_str()),
+            users::updated_at.eq(at),
+        ))
+        .returning(users::username)
+        .get_result(conn)
+        .await
+        .optional()?;
+    let Some(username) = username else {
+        return Ok(false);
+    };
+    let (old, new) = (UserStatus::Dormant.as_str(), UserStatus::Active.as_str());
+    let mut entry = AuditEntry::new(AuditAction::Write, AuditResource::User, user, username)
+        .with_diff(Diff::new().field("status", old, new));
+    entry.additional_fields = dormancy_fields();
+    insert_audit(conn, entry, &by_the_system(user, at)).await?;
+    Ok(true)
+}
+
+/// What the system does by itself is logged under the user whom it is about.
+fn by_the_system(user: UserId, at: DateTime<Utc>) -> Initiator {
+    Initiator {
+        user_id: user,
+        key_id: None,
+        request_id: RequestId(Uuid::nil()),
+        ip: None,
+        user_agent: None,
+        at,
+        status_code: 200,
+    }
+}
+
+async fn record(
+    conn: &mut AsyncPgConnection,
+    action: AuditAction,
+    user: UserId,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    let entry = AuditEntry::new(action, AuditResource::ApiKey, user, "");
+    insert_audit(conn, entry, by).await
+}
+
+impl TryFrom<AccountRow> for PasswordAccount {
+    type Error = PgError;
+
+    fn try_from(row: AccountRow) -> Result<Self, PgError> {
+        Ok(Self {
+            password: row.password()?,
+            passcode: row.passcode()?,
+            user: User::try_from(row.user)?,
+        })
+    }
+}

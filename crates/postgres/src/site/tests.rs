@@ -1,0 +1,25 @@
+use usher_store::SiteStore;
+
+use crate::testing::TestStore;
+
+#[tokio::test]
+async fn a_deployment_keeps_the_identifier_of_its_database() {
+    let store = TestStore::new().await;
+    let id = store.deployment_id().await.unwrap();
+
+    assert!(!id.is_nil());
+    assert_eq!(store.deployment_id().await.unwrap(), id);
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_connection_says_whose_it_is_and_how_long_a_statement_may_take() {
+    let store = TestStore::new().await;
+    let setting = async |name: &str| store.value(&format!("SHOW {name}")).await;
+    assert_eq!(setting("application_name").await, "");
+
+    let names = "SELECT application_name FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+    assert_eq!(store.column(names).await, ["usher"]);
+}

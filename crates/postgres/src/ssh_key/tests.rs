@@ -1,0 +1,54 @@
+use chrono::TimeDelta;
+use serde_json::json;
+use usher_domain::{Initiator, UserId};
+use usher_store::SshKeyStore;
+use uuid::Uuid;
+
+use crate::testing::{TestStore, key_pair, nobody, now};
+
+#[tokio::test]
+async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let later = now() + TimeDelta::minutes(1);
+    let by = Initiator {
+        at: later,
+        ..store.sign_in(ada.id).await
+    };
+
+    let new = store.set_ssh_key(ada.id, key_pair("second"), &by).await;
+
+    let new = new.unwrap().unwrap();
+    assert_eq!(new.user_id, ada.id);
+    assert_eq!(new.public_key, "ssh-ed25519 second\n");
+    assert_eq!((new.created_at, new.updated_at), (now(), later));
+    assert_eq!(store.find_ssh_key(ada.id).await.unwrap(), Some(new));
+    let private = store.value("SELECT private_key FROM gitsshkeys").await;
+    assert_eq!(private, "private second");
+    let row = store.last_audit().await;
+    assert_eq!(row["resource_type"], "git_ssh_key");
+    assert_eq!(row["resource_id"], ada.id.to_string());
+    assert_eq!(row["resource_target"], "ssh-ed25519 second\n");
+    assert_eq!(
+        row["diff"],
+        json!({
+            "public_key": {
+                "old": "ssh-ed25519 first\n", "new": "ssh-ed25519 second\n", "secret": false,
+            },
+            "private_key": {"old": "", "new": "", "secret": true},
+        })
+    );
+}
+
+#[tokio::test]
+async fn who_has_no_pair_gets_none() {
+    let store = TestStore::new().await;
+    let nobody_there = UserId(Uuid::nil());
+
+    let set = store
+        .set_ssh_key(nobody_there, key_pair("x"), &nobody())
+        .await;
+
+    assert_eq!(set.unwrap(), None);
+    assert_eq!(store.find_ssh_key(nobody_there).await.unwrap(), None);
+}

@@ -1,0 +1,232 @@
+//! A database and a store for each test, and people to put into it.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use usher_domain::{
+    AllowList, ApiKeyId, DisplayName, Email, Initiator, LoginType, OrganizationId, PasswordHash,
+    RequestId, Scope, SiteRole, TokenName, User, UserId, UserStatus, Username,
+    organization::OrganizationReference, ssh_key::SshKeyPair,
+};
+use usher_local_postgres::testing::{TestCluster, TestDatabase};
+use usher_store::{ApiKeyStore, NewApiKey, NewUser, OrganizationStore, UserStore};
+use uuid::Uuid;
+
+use crate::{PgOptions, PgStore, migrate};
+
+/// A store on a migrated database of its own.
+pub(crate) struct TestStore {
+    store: PgStore,
+    client: Client,
+    // The database is dropped with it.
+    database: TestDatabase,
+}
+
+impl Deref for TestStore {
+    type Target = PgStore;
+
+    fn deref(&self) -> &PgStore {
+        &self.store
+    }
+}
+
+impl TestStore {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A store with other options than the usual ones.
+    pub(crate) async fn with(change: impl FnOnce(&mut PgOptions)) -> Self {
+        let cluster = TestCluster::shared().await;
+        let database = cluster
+            .database_from_template("usher_postgres", async |url| migrate(&url).await.unwrap())
+            .await;
+        let mut options = PgOptions::new(database.url());
+        change(&mut options);
+        Self {
+            store: PgStore::connect(options).await.unwrap(),
+            client: client(database.url()).await,
+            database,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// A store of its own to hand to a task.
+    pub(crate) fn share(&self) -> PgStore {
+        self.store.clone()
+    }
+
+    /// Runs statements beside the store.
+    pub(crate) async fn sql(&self, statements: &str) {
+        self.client.batch_execute(statements).await.unwrap();
+    }
+
+    /// The values of the first column, as text.
+    pub(crate) async fn column(&self, query: &str) -> Vec<String> {
+        let messages = self.client.simple_query(query).await.unwrap();
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    /// The only value that a query gives, as text.
+    pub(crate) async fn value(&self, query: &str) -> String {
+        let column = self.column(query).await;
+        assert_eq!(column.len(), 1, "{query}: {column:?}");
+        column.into_iter().next().unwrap()
+    }
+
+    /// The rows of the audit log in the order of their times, without their ids.
+    pub(crate) async fn audit(&self) -> Vec<Value> {
+        let query = "SELECT to_jsonb(a) - 'id' FROM audit_logs a ORDER BY time, ctid";
+        let rows = self.column(query).await;
+        rows.iter()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect()
+    }
+
+    /// The newest row of the audit log.
+    pub(crate) async fn last_audit(&self) -> Value {
+        self.audit().await.pop().unwrap()
+    }
+
+    pub(crate) async fn default_organization(&self) -> OrganizationId {
+        let default = OrganizationReference::Default;
+        self.find_organization(default).await.unwrap().unwrap().id
+    }
+
+    /// Creates a user from the command line, as it were.
+    pub(crate) async fn add(&self, new: NewUser) -> User {
+        self.create_user(new, &nobody()).await.unwrap()
+    }
+
+    /// Creates an active user of that name.
+    pub(crate) async fn add_user(&self, name: &str) -> User {
+        self.add(user(name)).await
+    }
+
+    /// Creates an owner of that name.
+    pub(crate) async fn add_owner(&self, name: &str) -> User {
+        let roles = vec![SiteRole::Owner];
+        self.add(NewUser {
+            roles,
+            ..user(name)
+        })
+        .await
+    }
+
+    /// A session of the user, and what they do with it.
+    pub(crate) async fn sign_in(&self, user: UserId) -> Initiator {
+        let key = session(user);
+        let by = Initiator {
+            user_id: user,
+            key_id: Some(key.id.clone()),
+            ..nobody()
+        };
+        self.create_key(key, &nobody()).await.unwrap();
+        by
+    }
+
+    pub(crate) async fn keys_of(&self, user: UserId) -> Vec<String> {
+        let query = format!("SELECT id FROM api_keys WHERE user_id = '{user}' ORDER BY id");
+        self.column(&query).await
+    }
+}
+
+/// A connection beside the pool.
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-03-04T05:06:07.123456Z".parse().unwrap()
+}
+
+/// The command line, or whoever has no key.
+pub(crate) fn nobody() -> Initiator {
+    Initiator {
+        user_id: UserId(Uuid::nil()),
+        key_id: None,
+        request_id: RequestId(Uuid::from_u128(7)),
+        ip: Some("192.0.2.7".parse().unwrap()),
+        user_agent: Some("tests/1.0".to_owned()),
+        at: now(),
+        status_code: 200,
+    }
+}
+
+/// An active user of that name, with a password and in no organization.
+pub(crate) fn user(name: &str) -> NewUser {
+    NewUser {
+        id: UserId(Uuid::new_v4()),
+        username: Username::from_stored(name.to_owned()),
+        email: Email::from_stored(format!("{name}@example.com")),
+        name: DisplayName::default(),
+        avatar_url: String::new(),
+        password: hash("first"),
+        login_type: LoginType::Password,
+        status: UserStatus::Active,
+        roles: Vec::new(),
+        organization_ids: Vec::new(),
+        ssh_key: key_pair("first"),
+        created_at: now(),
+    }
+}
+
+pub(crate) fn key_pair(name: &str) -> SshKeyPair {
+    SshKeyPair {
+        private_key: format!("private {name}").into(),
+        public_key: format!("ssh-ed25519 {name}\n"),
+    }
+}
+
+pub(crate) fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_stored(format!("$hash${text}"))
+}
+
+/// A session of the user, good for a day.
+pub(crate) fn session(user: UserId) -> NewApiKey {
+    NewApiKey {
+        id: ApiKeyId::from_stored(Uuid::new_v4().simple().to_string()[..10].to_owned()),
+        hashed_secret: [7; 32],
+        user_id: user,
+        login_type: LoginType::Password,
+        token_name: TokenName::default(),
+        scopes: vec![Scope::ALL],
+        allow_list: AllowList::everything(),
+        lifetime_seconds: 86_400,
+        expires_at: now() + TimeDelta::days(1),
+        created_at: now(),
+        ip: Some("192.0.2.7".parse().unwrap()),
+    }
+}
+
+/// A token of the user.
+pub(crate) fn token(user: UserId, name: &str) -> NewApiKey {
+    NewApiKey {
+        login_type: LoginType::Token,
+        token_name: TokenName::new(name.to_owned()),
+        ..session(user)
+    }
+}
+
+/// Runs as many at once as there are, and gives what came of each.
+pub(crate) async fn at_once<T: Send + 'static>(
+    tasks: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}

@@ -1,0 +1,149 @@
+//! Users, and what is born and dies with them.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use usher_domain::{
+    Email, Initiator, Listing, Membership, PasswordHash, User, UserId, UserStatus, Username,
+};
+use usher_store::{
+    NewUser, PasswordChange, ProfileChange, RolesChange, StoreError, UserListQuery, UserLookup,
+    UserStore,
+};
+
+use crate::{PgStore, organization};
+
+mod change;
+mod create;
+pub(crate) mod find;
+mod list;
+pub(crate) mod row;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+#[async_trait]
+impl UserStore for PgStore {
+    async fn has_users(&self) -> Result<bool, StoreError> {
+        self.read(async |conn| find::has_users(conn).await).await
+    }
+
+    async fn find_user(&self, lookup: UserLookup) -> Result<Option<User>, StoreError> {
+        self.read(async |conn| find::find_user(conn, &lookup).await)
+            .await
+    }
+
+    async fn find_user_with_name(
+        &self,
+        username: &Username,
+        email: &Email,
+    ) -> Result<Option<User>, StoreError> {
+        self.read(async |conn| find::find_user_with_name(conn, username, email).await)
+            .await
+    }
+
+    async fn list_users(&self, query: UserListQuery) -> Result<Listing<User>, StoreError> {
+        self.read(async |conn| list::list_users(conn, &query).await)
+            .await
+    }
+
+    async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
+        self.read(async |conn| organization::list_memberships(conn, user).await)
+            .await
+    }
+
+    async fn find_password_hash(&self, user: UserId) -> Result<Option<PasswordHash>, StoreError> {
+        self.read(async |conn| secret::find_password_hash(conn, user).await)
+            .await
+    }
+
+    async fn create_first_user(&self, new: NewUser) -> Result<User, StoreError> {
+        self.write(async |conn| create::create_first_user(conn, &new).await)
+            .await
+    }
+
+    async fn create_user(&self, new: NewUser, by: &Initiator) -> Result<User, StoreError> {
+        self.write(async |conn| create::create_user(conn, &new, by).await)
+            .await
+    }
+
+    async fn set_user_profile(
+        &self,
+        user: UserId,
+        change: ProfileChange,
+        by: &Initiator,
+    ) -> Result<Option<User>, StoreError> {
+        self.write(async |conn| change::set_profile(conn, user, &change, by).await)
+            .await
+    }
+
+    async fn set_user_status(
+        &self,
+        user: UserId,
+        status: UserStatus,
+        by: &Initiator,
+    ) -> Result<Option<User>, StoreError> {
+        self.write(async |conn| change::set_status(conn, user, status, by).await)
+            .await
+    }
+
+    async fn set_user_roles(
+        &self,
+        user: UserId,
+        change: RolesChange,
+        by: &Initiator,
+    ) -> Result<Option<User>, StoreError> {
+        self.write(async |conn| change::set_roles(conn, user, &change, by).await)
+            .await
+    }
+
+    async fn set_user_password(
+        &self,
+        user: UserId,
+        change: PasswordChange,
+        by: &Initiator,
+    ) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| secret::set_password(conn, user, &change, by).await)
+            .await
+    }
+
+    async fn delete_user(
+        &self,
+        user: UserId,
+        unless_owner: bool,
+        by: &Initiator,
+    ) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| change::delete_user(conn, user, unless_owner, by).await)
+            .await
+    }
+
+    async fn set_passcode(
+        &self,
+        user: UserId,
+        passcode: PasswordHash,
+        expires_at: DateTime<Utc>,
+        by: &Initiator,
+    ) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| secret::set_passcode(conn, user, &passcode, expires_at, by).await)
+            .await
+    }
+
+    async fn consume_passcode(
+        &self,
+        user: UserId,
+        passcode: PasswordHash,
+        password: PasswordHash,
+        by: &Initiator,
+    ) -> Result<Option<()>, StoreError> {
+        self.write(async |conn| {
+            secret::consume_passcode(conn, user, &passcode, &password, by).await
+        })
+        .await
+    }
+}
+
+/// Names of roles in their order, each once: how they are stored, compared and logged.
+pub(crate) fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,343 @@
+use serde_json::json;
+use usher_domain::{
+    DisplayName, Email, LoginType, OrganizationId, PasswordHash, SiteRole, UserId, UserStatus,
+    Username, time::never,
+};
+use usher_store::{Conflict, NewUser, SshKeyStore, StoreError, UserLookup, UserStore};
+use uuid::Uuid;
+
+use crate::testing::{TestStore, at_once, nobody, now, user};
+
+#[tokio::test]
+async fn a_new_user_is_read_back_as_they_were_made() {
+    let store = TestStore::new().await;
+    let organization = store.default_organization().await;
+    let new = NewUser {
+        name: DisplayName::from_stored("Ada L".to_owned()),
+        avatar_url: "https://example.com/ada.png".to_owned(),
+        roles: vec![SiteRole::UserAdmin, SiteRole::Auditor],
+        organization_ids: vec![organization],
+        ..user("Ada")
+    };
+
+    let created = store.add(new.clone()).await;
+
+    assert_eq!(created.id, new.id);
+    assert_eq!(created.username, new.username);
+    assert_eq!(created.email, new.email);
+    assert_eq!(created.name, new.name);
+    assert_eq!(created.avatar_url, new.avatar_url);
+    assert_eq!(created.status, UserStatus::Active);
+    assert_eq!(created.login_type, LoginType::Password);
+    assert_eq!(created.roles, ["auditor", "user-admin"]);
+    assert_eq!(created.organization_ids, [organization]);
+    assert_eq!((created.created_at, created.updated_at), (now(), now()));
+    assert_eq!(created.last_seen_at, never());
+    assert!(!created.is_deleted && !created.is_system);
+    let found = store.find_user(UserLookup::Id(new.id)).await.unwrap();
+    assert_eq!(found, Some(created));
+    let password = store.find_password_hash(new.id).await.unwrap();
+    assert_eq!(password, Some(new.password));
+    let key = store.find_ssh_key(new.id).await.unwrap().unwrap();
+    assert_eq!(key.public_key, new.ssh_key.public_key);
+    assert_eq!((key.created_at, key.updated_at), (now(), now()));
+    let memberships = store.list_memberships(new.id).await.unwrap();
+    assert_eq!(memberships.len(), 1);
+    assert_eq!(memberships[0].organization_id, organization);
+    assert_eq!(memberships[0].roles, [""; 0]);
+}
+
+#[tokio::test]
+async fn making_a_user_leaves_an_audit_row_with_every_field_that_has_a_value() {
+    let store = TestStore::new().await;
+    let actor = store.add_owner("owner").await;
+    let mut by = store.sign_in(actor.id).await;
+    by.status_code = 201;
+    by.at = now() + chrono::TimeDelta::seconds(1);
+    let new = user("ada");
+
+    store.create_user(new.clone(), &by).await.unwrap();
+
+    let id = new.id.to_string();
+    assert_eq!(
+        store.last_audit().await,
+        json!({
+            "time": "2026-03-04T05:06:08.123456+00:00",
+            "user_id": actor.id.to_string(),
+            "organization_id": Uuid::nil(),
+            "ip": "192.0.2.7",
+            "user_agent": "tests/1.0",
+            "resource_type": "user",
+            "resource_id": id,
+            "resource_target": "ada",
+            "resource_icon": "",
+            "action": "create",
+            "status_code": 201,
+            "additional_fields": {},
+            "request_id": by.request_id.to_string(),
+            "diff": {
+                "id": {"old": "", "new": id, "secret": false},
+                "email": {"old": "", "new": "ada@example.com", "secret": false},
+                "username": {"old": "", "new": "ada", "secret": false},
+                "status": {"old": "", "new": "active", "secret": false},
+                "rbac_roles": {"new": [], "secret": false},
+                "login_type": {"old": "", "new": "password", "secret": false},
+                "hashed_password": {"secret": true},
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_has_none_in_the_log() {
+    let store = TestStore::new().await;
+    let password = PasswordHash::none();
+
+    store
+        .add(NewUser {
+            password,
+            ..user("bot")
+        })
+        .await;
+
+    let diff = &store.last_audit().await["diff"];
+    assert_eq!(diff.get("hashed_password"), None);
+    assert_eq!(diff.get("name"), None);
+}
+
+#[tokio::test]
+async fn a_membership_that_fails_leaves_no_user_behind() {
+    let store = TestStore::new().await;
+    let organization_ids = vec![
+        store.default_organization().await,
+        OrganizationId(Uuid::nil()),
+    ];
+    let new = NewUser {
+        organization_ids,
+        ..user("alice")
+    };
+
+    let error = store.create_user(new.clone(), &nobody()).await.unwrap_err();
+
+    assert!(
+        matches!(error, StoreError::Conflict(Conflict::NoSuchOrganization)),
+        "{error:?}"
+    );
+    assert_eq!(store.find_user(UserLookup::Id(new.id)).await.unwrap(), None);
+    assert_eq!(store.audit().await, [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn nobody_becomes_a_member_of_a_deleted_organization() {
+    let store = TestStore::new().await;
+    let gone = OrganizationId(Uuid::from_u128(1));
+    store
+        .sql(&format!(
+            "INSERT INTO organizations (id, name, display_name, description, created_at, updated_at, deleted)
+             VALUES ('{gone}', 'gone', '', '', now(), now(), true)"
+        ))
+        .await;
+    let organization_ids = vec![gone];
+
+    let error = store
+        .create_user(
+            NewUser {
+                organization_ids,
+                ..user("alice")
+            },
+            &nobody(),
+        )
+        .await
+        .unwrap_err();
+
+    assert!(
+        matches!(error, StoreError::Conflict(Conflict::NoSuchOrganization)),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn names_and_addresses_are_taken_without_regard_to_case() {
+    let store = TestStore::new().await;
+    store.add_user("Alice").await;
+    let same_name = NewUser {
+        email: Email::from_stored("other@example.com".to_owned()),
+        ..user("aLICE")
+    };
+    let same_address = NewUser {
+        email: Email::from_stored("ALICE@example.com".to_owned()),
+        ..user("other")
+    };
+    let system = user("Prebuilds");
+
+    for (new, conflict) in [
+        (same_name, Conflict::Username),
+        (same_address, Conflict::Email),
+        (system, Conflict::Username),
+    ] {
+        let error = store.create_user(new, &nobody()).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Conflict(got) if got == conflict),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_identifier_of_another_is_no_username() {
+    let store = TestStore::new().await;
+    let alice = store.add_user("alice").await;
+    let digits = alice.id.0.simple().to_string();
+
+    let error = store
+        .create_user(user(&digits), &nobody())
+        .await
+        .unwrap_err();
+
+    assert!(
+        matches!(error, StoreError::Conflict(Conflict::Username)),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn users_are_found_by_identifier_name_and_address() {
+    let store = TestStore::new().await;
+    let alice = store.add_user("Alice").await;
+    let digits = "0123456789abcdef0123456789abcdef";
+    let numbered = store.add_user(digits).await;
+    let find = async |lookup| store.find_user(lookup).await.unwrap().map(|user| user.id);
+    let id_of_digits = UserId(Uuid::try_parse(digits).unwrap());
+
+    for lookup in [
+        UserLookup::Id(alice.id),
+        UserLookup::Username("aLiCe".to_owned()),
+        UserLookup::Email("ALICE@Example.com".to_owned()),
+        UserLookup::IdOrUsername(alice.id, digits.to_owned()),
+    ] {
+        assert_eq!(find(lookup.clone()).await, Some(alice.id), "{lookup:?}");
+    }
+    let lookup = UserLookup::IdOrUsername(id_of_digits, digits.to_owned());
+    assert_eq!(find(lookup).await, Some(numbered.id));
+    for lookup in [
+        UserLookup::Id(UserId(Uuid::nil())),
+        UserLookup::Username("ali_e".to_owned()),
+        UserLookup::Email("alice".to_owned()),
+    ] {
+        assert_eq!(find(lookup.clone()).await, None, "{lookup:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_name_or_address_is_found_also_of_hidden_accounts() {
+    let store = TestStore::new().await;
+    let alice = store.add_user("alice").await;
+    let find = async |username: &str, email: &str| {
+        let username = Username::from_stored(username.to_owned());
+        let email = Email::from_stored(email.to_owned());
+        let found = store.find_user_with_name(&username, &email).await.unwrap();
+        found.map(|user| user.username.as_str().to_owned())
+    };
+
+    assert_eq!(find("ALICE", "x@y.z").await.as_deref(), Some("alice"));
+    assert_eq!(
+        find("x", "ALICE@EXAMPLE.COM").await.as_deref(),
+        Some("alice")
+    );
+    assert_eq!(
+        find("PREBUILDS", "x@y.z").await.as_deref(),
+        Some("prebuilds")
+    );
+    assert_eq!(find("x", "x@y.z").await, None);
+    store.delete_user(alice.id, false, &nobody()).await.unwrap();
+    assert_eq!(find("alice", "alice@example.com").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_first_users_at_once_one_is_made() {
+    let store = TestStore::new().await;
+    assert!(!store.has_users().await.unwrap());
+    let tasks = (0..100).map(|i| {
+        let store = store.share();
+        let roles = vec![SiteRole::Owner];
+        let name = format!("first-{i}");
+        async move {
+            store
+                .create_first_user(NewUser {
+                    roles,
+                    ..user(&name)
+                })
+                .await
+        }
+    });
+
+    let results = at_once(tasks).await;
+
+    let made: Vec<_> = results
+        .iter()
+        .filter_map(|result| result.as_ref().ok())
+        .collect();
+    assert_eq!(made.len(), 1);
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, Err(StoreError::Conflict(Conflict::FirstUserExists))));
+    assert_eq!(refused.count(), 99);
+    assert_eq!(
+        made[0].organization_ids,
+        [store.default_organization().await]
+    );
+    assert!(store.has_users().await.unwrap());
+    assert_eq!(store.audit().await, [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn when_all_users_are_deleted_there_is_another_first_one() {
+    let store = TestStore::new().await;
+    let first = store.create_first_user(user("first")).await.unwrap();
+    store.delete_user(first.id, false, &nobody()).await.unwrap();
+    assert!(!store.has_users().await.unwrap());
+
+    store.create_first_user(user("first")).await.unwrap();
+
+    assert!(store.has_users().await.unwrap());
+    let error = store.create_first_user(user("second")).await.unwrap_err();
+    assert!(matches!(
+        error,
+        StoreError::Conflict(Conflict::FirstUserExists)
+    ));
+}
+
+#[tokio::test]
+async fn the_name_of_an_account_of_the_system_is_taken_for_the_first_user_too() {
+    let store = TestStore::new().await;
+
+    let error = store
+        .create_first_user(user("prebuilds"))
+        .await
+        .unwrap_err();
+
+    assert!(matches!(error, StoreError::Conflict(Conflict::Username)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_users_of_one_name_at_once_one_is_made() {
+    let store = TestStore::new().await;
+    let tasks = (0..16).map(|i| {
+        let store = store.share();
+        let new = NewUser {
+            email: Email::from_stored(format!("{i}@example.com")),
+            ..user("Same")
+        };
+        async move { store.create_user(new, &nobody()).await }
+    });
+
+    let results = at_once(tasks).await;
+
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, Err(StoreError::Conflict(Conflict::Username))));
+    assert_eq!(refused.count(), 15);
+    assert_eq!(store.value("SELECT count(*) FROM gitsshkeys").await, "1");
+    assert_eq!(store.value("SELECT count(*) FROM audit_logs").await, "1");
+}

@@ -1,0 +1,336 @@
+use chrono::TimeDelta;
+use usher_domain::{Page, User, UserFilter, UserId};
+use usher_store::{UserListQuery, UserStore, Visibility};
+use uuid::Uuid;
+
+use crate::testing::{TestStore, nobody, now, user};
+
+fn everybody() -> UserListQuery {
+    UserListQuery {
+        filter: UserFilter::default(),
+        visible: Visibility::All,
+        after: None,
+        page: Page::default(),
+    }
+}
+
+fn searching(q: &str) -> UserListQuery {
+    UserListQuery {
+        filter: UserFilter::parse(q).unwrap(),
+        ..everybody()
+    }
+}
+
+fn page(limit: Option<u32>, offset: u32) -> UserListQuery {
+    UserListQuery {
+        page: Page { limit, offset },
+        ..everybody()
+    }
+}
+
+async fn list(store: &TestStore, query: UserListQuery) -> (Vec<String>, u64) {
+    let listing = store.list_users(query).await.unwrap();
+    let name = |user: User| user.username.as_str().to_owned();
+    (listing.items.into_iter().map(name).collect(), listing.count)
+}
+
+/// The names that a search finds. The count of a whole list is that of its rows.
+async fn names(store: &TestStore, q: &str) -> Vec<String> {
+    let (names, count) = list(store, searching(q)).await;
+    assert_eq!(count, names.len() as u64, "{q}");
+    names
+}
+
+async fn with_users(names: &[&str]) -> TestStore {
+    let store = TestStore::new().await;
+    for name in names {
+        store.add_user(name).await;
+    }
+    store
+}
+
+async fn id(store: &TestStore, username: &str) -> UserId {
+    let query = format!("SELECT id FROM users WHERE username = '{username}'");
+    UserId(store.value(&query).await.parse().unwrap())
+}
+
+#[tokio::test]
+async fn users_are_in_the_order_of_their_lower_cased_names() {
+    let store = with_users(&["yan1", "Yan-2", "b", "YAN-10", "A", "yan", "yana"]).await;
+
+    let (names, count) = list(&store, everybody()).await;
+
+    assert_eq!(names, ["A", "b", "yan", "YAN-10", "Yan-2", "yan1", "yana"]);
+    assert_eq!(count, 7);
+}
+
+#[tokio::test]
+async fn deleted_and_system_users_are_not_shown() {
+    let store = with_users(&["a", "b"]).await;
+    let b = id(&store, "b").await;
+    store.delete_user(b, false, &nobody()).await.unwrap();
+
+    assert_eq!(list(&store, everybody()).await, (vec!["a".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn pages_count_all_that_match_and_an_empty_page_nobody() {
+    let store = with_users(&["a", "b", "c", "d", "e"]).await;
+    let on = async |limit, offset| {
+        let (names, count) = list(&store, page(limit, offset)).await;
+        (names.concat(), count)
+    };
+
+    assert_eq!(on(Some(2), 0).await, ("ab".to_owned(), 5));
+    assert_eq!(on(Some(2), 2).await, ("cd".to_owned(), 5));
+    assert_eq!(on(Some(2), 4).await, ("e".to_owned(), 5));
+    assert_eq!(on(Some(5), 0).await, ("abcde".to_owned(), 5));
+    assert_eq!(on(None, 3).await, ("de".to_owned(), 5));
+    assert_eq!(on(Some(2), 5).await, (String::new(), 0));
+    assert_eq!(on(None, u32::MAX).await, (String::new(), 0));
+    assert_eq!(on(Some(u32::MAX), 0).await, ("abcde".to_owned(), 5));
+}
+
+#[tokio::test]
+async fn the_list_goes_on_after_a_user_whoever_they_are() {
+    let store = with_users(&["a", "B", "c", "d"]).await;
+    let after = async |user, limit| {
+        let query = UserListQuery {
+            after: Some(user),
+            page: Page { limit, offset: 0 },
+            ..everybody()
+        };
+        let (names, count) = list(&store, query).await;
+        (names.concat(), count)
+    };
+
+    assert_eq!(
+        after(id(&store, "B").await, None).await,
+        ("cd".to_owned(), 2)
+    );
+    assert_eq!(
+        after(id(&store, "a").await, Some(2)).await,
+        ("Bc".to_owned(), 3)
+    );
+    assert_eq!(after(id(&store, "d").await, None).await, (String::new(), 0));
+    let unknown = UserId(Uuid::from_u128(5));
+    assert_eq!(after(unknown, None).await, (String::new(), 0));
+    let deleted = id(&store, "c").await;
+    store.delete_user(deleted, false, &nobody()).await.unwrap();
+    assert_eq!(after(deleted, None).await, ("d".to_owned(), 1));
+    store
+        .sql("UPDATE users SET status = 'suspended' WHERE username = 'B'")
+        .await;
+    assert_eq!(
+        after(id(&store, "B").await, None).await,
+        ("d".to_owned(), 1)
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_goes_with_filter_offset_and_visibility() {
+    let store = with_users(&["a", "ab", "b", "bab", "c"]).await;
+    let visible = vec![id(&store, "ab").await, id(&store, "bab").await];
+    let query = UserListQuery {
+        after: Some(id(&store, "a").await),
+        page: Page {
+            limit: Some(1),
+            offset: 1,
+        },
+        ..searching("b")
+    };
+
+    assert_eq!(list(&store, query.clone()).await, (vec!["b".into()], 3));
+    let query = UserListQuery {
+        visible: Visibility::Only(visible),
+        ..query
+    };
+    assert_eq!(list(&store, query).await, (vec!["bab".into()], 2));
+}
+
+#[tokio::test]
+async fn a_caller_counts_only_whom_they_may_see() {
+    let store = with_users(&["a", "b", "c"]).await;
+    let only = async |ids: Vec<UserId>| {
+        let visible = Visibility::Only(ids);
+        list(
+            &store,
+            UserListQuery {
+                visible,
+                ..everybody()
+            },
+        )
+        .await
+    };
+
+    let b = id(&store, "b").await;
+    assert_eq!(
+        only(vec![b, UserId(Uuid::nil())]).await,
+        (vec!["b".into()], 1)
+    );
+    assert_eq!(only(Vec::new()).await, (Vec::new(), 0));
+}
+
+#[tokio::test]
+async fn a_search_finds_parts_of_names_and_addresses_with_wildcards() {
+    let store = with_users(&["Alice", "bob", "a1c"]).await;
+    store
+        .sql(
+            "UPDATE users SET email = 'B_ob%x@Else.org' WHERE username = 'bob';
+             UPDATE users SET email = '\"a\\b\"@else.org', name = 'Findme' WHERE username = 'a1c'",
+        )
+        .await;
+
+    for (q, found) in [
+        ("LIC", &["Alice"][..]),
+        ("else.org", &["a1c", "bob"]),
+        ("findme", &[]),
+        ("a%e@", &["Alice"]),
+        ("a_c", &["a1c"]),
+        ("a\\_c", &[]),
+        ("b\\_ob", &["bob"]),
+        ("b\\%x", &["bob"]),
+        ("%", &["a1c", "Alice", "bob"]),
+        // At the end a backslash is only itself.
+        ("a\\", &["a1c"]),
+        ("b\\", &[]),
+        ("\\\\", &["a1c"]),
+        ("\\\\\\", &[]),
+        ("'; DROP TABLE users; --", &[]),
+    ] {
+        assert_eq!(names(&store, q).await, found, "{q}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_for_what_is_no_text_fails_without_a_panic() {
+    let store = with_users(&["a"]).await;
+
+    let result = store.list_users(searching("a\0b")).await;
+
+    assert!(result.is_err());
+    assert_eq!(names(&store, "a").await, ["a"]);
+}
+
+#[tokio::test]
+async fn filters_are_unions_within_and_must_all_match() {
+    let store = with_users(&["active", "bot", "dormant", "github", "suspended"]).await;
+    store
+        .sql(
+            "UPDATE users SET status = username WHERE username IN ('dormant', 'suspended');
+             UPDATE users SET login_type = 'github', github_com_user_id = 4711 WHERE username = 'github';
+             UPDATE users SET login_type = 'none' WHERE username = 'bot';
+             UPDATE users SET rbac_roles = '{owner,auditor}' WHERE username = 'active';
+             UPDATE users SET rbac_roles = '{member}' WHERE username = 'bot'",
+        )
+        .await;
+
+    for (q, found) in [
+        ("status:suspended", &["suspended"][..]),
+        ("status:suspended,dormant", &["dormant", "suspended"]),
+        ("status:active", &["active", "bot", "github"]),
+        (
+            "status:active,suspended,dormant",
+            &["active", "bot", "dormant", "github", "suspended"],
+        ),
+        ("login_type:github", &["github"]),
+        ("login_type:none,github", &["bot", "github"]),
+        ("login_type:password", &["active", "dormant", "suspended"]),
+        ("login_type:oidc", &[]),
+        ("role:owner", &["active"]),
+        ("role:auditor,owner", &["active"]),
+        ("role:member,owner", &["active", "bot"]),
+        ("role:nonsense", &[]),
+        ("role:owner,", &["active"]),
+        (
+            "role:member",
+            &["active", "bot", "dormant", "github", "suspended"],
+        ),
+        ("github_com_user_id:4711", &["github"]),
+        ("github_com_user_id:-1", &[]),
+        ("status:active login_type:password", &["active"]),
+        ("status:dormant role:owner", &[]),
+        ("status:active t", &["active", "bot", "github"]),
+    ] {
+        assert_eq!(names(&store, q).await, found, "{q}");
+    }
+}
+
+#[tokio::test]
+async fn times_are_inclusive_and_who_was_never_seen_was_seen_before_any() {
+    let store = TestStore::new().await;
+    for (name, minutes) in [("first", 0), ("second", 10)] {
+        let created_at = now() + TimeDelta::minutes(minutes);
+        let new = user(name);
+        store.add(usher_store::NewUser { created_at, ..new }).await;
+    }
+    store
+        .sql("UPDATE users SET last_seen_at = '2026-03-04T05:06:07.123456' WHERE username = 'second'")
+        .await;
+
+    for (q, found) in [
+        (
+            "created_after:\"2026-03-04T05:06:07.123456Z\"",
+            &["first", "second"][..],
+        ),
+        ("created_after:\"2026-03-04T05:06:07.123457Z\"", &["second"]),
+        ("created_before:\"2026-03-04T05:06:07.123456Z\"", &["first"]),
+        ("created_before:\"2026-03-04T05:06:07.123455Z\"", &[]),
+        (
+            "created_before:\"2026-03-04T06:16:07.123456+01:00\"",
+            &["first", "second"],
+        ),
+        (
+            "last_seen_after:\"2026-03-04T05:06:07.123456Z\"",
+            &["second"],
+        ),
+        ("last_seen_after:\"2026-03-04T05:06:07.123457Z\"", &[]),
+        (
+            "last_seen_before:\"2026-03-04T05:06:07.123456Z\"",
+            &["first", "second"],
+        ),
+        (
+            "last_seen_before:\"2026-03-04T05:06:07.123455Z\"",
+            &["first"],
+        ),
+        ("last_seen_before:\"0001-01-02T00:00:00Z\"", &["first"]),
+        (
+            "last_seen_after:\"0001-01-01T00:00:00+12:00\"",
+            &["first", "second"],
+        ),
+        ("last_seen_after:\"9999-12-31T23:59:59-12:00\"", &[]),
+    ] {
+        assert_eq!(names(&store, q).await, found, "{q}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_the_list_have_their_organizations_and_roles() {
+    let store = TestStore::new().await;
+    let organization = store.default_organization().await;
+    let new = user("a");
+    let organization_ids = vec![organization];
+    store
+        .add(usher_store::NewUser {
+            organization_ids,
+            roles: vec![usher_domain::SiteRole::Auditor],
+            ..new
+        })
+        .await;
+    store.add_user("b").await;
+    store
+        .sql(
+            "INSERT INTO organizations (id, name, display_name, description, created_at, updated_at, deleted)
+             VALUES (gen_random_uuid(), 'gone', '', '', now(), now(), true);
+             INSERT INTO organization_members (organization_id, user_id, created_at, updated_at)
+             SELECT organizations.id, users.id, now(), now() FROM organizations, users
+             WHERE organizations.name = 'gone' AND username = 'b'",
+        )
+        .await;
+
+    let listing = store.list_users(everybody()).await.unwrap();
+
+    assert_eq!(listing.items[0].organization_ids, [organization]);
+    assert_eq!(listing.items[0].roles, ["auditor"]);
+    assert_eq!(listing.items[1].organization_ids, []);
+}
