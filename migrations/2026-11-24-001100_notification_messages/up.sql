@@ -20,6 +20,7 @@ CREATE TABLE notification_messages (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz,
     leased_until timestamptz,
+    leased_by uuid,
     next_retry_after timestamptz,
     due_at timestamptz GENERATED ALWAYS AS (
         CASE status
@@ -40,6 +41,7 @@ COMMENT ON COLUMN notification_messages.created_by IS 'The part of the service t
 COMMENT ON COLUMN notification_messages.payload IS 'An object whose "labels" fill the template.';
 COMMENT ON COLUMN notification_messages.targets IS 'The ids of what the message is about.';
 COMMENT ON COLUMN notification_messages.attempt_count IS 'How often it was leased.';
+COMMENT ON COLUMN notification_messages.leased_by IS 'The worker that leased it last, which alone may say what came of it.';
 COMMENT ON COLUMN notification_messages.next_retry_after IS 'Not to be sent before; null for at once.';
 COMMENT ON COLUMN notification_messages.due_at IS 'When a worker should take it; null when there is nothing more to do.';
 COMMENT ON COLUMN notification_messages.dedupe_hash IS 'Equal for messages that say the same on the same day, of which one is kept; null for one that always goes out.';

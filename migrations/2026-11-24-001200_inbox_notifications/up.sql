@@ -18,7 +18,7 @@ COMMENT ON COLUMN inbox_notifications.icon IS 'A URL or path; empty for the icon
 COMMENT ON COLUMN inbox_notifications.actions IS 'An array of {"label", "url"}, or the JSON null.';
 COMMENT ON COLUMN inbox_notifications.read_at IS 'Null while unread.';
 
-CREATE INDEX inbox_notifications_user_id_created_at_id_idx ON inbox_notifications (user_id, created_at DESC, id);
+CREATE INDEX inbox_notifications_user_id_created_at_id_idx ON inbox_notifications (user_id, created_at DESC, id DESC);
 CREATE INDEX inbox_notifications_user_id_template_id_created_at_idx ON inbox_notifications (user_id, template_id, created_at DESC);
 CREATE INDEX inbox_notifications_user_id_unread_idx ON inbox_notifications (user_id, created_at DESC) WHERE read_at IS NULL;
 CREATE INDEX inbox_notifications_targets_idx ON inbox_notifications USING gin (targets) WHERE targets IS NOT NULL;

@@ -40,13 +40,13 @@ COMMENT ON COLUMN audit_logs.request_id IS 'The nil UUID for what the service di
 
 -- The list is newest first; each key of the search language has an index in that
 -- order. Where most rows have no value, a query has to repeat that it wants one.
-CREATE INDEX audit_logs_time_id_idx ON audit_logs (time DESC, id);
+CREATE INDEX audit_logs_time_id_idx ON audit_logs (time DESC, id DESC);
 CREATE INDEX audit_logs_user_id_time_idx ON audit_logs (user_id, time DESC);
 CREATE INDEX audit_logs_organization_id_time_idx ON audit_logs (organization_id, time DESC)
     WHERE organization_id <> '00000000-0000-0000-0000-000000000000';
 CREATE INDEX audit_logs_resource_type_time_idx ON audit_logs (resource_type, time DESC);
 CREATE INDEX audit_logs_resource_id_time_idx ON audit_logs (resource_id, time DESC);
-CREATE INDEX audit_logs_resource_target_time_idx ON audit_logs (resource_target, time DESC)
+CREATE INDEX audit_logs_resource_target_lower_time_idx ON audit_logs (lower(resource_target), time DESC)
     WHERE resource_target <> '';
 CREATE INDEX audit_logs_action_time_idx ON audit_logs (action, time DESC);
 CREATE INDEX audit_logs_request_id_idx ON audit_logs (request_id);

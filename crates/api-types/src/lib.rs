@@ -9,6 +9,7 @@
 pub mod api_key;
 pub mod audit;
 pub mod authorization;
+pub mod convert_login;
 pub mod deployment;
 pub mod notification;
 pub mod organization;

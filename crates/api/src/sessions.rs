@@ -4,6 +4,7 @@ pub mod login;
 pub mod logout;
 pub mod methods;
 pub mod passcode;
+pub mod providers;
 pub mod validate_password;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,6 +19,9 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(passcode::request))
         .routes(routes!(passcode::change_password))
         .routes(routes!(validate_password::validate))
+        .routes(routes!(providers::github_callback))
+        .routes(routes!(providers::github_device))
+        .routes(routes!(providers::oidc_callback))
 }
 
 /// The routes that need one.

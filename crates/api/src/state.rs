@@ -12,7 +12,8 @@ use usher_domain::{
 };
 use usher_store::{
     ApiKeyStore, AuditLogStore, AuditStore, BuildParameterStore, NotificationStore,
-    OrganizationStore, SessionStore, SettingsStore, SiteStore, SshKeyStore, UserStore,
+    OrganizationStore, SessionStore, SettingsStore, SigningKeyStore, SiteStore, SshKeyStore,
+    UserStore,
 };
 use uuid::Uuid;
 
@@ -40,6 +41,8 @@ pub struct AppState {
     pub build_parameters: Arc<dyn BuildParameterStore>,
     /// Templates, preferences and messages.
     pub notifications: Arc<dyn NotificationStore>,
+    /// The keys that the service signs with.
+    pub signing_keys: Arc<dyn SigningKeyStore>,
     /// The log of refused and failed calls.
     pub audit: Arc<dyn AuditStore>,
     /// The audit log, to be read.
@@ -71,6 +74,7 @@ impl AppState {
             + SettingsStore
             + BuildParameterStore
             + NotificationStore
+            + SigningKeyStore
             + AuditStore
             + AuditLogStore
             + SiteStore
@@ -85,6 +89,7 @@ impl AppState {
             user_settings: store.clone(),
             build_parameters: store.clone(),
             notifications: store.clone(),
+            signing_keys: store.clone(),
             audit: store.clone(),
             audit_log: store.clone(),
             site: store,

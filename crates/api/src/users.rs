@@ -2,6 +2,7 @@
 
 pub mod appearance;
 pub mod autofill;
+pub mod convert_login;
 pub mod create;
 pub mod delete;
 pub mod first;
@@ -12,6 +13,7 @@ pub mod organizations;
 pub mod password;
 pub mod preferences;
 pub mod profile;
+pub mod quiet_hours;
 pub mod read;
 pub mod roles;
 pub mod ssh_key;
@@ -24,7 +26,9 @@ use crate::AppState;
 
 /// The routes that need no credential.
 pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(first::exists, first::create))
+    OpenApiRouter::new()
+        .routes(routes!(first::exists, first::create))
+        .routes(routes!(quiet_hours::read, quiet_hours::update))
 }
 
 /// The routes that need one.
@@ -44,6 +48,7 @@ pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(appearance::read, appearance::update))
         .routes(routes!(preferences::read, preferences::update))
         .routes(routes!(autofill::list))
+        .routes(routes!(convert_login::create))
         .routes(routes!(ssh_key::read, ssh_key::regenerate))
         .routes(routes!(keys::create))
         .routes(routes!(keys::read, keys::delete))

@@ -30,6 +30,15 @@ pub const TROUBLESHOOTING: Uuid = uuid!("c425f63e-716a-4bf4-ae24-78348f706c3f");
 /// To oneself, in one's own words.
 pub const CUSTOM: Uuid = uuid!("39b1e189-c857-4b0c-877a-511144c18516");
 
+/// The label that holds a one-time passcode.
+pub const PASSCODE_LABEL: &str = "one_time_passcode";
+
+/// Whether each message of the template goes out, also one that says the same as another
+/// of that day: its receiver waits for it.
+pub fn is_awaited(template: Uuid) -> bool {
+    [ONE_TIME_PASSCODE, TROUBLESHOOTING, CUSTOM].contains(&template)
+}
+
 /// How a message reaches somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotificationMethod {
@@ -59,6 +68,41 @@ impl NotificationMethod {
     }
 }
 
+/// By which ways a deployment delivers messages. The inbox needs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whether mail is set up.
+    pub smtp: bool,
+    /// Whether a webhook is set up.
+    pub webhook: bool,
+    /// The way of templates that say nothing of it.
+    pub default: NotificationMethod,
+}
+
+impl Default for Delivery {
+    /// To the inbox only.
+    fn default() -> Self {
+        Self {
+            smtp: false,
+            webhook: false,
+            default: NotificationMethod::Smtp,
+        }
+    }
+}
+
+impl Delivery {
+    /// The ways that messages of a template can go. A passcode never goes to the inbox,
+    /// which whoever sits at an open session can read.
+    pub fn methods_for(self, template: Uuid) -> Vec<NotificationMethod> {
+        let may_go = |method: &NotificationMethod| match method {
+            NotificationMethod::Smtp => self.smtp,
+            NotificationMethod::Webhook => self.webhook,
+            NotificationMethod::Inbox => template != ONE_TIME_PASSCODE,
+        };
+        NotificationMethod::ALL.into_iter().filter(may_go).collect()
+    }
+}
+
 /// Who writes the text of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateKind {
@@ -75,6 +119,13 @@ impl TemplateKind {
             Self::System => "system",
             Self::Custom => "custom",
         }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::System, Self::Custom]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -189,4 +240,24 @@ pub struct NewNotification {
     pub targets: Vec<Uuid>,
     /// Which part of the service sends it.
     pub created_by: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passcode_goes_by_what_is_set_up_and_never_to_the_inbox() {
+        let nothing = Delivery::default();
+        assert_eq!(nothing.methods_for(CUSTOM), [NotificationMethod::Inbox]);
+        assert_eq!(nothing.methods_for(ONE_TIME_PASSCODE), []);
+        let mail = Delivery {
+            smtp: true,
+            ..nothing
+        };
+        assert_eq!(
+            mail.methods_for(ONE_TIME_PASSCODE),
+            [NotificationMethod::Smtp]
+        );
+    }
 }

@@ -17,6 +17,7 @@ use crate::{PgError, PgStore, schema::audit_logs};
 /// the name of a token may be one.
 const MAX_TARGET_BYTES: usize = 1000;
 
+mod log;
 #[cfg(test)]
 mod tests;
 

@@ -144,6 +144,7 @@ fn conflict(constraint: &str) -> Option<Conflict> {
         "organization_members_organization_id_fkey" => Some(Conflict::NoSuchOrganization),
         "organization_members_pkey" => Some(Conflict::AlreadyMember),
         "organizations_empty_before_deletion" => Some(Conflict::OrganizationNotEmpty),
+        "notification_preferences_notification_template_id_fkey" => Some(Conflict::NoSuchTemplate),
         "idx_api_key_name" => Some(Conflict::TokenName),
         "api_keys_user_not_deleted" | "user_links_user_not_deleted" => Some(Conflict::UserDeleted),
         _ => None,

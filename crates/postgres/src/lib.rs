@@ -15,7 +15,8 @@
 //! 1. rows of `users`, the caller's and the target's, in the order of their ids;
 //! 2. the advisory lock of the last owner, or of the first user;
 //! 3. rows of `organizations`, in the order of their ids;
-//! 4. everything else (`api_keys`, `organization_members`, `gitsshkeys`, …).
+//! 4. everything else (`api_keys`, `organization_members`, `gitsshkeys`, …);
+//! 5. rows put into `notification_messages`, in the order of their receivers.
 //!
 //! The caller's row is held `FOR SHARE` and their key is looked at after that. Whatever
 //! ends a key against its holder's will (suspension, deletion, a new password) changes the
@@ -44,18 +45,23 @@ use std::{fmt, time::Duration};
 
 use diesel_async::AsyncPgConnection;
 use secrecy::{ExposeSecret, SecretString};
+use usher_domain::notification::Delivery;
 use usher_store::StoreError;
 
 mod api_key;
 mod audit;
+mod build_parameter;
 mod connect;
 mod error;
 mod lock;
 mod migrate;
+mod notification;
 mod organization;
 mod pool;
 mod schema;
 mod session;
+mod settings;
+mod signing_key;
 mod site;
 mod ssh_key;
 #[cfg(test)]
@@ -124,6 +130,7 @@ impl fmt::Debug for PgOptions {
 #[derive(Clone)]
 pub struct PgStore {
     pool: Pool,
+    delivery: Delivery,
 }
 
 impl PgStore {
@@ -150,7 +157,16 @@ impl PgStore {
             target.limit_statements(timeout);
         }
         let pool = Pool::new(options, target)?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            delivery: Delivery::default(),
+        })
+    }
+
+    /// The same store, which puts messages into the outbox for these ways. Without it they
+    /// go to the inbox only.
+    pub fn with_delivery(self, delivery: Delivery) -> Self {
+        Self { delivery, ..self }
     }
 
     /// Runs queries that change nothing, or one statement that may as well be done twice.

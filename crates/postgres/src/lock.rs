@@ -33,6 +33,8 @@ pub(crate) enum Turn {
     FirstUser = 0x7573_6801,
     /// Of who may take an owner away.
     LastOwner = 0x7573_6802,
+    /// Of which signing key comes next.
+    SigningKey = 0x7573_6803,
 }
 
 /// Waits for the turn.

@@ -183,8 +183,11 @@ impl Call {
         }
     }
 
+    /// Takes a new connection: whatever ended one may have ended all others that are in the
+    /// pool, some of which nobody has noticed yet.
     async fn replace_connection(&mut self, pool: &Pool) -> Result<(), PgError> {
         self.discard_connection();
+        pool.connections.retain(|_, _| false);
         self.connection = Some(pool.connection(self.deadline).await?);
         Ok(())
     }

@@ -106,10 +106,93 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    user_configs (user_id, key) {
+        user_id -> Uuid,
+        #[max_length = 256]
+        key -> Varchar,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    user_build_parameters (user_id, template_id, name) {
+        user_id -> Uuid,
+        template_id -> Uuid,
+        name -> Text,
+        value -> Text,
+        used_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notification_templates (id) {
+        id -> Uuid,
+        name -> Text,
+        group -> Nullable<Text>,
+        kind -> Text,
+        method -> Nullable<Text>,
+        enabled_by_default -> Bool,
+        title_template -> Text,
+        body_template -> Text,
+        actions -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    notification_preferences (user_id, notification_template_id) {
+        user_id -> Uuid,
+        notification_template_id -> Uuid,
+        disabled -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    notification_messages (id) {
+        id -> Uuid,
+        notification_template_id -> Uuid,
+        user_id -> Uuid,
+        method -> Text,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        created_by -> Text,
+        payload -> Jsonb,
+        targets -> Nullable<Array<Uuid>>,
+        attempt_count -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+        leased_until -> Nullable<Timestamptz>,
+        leased_by -> Nullable<Uuid>,
+        next_retry_after -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        dedupe_hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    inbox_notifications (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        template_id -> Uuid,
+        targets -> Nullable<Array<Uuid>>,
+        title -> Text,
+        content -> Text,
+        icon -> Text,
+        actions -> Jsonb,
+        read_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(organization_members -> organizations (organization_id));
 diesel::joinable!(organization_members -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(gitsshkeys -> users (user_id));
+diesel::joinable!(notification_messages -> notification_templates (notification_template_id));
+diesel::joinable!(notification_messages -> users (user_id));
+diesel::joinable!(inbox_notifications -> notification_templates (template_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     users,
@@ -117,7 +200,21 @@ diesel::allow_tables_to_appear_in_same_query!(
     organization_members,
     api_keys,
     gitsshkeys,
+    notification_templates,
+    notification_preferences,
+    notification_messages,
+    inbox_notifications,
 );
 
 #[cfg(test)]
 mod tests;
+
+diesel::table! {
+    crypto_keys (feature, sequence) {
+        feature -> Text,
+        sequence -> Integer,
+        secret -> Nullable<Text>,
+        starts_at -> Timestamptz,
+        deletes_at -> Nullable<Timestamptz>,
+    }
+}

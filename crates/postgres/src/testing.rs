@@ -8,13 +8,15 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use usher_domain::{
     AllowList, ApiKeyId, DisplayName, Email, Initiator, LoginType, OrganizationId, PasswordHash,
     RequestId, Scope, SiteRole, TokenName, User, UserId, UserStatus, Username,
-    organization::OrganizationReference, ssh_key::SshKeyPair,
+    notification::Delivery, organization::OrganizationReference, ssh_key::SshKeyPair,
 };
 use usher_local_postgres::testing::{TestCluster, TestDatabase};
-use usher_store::{ApiKeyStore, NewApiKey, NewUser, OrganizationStore, UserStore};
+use usher_store::{ApiKeyStore, NewApiKey, NewPasscode, NewUser, OrganizationStore, UserStore};
 use uuid::Uuid;
 
 use crate::{PgOptions, PgStore, migrate};
+
+pub(crate) mod plan;
 
 /// A store on a migrated database of its own.
 pub(crate) struct TestStore {
@@ -49,6 +51,14 @@ impl TestStore {
             store: PgStore::connect(options).await.unwrap(),
             client: client(database.url()).await,
             database,
+        }
+    }
+
+    /// The same store, which delivers by these ways.
+    pub(crate) fn delivering(self, delivery: Delivery) -> Self {
+        Self {
+            store: self.store.with_delivery(delivery),
+            ..self
         }
     }
 
@@ -191,6 +201,14 @@ pub(crate) fn key_pair(name: &str) -> SshKeyPair {
 
 pub(crate) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_stored(format!("$hash${text}"))
+}
+
+pub(crate) fn passcode(text: &str, expires_at: DateTime<Utc>) -> NewPasscode {
+    NewPasscode {
+        hash: hash(text),
+        expires_at,
+        text: text.into(),
+    }
 }
 
 /// A session of the user, good for a day.

@@ -1,13 +1,12 @@
 //! Users, and what is born and dies with them.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use usher_domain::{
     Email, Initiator, Listing, Membership, PasswordHash, User, UserId, UserStatus, Username,
 };
 use usher_store::{
-    NewUser, PasswordChange, ProfileChange, RolesChange, StoreError, UserListQuery, UserLookup,
-    UserStore,
+    NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, StoreError, UserListQuery,
+    UserLookup, UserStore,
 };
 
 use crate::{PgStore, organization};
@@ -16,6 +15,7 @@ mod change;
 mod create;
 pub(crate) mod find;
 mod list;
+mod notice;
 pub(crate) mod row;
 mod secret;
 #[cfg(test)]
@@ -62,7 +62,7 @@ impl UserStore for PgStore {
     }
 
     async fn create_user(&self, new: NewUser, by: &Initiator) -> Result<User, StoreError> {
-        self.write(async |conn| create::create_user(conn, &new, by).await)
+        self.write(async |conn| create::create_user(conn, &new, self.delivery, by).await)
             .await
     }
 
@@ -82,7 +82,7 @@ impl UserStore for PgStore {
         status: UserStatus,
         by: &Initiator,
     ) -> Result<Option<User>, StoreError> {
-        self.write(async |conn| change::set_status(conn, user, status, by).await)
+        self.write(async |conn| change::set_status(conn, user, status, self.delivery, by).await)
             .await
     }
 
@@ -112,19 +112,22 @@ impl UserStore for PgStore {
         unless_owner: bool,
         by: &Initiator,
     ) -> Result<Option<()>, StoreError> {
-        self.write(async |conn| change::delete_user(conn, user, unless_owner, by).await)
-            .await
+        self.write(async |conn| {
+            change::delete_user(conn, user, unless_owner, self.delivery, by).await
+        })
+        .await
     }
 
     async fn set_passcode(
         &self,
         user: UserId,
-        passcode: PasswordHash,
-        expires_at: DateTime<Utc>,
+        passcode: NewPasscode,
         by: &Initiator,
-    ) -> Result<Option<()>, StoreError> {
-        self.write(async |conn| secret::set_passcode(conn, user, &passcode, expires_at, by).await)
-            .await
+    ) -> Result<Option<bool>, StoreError> {
+        self.write(async |conn| {
+            secret::set_passcode(conn, user, &passcode, self.delivery, by).await
+        })
+        .await
     }
 
     async fn consume_passcode(

@@ -79,7 +79,7 @@ pub struct AuditRecord {
     pub organization: Option<AuditedOrganization>,
     /// Who did it, if their row is still there.
     pub user: Option<User>,
-    /// Whether the thing, if it is a user, was deleted since.
+    /// Whether the thing, if it is a user or an organization, was deleted since.
     pub is_deleted: bool,
 }
 

@@ -22,6 +22,7 @@ mod notification;
 mod organization;
 mod session;
 mod settings;
+mod signing_key;
 mod site;
 mod ssh_key;
 mod user;
@@ -36,11 +37,14 @@ pub use organization::{
 };
 pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
 pub use settings::SettingsStore;
+pub use signing_key::{
+    SIGNING_KEY_AFTERLIFE, SIGNING_KEY_LIFETIME, SigningFeature, SigningKey, SigningKeyStore,
+};
 pub use site::SiteStore;
 pub use ssh_key::SshKeyStore;
 pub use user::{
-    NewUser, PasswordChange, ProfileChange, RolesChange, UserListQuery, UserLookup, UserStore,
-    Visibility,
+    NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, UserListQuery, UserLookup,
+    UserStore, Visibility,
 };
 
 #[cfg(feature = "mock")]
@@ -52,6 +56,7 @@ pub use self::{
     organization::MockOrganizationStore,
     session::MockSessionStore,
     settings::MockSettingsStore,
+    signing_key::MockSigningKeyStore,
     site::MockSiteStore,
     ssh_key::MockSshKeyStore,
     user::MockUserStore,

@@ -64,8 +64,9 @@ pub trait NotificationStore: Send + Sync {
         by: &Initiator,
     ) -> Result<(), StoreError>;
 
-    /// Puts messages into the outbox, for every method by which each is to go, unless
-    /// their receivers turned the template off.
+    /// Puts messages into the outbox, all or none, for every way by which each is to go,
+    /// unless their receivers turned the template off. What says the same as another of that
+    /// day is left out, except where it [is awaited](usher_domain::notification::is_awaited).
     async fn enqueue_notifications(
         &self,
         messages: Vec<NewNotification>,
@@ -105,7 +106,8 @@ pub trait NotificationStore: Send + Sync {
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
     /// Takes up to `limit` due messages for the time of `lease`: nobody else takes them
-    /// until it ends. None while the notifier is paused.
+    /// until it ends. None while the notifier is paused. Those whose receivers were deleted
+    /// or turned the template off since are given up and not among them.
     async fn lease_messages(
         &self,
         worker: Uuid,
@@ -114,8 +116,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// Notes that the message was delivered by mail or webhook. `None` if the lease had
-    /// ended.
+    /// Notes that the message was delivered by mail or webhook. `None` if it is not leased
+    /// by this worker any more.
     async fn mark_sent(
         &self,
         worker: Uuid,
@@ -123,8 +125,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Puts the message into its receiver's inbox and marks it as sent, once. `None` if the
-    /// lease had ended.
+    /// Puts a message that goes to the inbox there and marks it as sent, once. `None` if it
+    /// is not leased by this worker any more.
     async fn deliver_to_inbox(
         &self,
         worker: Uuid,
@@ -133,7 +135,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Notes a failed attempt. The message is tried again at `retry_at`, or never.
+    /// Notes a failed attempt. The message is tried again at `retry_at`, or never. `None` if
+    /// it is not leased by this worker any more.
     async fn mark_failed(
         &self,
         worker: Uuid,

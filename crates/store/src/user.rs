@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use usher_domain::{
     DisplayName, Email, Initiator, Listing, LoginType, Membership, OrganizationId, Page,
     PasswordHash, SiteRole, User, UserFilter, UserId, UserStatus, Username, ssh_key::SshKeyPair,
@@ -127,14 +128,15 @@ pub trait UserStore: Send + Sync {
         by: &Initiator,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Writes a one-time passcode and its end over any earlier one.
+    /// Writes a one-time passcode and its end over any earlier one, and puts a message
+    /// with its text into the outbox if there is a way to deliver it. Returns whether
+    /// there is; the inbox is none.
     async fn set_passcode(
         &self,
         user: UserId,
-        passcode: PasswordHash,
-        expires_at: DateTime<Utc>,
+        passcode: NewPasscode,
         by: &Initiator,
-    ) -> Result<Option<()>, StoreError>;
+    ) -> Result<Option<bool>, StoreError>;
 
     /// Replaces the password and ends all keys if `passcode` is still the stored hash of
     /// the passcode and has not ended, and voids it: it works once, however often it is
@@ -241,4 +243,15 @@ pub struct PasswordChange {
     pub hash: PasswordHash,
     /// Refuse if the user is an owner now.
     pub unless_owner: bool,
+}
+
+/// A one-time passcode.
+#[derive(Clone, Debug)]
+pub struct NewPasscode {
+    /// The hash that it is checked against.
+    pub hash: PasswordHash,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// What is sent to the user, and forgotten once that is done.
+    pub text: SecretString,
 }

@@ -100,7 +100,7 @@ fn parse(request: LoginWithPasswordRequest) -> Result<(Email, secrecy::SecretStr
 
 /// Whether the user may sign in so. What keeps them out is told only to those who know
 /// the password.
-fn check(user: &User, matches: bool, settings: &Settings) -> Result<(), ApiError> {
+pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(), ApiError> {
     if !matches {
         return Err(wrong_credentials());
     }

@@ -17,7 +17,7 @@ use usher_domain::{
     random::Random,
     time::Clock,
 };
-use usher_store::{PasswordAccount, SessionStore, UserStore};
+use usher_store::{NewPasscode, PasswordAccount, SessionStore, UserStore};
 
 use crate::{ApiError, RequestBody, Settings, Trail, hashing::Hasher, password};
 
@@ -54,12 +54,17 @@ pub async fn request(
     let hash = hasher.hash_passcode(&secret, rng.random()).await?;
     if let Some(PasswordAccount { user, .. }) = sessions.find_password_account(&email).await? {
         let by = trail.acting(user.id, StatusCode::NO_CONTENT);
-        let expires_at = by.at + PASSCODE_LIFETIME;
-        users.set_passcode(user.id, hash, expires_at, &by).await?;
-        tracing::warn!(
-            user.id = %user.id,
-            "a one-time passcode was made and cannot be delivered: no way to deliver messages is set up"
-        );
+        let passcode = NewPasscode {
+            hash,
+            expires_at: by.at + PASSCODE_LIFETIME,
+            text: secret,
+        };
+        if users.set_passcode(user.id, passcode, &by).await? == Some(false) {
+            tracing::warn!(
+                user.id = %user.id,
+                "a one-time passcode was made and cannot be delivered: set up mail or a webhook"
+            );
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

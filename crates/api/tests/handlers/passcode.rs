@@ -72,15 +72,15 @@ async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
     let mut app = app(Some(account(None)));
     app.users
         .expect_set_passcode()
-        .withf(|user, hash, expires_at, by| {
+        .withf(|user, passcode, by| {
             *user == ALICE
-                && hash.as_str().starts_with("$pbkdf2-sha256$65535$")
-                && *expires_at == now() + TimeDelta::minutes(20)
+                && passcode.hash.as_str().starts_with("$pbkdf2-sha256$65535$")
+                && passcode.expires_at == now() + TimeDelta::minutes(20)
                 && by.user_id == ALICE
                 && by.status_code == 204
         })
         .times(1)
-        .return_once(|_, _, _, _| Ok(Some(())));
+        .return_once(|_, _, _| Ok(Some(true)));
 
     let answer = app
         .post(REQUEST, json!({"email": "alice@example.com"}))
@@ -103,7 +103,7 @@ async fn a_fault_that_only_a_known_address_meets_is_not_told() {
     let mut app = app(Some(account(None)));
     app.users
         .expect_set_passcode()
-        .return_once(|_, _, _, _| Err(StoreError::Internal("a fault".into())));
+        .return_once(|_, _, _| Err(StoreError::Internal("a fault".into())));
     app.may_be_at_fault = true;
 
     let answer = app

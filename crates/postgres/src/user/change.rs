@@ -1,8 +1,8 @@
 //! Changes of a user: profile, status, roles and deletion. What is secret is in
 //! `secret.rs`.
 //!
-//! Each locks the row, decides by what it holds then, writes, and leaves its audit row, even
-//! if nothing was different.
+//! Each locks the row, decides by what it holds then, writes, tells those whom it concerns,
+//! and leaves its audit row, even if nothing was different.
 
 use diesel::{
     dsl::{exists, not, sql},
@@ -13,10 +13,17 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     Initiator, User, UserId, UserStatus,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
+    notification::Delivery,
 };
 use usher_store::{Conflict, ProfileChange, RolesChange};
 
-use super::{create::refuse_identifier_of_another, find, row::UserRow, sorted};
+use super::{
+    create::refuse_identifier_of_another,
+    find,
+    notice::{self, Subject},
+    row::UserRow,
+    sorted,
+};
 use crate::{
     PgError,
     audit::insert_audit,
@@ -55,6 +62,7 @@ pub(crate) async fn set_status(
     conn: &mut AsyncPgConnection,
     user: UserId,
     status: UserStatus,
+    delivery: Delivery,
     by: &Initiator,
 ) -> Result<Option<User>, PgError> {
     let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
@@ -71,6 +79,9 @@ pub(crate) async fn set_status(
         ))
         .execute(conn)
         .await?;
+    if old.user.status != status.as_str() {
+        notice::tell_of_status(conn, delivery, subject(&old.user), status, by).await?;
+    }
     let diff = Diff::new().field("status", old.user.status.as_str(), status.as_str());
     record(conn, AuditAction::Write, &old.user, diff, by).await?;
     reread(conn, user).await
@@ -106,6 +117,7 @@ pub(crate) async fn delete_user(
     conn: &mut AsyncPgConnection,
     user: UserId,
     unless_owner: bool,
+    delivery: Delivery,
     by: &Initiator,
 ) -> Result<Option<()>, PgError> {
     let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
@@ -119,9 +131,20 @@ pub(crate) async fn delete_user(
         .set(users::deleted.eq(true))
         .execute(conn)
         .await?;
+    if !old.user.deleted {
+        notice::tell_of_deletion(conn, delivery, subject(&old.user), by).await?;
+    }
     let diff = Diff::new().field("deleted", old.user.deleted, true);
     record(conn, AuditAction::Delete, &old.user, diff, by).await?;
     Ok(Some(()))
+}
+
+fn subject(user: &UserRow) -> Subject<'_> {
+    Subject {
+        id: UserId(user.id),
+        username: &user.username,
+        name: &user.name,
+    }
 }
 
 /// Refuses to take away the user if they are an owner who may sign in, and the only one.

@@ -7,11 +7,15 @@ use serde_json::Value;
 use usher_domain::{
     Initiator, OrganizationId, SiteRole, User, UserId, Username,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
+    notification::Delivery,
 };
 use usher_store::{Conflict, NewUser};
 use uuid::Uuid;
 
-use super::find;
+use super::{
+    find,
+    notice::{self, Subject},
+};
 use crate::{
     PgError,
     audit::insert_audit,
@@ -40,10 +44,17 @@ pub(crate) async fn create_first_user(
 pub(crate) async fn create_user(
     conn: &mut AsyncPgConnection,
     new: &NewUser,
+    delivery: Delivery,
     by: &Initiator,
 ) -> Result<User, PgError> {
     lock::hold_caller(conn, by).await?;
     let user = insert_with_belongings(conn, new, &new.organization_ids).await?;
+    let subject = Subject {
+        id: user.id,
+        username: user.username.as_str(),
+        name: user.name.as_str(),
+    };
+    notice::tell_of_creation(conn, delivery, subject, by).await?;
     let target = user.username.as_str();
     let entry = AuditEntry::new(AuditAction::Create, AuditResource::User, user.id, target);
     insert_audit(conn, entry.with_diff(birth(new)), by).await?;

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use usher_domain::{
     Initiator, PasswordHash, UserId,
     audit::{AuditAction, Diff, diff_time},
+    notification::Delivery,
     time::never,
 };
-use usher_store::{Conflict, PasswordChange};
+use usher_store::{Conflict, NewPasscode, PasswordChange};
 
-use super::{change::record, row::stored_hash};
+use super::{change::record, notice, row::stored_hash};
 use crate::{
     PgError,
     lock::{self, Hold},
@@ -59,10 +60,10 @@ pub(crate) async fn set_password(
 pub(crate) async fn set_passcode(
     conn: &mut AsyncPgConnection,
     user: UserId,
-    passcode: &PasswordHash,
-    expires_at: DateTime<Utc>,
+    passcode: &NewPasscode,
+    delivery: Delivery,
     by: &Initiator,
-) -> Result<Option<()>, PgError> {
+) -> Result<Option<bool>, PgError> {
     let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
         return Ok(None);
     };
@@ -71,19 +72,20 @@ pub(crate) async fn set_passcode(
     }
     diesel::update(users::table.find(user.0))
         .set((
-            users::hashed_one_time_passcode.eq(passcode.as_str().as_bytes()),
-            users::one_time_passcode_expires_at.eq(expires_at),
+            users::hashed_one_time_passcode.eq(passcode.hash.as_str().as_bytes()),
+            users::one_time_passcode_expires_at.eq(passcode.expires_at),
         ))
         .execute(conn)
         .await?;
+    let is_sent = notice::send_passcode(conn, delivery, user, &passcode.text, by).await?;
     let action = AuditAction::RequestPasswordReset;
     let diff = with_expiry(
         Diff::new(),
         old.one_time_passcode_expires_at,
-        Some(expires_at),
+        Some(passcode.expires_at),
     );
     record(conn, action, &old.user, diff, &of_themself(user, by)).await?;
-    Ok(Some(()))
+    Ok(Some(is_sent))
 }
 
 pub(crate) async fn consume_passcode(

@@ -3,5 +3,6 @@
 mod change;
 mod create;
 mod list;
+mod notice;
 mod plans;
 mod secret;

@@ -6,7 +6,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, hash, nobody, now, session, token};
+use crate::testing::{TestStore, at_once, hash, nobody, now, passcode, session, token};
 
 fn change(text: &str) -> PasswordChange {
     PasswordChange {
@@ -29,7 +29,7 @@ async fn a_new_password_ends_every_key_of_the_user_and_voids_a_passcode() {
     store.create_key(token(ada.id, "t"), &by).await.unwrap();
     let expires_at = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, hash("code"), expires_at, &nobody())
+        .set_passcode(ada.id, passcode("code", expires_at), &nobody())
         .await
         .unwrap();
     let by = Initiator {
@@ -113,8 +113,8 @@ async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
     );
 
     for (code, end) in [("one", first), ("two", second)] {
-        let set = store.set_passcode(ada.id, hash(code), end, &by).await;
-        assert_eq!(set.unwrap(), Some(()));
+        let set = store.set_passcode(ada.id, passcode(code, end), &by).await;
+        assert_eq!(set.unwrap(), Some(false));
     }
 
     let account = store.find_password_account(&ada.email).await.unwrap();
@@ -146,7 +146,8 @@ async fn nobody_and_the_deleted_get_no_passcode() {
     store.delete_user(ada.id, false, &nobody()).await.unwrap();
 
     for id in [ada.id, UserId(Uuid::nil())] {
-        let set = store.set_passcode(id, hash("code"), now(), &nobody()).await;
+        let code = passcode("code", now());
+        let set = store.set_passcode(id, code, &nobody()).await;
         assert_eq!(set.unwrap(), None);
     }
 }
@@ -158,7 +159,7 @@ async fn a_passcode_changes_the_password_and_ends_all_keys() {
     store.sign_in(ada.id).await;
     let end = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, hash("code"), end, &nobody())
+        .set_passcode(ada.id, passcode("code", end), &nobody())
         .await
         .unwrap();
     let by = Initiator {
@@ -198,7 +199,7 @@ async fn a_passcode_ends_on_time() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
-        .set_passcode(ada.id, hash("code"), now(), &nobody())
+        .set_passcode(ada.id, passcode("code", now()), &nobody())
         .await
         .unwrap();
 
@@ -215,7 +216,7 @@ async fn a_passcode_works_once_however_often_it_is_tried_at_once() {
     let ada = store.add_user("ada").await;
     let end = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, hash("code"), end, &nobody())
+        .set_passcode(ada.id, passcode("code", end), &nobody())
         .await
         .unwrap();
     let tasks = (0..16).map(|i| {

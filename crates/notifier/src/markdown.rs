@@ -1,0 +1,183 @@
+//! Markdown as plain text and as HTML.
+//!
+//! HTML in it is text, pictures are their descriptions, and a link leads to `http` or
+//! `https` or is only its words.
+
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+use url::Url;
+
+/// Where an address leads: by `http` or `https`, as it says or else below `base`. `None` if
+/// it is an address of another kind.
+pub(crate) fn link(address: &str, base: &Url) -> Option<Url> {
+    let url = match Url::parse(address) {
+        Ok(url) => url,
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            let mut folder = base.clone();
+            if !folder.path().ends_with('/') {
+                folder.set_path(&format!("{}/", folder.path()));
+            }
+            folder.join(address.trim_start_matches(['/', '\\'])).ok()?
+        }
+        Err(_) => return None,
+    };
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
+/// The text as HTML.
+pub(crate) fn to_html(markdown: &str, base: &Url) -> String {
+    let mut out = String::new();
+    html::push_html(&mut out, events(markdown, base).into_iter());
+    out
+}
+
+/// The text without markup. A link is its words and its address.
+pub(crate) fn to_plain(markdown: &str, base: &Url) -> String {
+    let mut out = String::new();
+    let mut addresses = Vec::new();
+    for event in events(markdown, base) {
+        match event {
+            Event::Text(text) | Event::Code(text) => out.push_str(&text),
+            Event::SoftBreak | Event::HardBreak => out.push('\n'),
+            Event::Start(Tag::Link { dest_url, .. }) => {
+                addresses.push((out.len(), dest_url));
+            }
+            Event::End(TagEnd::Link) => {
+                if let Some((start, address)) = addresses.pop()
+                    && out[start..] != *address
+                {
+                    out.push_str(" (");
+                    out.push_str(&address);
+                    out.push(')');
+                }
+            }
+            Event::Start(Tag::Item) => {
+                separate(&mut out, "\n");
+                out.push_str("- ");
+            }
+            Event::Start(Tag::List(_)) | Event::End(TagEnd::Item) => separate(&mut out, "\n"),
+            Event::Rule
+            | Event::End(
+                TagEnd::Paragraph
+                | TagEnd::Heading(_)
+                | TagEnd::CodeBlock
+                | TagEnd::HtmlBlock
+                | TagEnd::List(_),
+            ) => separate(&mut out, "\n\n"),
+            _ => {}
+        }
+    }
+    out.trim().to_owned()
+}
+
+/// Ends `out` with as many line breaks as `gap`, unless nothing was written yet.
+fn separate(out: &mut String, gap: &str) {
+    if out.is_empty() || out.ends_with("- ") {
+        return;
+    }
+    while !out.ends_with(gap) {
+        out.push('\n');
+    }
+}
+
+/// What the text consists of, without what is not wanted.
+fn events<'a>(markdown: &'a str, base: &Url) -> Vec<Event<'a>> {
+    let mut kept = Vec::new();
+    let mut links_kept = Vec::new();
+    for event in Parser::new_ext(markdown, Options::empty()) {
+        match event {
+            Event::Html(text) | Event::InlineHtml(text) => kept.push(Event::Text(text)),
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
+            Event::Start(Tag::Link {
+                link_type,
+                dest_url,
+                title,
+                id,
+            }) => {
+                let url = match link_type {
+                    LinkType::Email => None,
+                    _ => link(&dest_url, base),
+                };
+                links_kept.push(url.is_some());
+                if let Some(url) = url {
+                    kept.push(Event::Start(Tag::Link {
+                        link_type,
+                        dest_url: CowStr::from(String::from(url)),
+                        title,
+                        id,
+                    }));
+                }
+            }
+            Event::End(TagEnd::Link) => {
+                if links_kept.pop() == Some(true) {
+                    kept.push(event);
+                }
+            }
+            event => kept.push(event),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> Url {
+        Url::parse("https://usher.test/sub").unwrap()
+    }
+
+    #[test]
+    fn links_lead_to_web_pages_only() {
+        let lead = |address| link(address, &base()).map(String::from);
+        assert_eq!(lead("https://a.io/b").as_deref(), Some("https://a.io/b"));
+        for below in ["/users?filter=a", "users?filter=a", "//users?filter=a"] {
+            assert_eq!(
+                lead(below).as_deref(),
+                Some("https://usher.test/sub/users?filter=a")
+            );
+        }
+        for other in [
+            "javascript:alert(1)",
+            " JavaScript:alert(1)",
+            "java\nscript:alert(1)",
+            "data:text/html,x",
+            "mailto:a@b.c",
+            "file:///etc/passwd",
+            "/javascript:alert(1)",
+        ] {
+            assert_eq!(lead(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn html_is_text_and_pictures_are_words() {
+        let html = to_html(
+            "a <b onclick=x>c</b>\n\n<script>\nd\n</script>\n\n![e](https://f.io/g.png)",
+            &base(),
+        );
+        assert_eq!(
+            html,
+            "<p>a &lt;b onclick=x&gt;c&lt;/b&gt;</p>\n&lt;script&gt;\nd\n&lt;/script&gt;\n<p>e</p>\n"
+        );
+    }
+
+    #[test]
+    fn a_link_to_elsewhere_is_only_its_words() {
+        assert_eq!(
+            to_html("[a](javascript:b) <c@d.io> [e](/f) <https://g.io>", &base()),
+            "<p>a c@d.io <a href=\"https://usher.test/sub/f\">e</a> \
+             <a href=\"https://g.io/\">https://g.io</a></p>\n"
+        );
+    }
+
+    #[test]
+    fn plain_text_keeps_paragraphs_lists_and_addresses() {
+        assert_eq!(
+            to_plain(
+                "# A\n\nb \\*c\\* `d`\\\ne [f](/g)\n\n- h\n- i\n\nj <k>",
+                &base()
+            ),
+            "A\n\nb *c* d\ne f (https://usher.test/sub/g)\n\n- h\n- i\n\nj <k>"
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! Whether the notifier of the deployment is paused. Kept as the JSON text that was given,
+//! which callers compare as it stands.
+
+use diesel::{prelude::*, upsert::excluded};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use usher_domain::{
+    Initiator,
+    audit::{AuditAction, AuditEntry, AuditResource, Diff},
+};
+use uuid::Uuid;
+
+use crate::{PgError, audit::insert_audit, lock, schema::site_configs};
+
+const KEY: &str = "notifications_settings";
+
+pub(super) async fn find(conn: &mut AsyncPgConnection) -> Result<Option<String>, PgError> {
+    Ok(site_configs::table
+        .find(KEY)
+        .select(site_configs::value)
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+pub(super) async fn is_paused(conn: &mut AsyncPgConnection) -> Result<bool, PgError> {
+    let Some(text) = find(conn).await? else {
+        return Ok(false);
+    };
+    let settings: Value = serde_json::from_str(&text)
+        .map_err(|_| PgError::Corrupt(format!("the {KEY} of site_configs are no JSON")))?;
+    let is_paused = settings.get("notifier_paused").and_then(Value::as_bool);
+    Ok(is_paused.unwrap_or_default())
+}
+
+pub(super) async fn set(
+    conn: &mut AsyncPgConnection,
+    text: &str,
+    is_paused: bool,
+    by: &Initiator,
+) -> Result<(), PgError> {
+    lock::hold_caller(conn, by).await?;
+    diesel::insert_into(site_configs::table)
+        .values((site_configs::key.eq(KEY), site_configs::value.eq(text)))
+        .on_conflict(site_configs::key)
+        .do_update()
+        .set(site_configs::value.eq(excluded(site_configs::value)))
+        .execute(conn)
+        .await?;
+    // Compared with settings that were never made, whatever they were, and under an
+    // identifier of no thing: so the log has always shown it.
+    let diff = Diff::new().field("notifier_paused", false, is_paused);
+    let (action, resource) = (AuditAction::Write, AuditResource::NotificationsSettings);
+    let entry = AuditEntry::new(action, resource, Uuid::new_v4(), "");
+    insert_audit(conn, entry.with_diff(diff), by).await
+}

@@ -1,0 +1,50 @@
+//! Notifications on a real database.
+
+mod enqueue;
+mod inbox;
+mod outbox;
+mod preference;
+mod template;
+
+use serde_json::Value;
+use usher_domain::{
+    UserId,
+    notification::{Delivery, NewNotification, NotificationMethod},
+};
+use uuid::Uuid;
+
+use crate::testing::TestStore;
+
+/// A deployment with mail.
+const MAIL: Delivery = Delivery {
+    smtp: true,
+    webhook: false,
+    default: NotificationMethod::Smtp,
+};
+
+/// A message without labels and targets.
+fn message(template_id: Uuid, user_id: UserId) -> NewNotification {
+    NewNotification {
+        template_id,
+        user_id,
+        labels: Vec::new(),
+        targets: Vec::new(),
+        created_by: "tests",
+    }
+}
+
+/// The outbox in the order of its methods.
+async fn outbox(store: &TestStore) -> Vec<Value> {
+    let query = "SELECT to_jsonb(m) FROM notification_messages m ORDER BY method, created_at, id";
+    let rows = store.column(query).await;
+    rows.iter()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect()
+}
+
+/// How many messages the outbox has, by way.
+async fn methods(store: &TestStore) -> Vec<String> {
+    let rows = outbox(store).await.into_iter();
+    rows.map(|row| row["method"].as_str().unwrap().to_owned())
+        .collect()
+}

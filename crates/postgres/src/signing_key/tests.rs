@@ -1,0 +1,68 @@
+use chrono::TimeDelta;
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::testing::TestStore;
+
+const CONVERT: SigningFeature = SigningFeature::OidcConvert;
+
+fn fresh(byte: u8) -> SecretBox<[u8; 64]> {
+    SecretBox::new(Box::new([byte; 64]))
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_first_key_that_is_offered_signs_from_then_on() {
+    let store = TestStore::new().await;
+
+    let first = store.signing_key(CONVERT, fresh(1), now()).await.unwrap();
+    let later = now() + TimeDelta::days(29);
+    let again = store.signing_key(CONVERT, fresh(2), later).await.unwrap();
+
+    assert_eq!((first.sequence, again.sequence), (1, 1));
+    assert_eq!(again.secret.expose_secret(), &[1; 64]);
+}
+
+#[tokio::test]
+async fn a_key_goes_on_verifying_for_a_while_after_the_next_one_took_over() {
+    let store = TestStore::new().await;
+    store.signing_key(CONVERT, fresh(1), now()).await.unwrap();
+    let rotated = now() + SIGNING_KEY_LIFETIME;
+
+    let next = store.signing_key(CONVERT, fresh(2), rotated).await.unwrap();
+
+    assert_eq!(next.sequence, 2);
+    let find = async |at| store.find_signing_key(CONVERT, 1, at).await.unwrap();
+    let verifies = find(rotated + TimeDelta::minutes(5)).await.unwrap();
+    assert_eq!(verifies.secret.expose_secret(), &[1; 64]);
+    assert!(find(rotated + SIGNING_KEY_AFTERLIFE).await.is_none());
+    assert!(
+        store
+            .find_signing_key(CONVERT, 9, rotated)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn replicas_that_come_at_once_agree_on_one_key() {
+    let store = TestStore::new().await;
+    let tasks: Vec<_> = (1..=8)
+        .map(|n| {
+            let store = store.share();
+            tokio::spawn(async move { store.signing_key(CONVERT, fresh(n), now()).await.unwrap() })
+        })
+        .collect();
+
+    let mut secrets = Vec::new();
+    for task in tasks {
+        secrets.push(*task.await.unwrap().secret.expose_secret());
+    }
+
+    secrets.dedup();
+    assert_eq!(secrets.len(), 1);
+}
