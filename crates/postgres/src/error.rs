@@ -223,3 +223,6 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

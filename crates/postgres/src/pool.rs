@@ -132,6 +132,12 @@ impl Pool {
             .await
     }
 
+    /// Closes the connections that are not in use, and opens none any more.
+    #[cfg(test)]
+    pub(crate) fn close(&self) {
+        self.connections.close();
+    }
+
     async fn begin_call(&self) -> Result<Call, PgError> {
         let deadline = Instant::now() + self.call_timeout;
         let connection = self.connection(deadline).await?;
@@ -183,8 +189,11 @@ impl Call {
         }
     }
 
+    /// Goes on with a fresh connection. What has ended one has mostly ended all, so those
+    /// that wait in the pool are not tried one by one.
     async fn replace_connection(&mut self, pool: &Pool) -> Result<(), PgError> {
         self.discard_connection();
+        pool.connections.retain(|_, _| false);
         self.connection = Some(pool.connection(self.deadline).await?);
         Ok(())
     }

@@ -34,7 +34,7 @@ pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNo
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
 };
-pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
+pub use session::{Credential, LinkState, PasswordAccount, Refusal, SessionStore, Verified};
 pub use settings::SettingsStore;
 pub use site::SiteStore;
 pub use ssh_key::SshKeyStore;

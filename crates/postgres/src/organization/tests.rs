@@ -10,7 +10,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, nobody, now, user};
+use crate::testing::{TestStore, at_once, now, user};
 
 fn conflict(result: Result<impl std::fmt::Debug, StoreError>) -> Conflict {
     match result {
