@@ -210,6 +210,7 @@ impl TestApp {
         let peer = SocketAddr::from((CLIENT, 50_000));
         request.extensions_mut().insert(ConnectInfo(peer));
         let what = format!("{} {}", request.method(), request.uri());
+        PANIC.set(None);
         let response = self.router().oneshot(request).await.expect("infallible");
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
