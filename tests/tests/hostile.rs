@@ -70,7 +70,11 @@ async fn broken_and_absurd_bodies_are_bad_requests() -> Result<()> {
         for body in bodies {
             let answer = send(&server, &token, call, body).await?;
             let is_refused = (400..500).contains(&answer.status);
-            assert!(is_refused, "{call:?} {body:.80}: {} {}", answer.status, answer.body);
+            assert!(
+                is_refused,
+                "{call:?} {body:.80}: {} {}",
+                answer.status, answer.body
+            );
             if answer.status == 400 {
                 let message = answer.json().context("no JSON")?["message"].clone();
                 assert!(message.as_str().is_some_and(|text| !text.is_empty()));
@@ -115,11 +119,24 @@ async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
         "/api/v2/organizations/default/members?q=%00",
         "/api/v2/organizations/default/paginated-members?limit=1e9",
     ] {
-        let answer = server.send(&Request::new("GET", path).token(&token)).await?;
-        assert!((400..500).contains(&answer.status), "{path}: {} {}", answer.status, answer.body);
+        let answer = server
+            .send(&Request::new("GET", path).token(&token))
+            .await?;
+        assert!(
+            (400..500).contains(&answer.status),
+            "{path}: {} {}",
+            answer.status,
+            answer.body
+        );
     }
-    for path in ["/api/v2/users?q=%ff", "/api/v2/users?q=%5c", "/api/v2/users?q=%25%5c"] {
-        let answer = server.send(&Request::new("GET", path).token(&token)).await?;
+    for path in [
+        "/api/v2/users?q=%ff",
+        "/api/v2/users?q=%5c",
+        "/api/v2/users?q=%25%5c",
+    ] {
+        let answer = server
+            .send(&Request::new("GET", path).token(&token))
+            .await?;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
     Ok(())
@@ -129,7 +146,9 @@ async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
 async fn a_long_search_is_answered() -> Result<()> {
     let (server, token) = with_owner().await?;
     let path = format!("/api/v2/users?q={}", "status:active,".repeat(2000));
-    let answer = server.send(&Request::new("GET", &path).token(&token)).await?;
+    let answer = server
+        .send(&Request::new("GET", &path).token(&token))
+        .await?;
     assert!(answer.status < 500, "{}", answer.body);
     Ok(())
 }
@@ -152,7 +171,10 @@ async fn what_is_no_http_is_refused_and_the_server_goes_on() -> Result<()> {
         // A connection that is simply closed is a fine answer too.
         let _ = stream.read_to_end(&mut answer).await;
         let text = String::from_utf8_lossy(&answer);
-        assert!(!text.starts_with("HTTP/1.1 2") && !text.starts_with("HTTP/1.1 5"), "{text}");
+        assert!(
+            !text.starts_with("HTTP/1.1 2") && !text.starts_with("HTTP/1.1 5"),
+            "{text}"
+        );
     }
     let me = Request::new("GET", "/api/v2/users/me").token(&token);
     assert_eq!(server.send(&me).await?.status, 200);

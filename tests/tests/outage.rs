@@ -137,14 +137,21 @@ impl Deployment {
     /// What is answered to a request of each kind while the database is away.
     async fn ask(&self) -> Result<Vec<Answer>> {
         let me = Request::new("GET", "/api/v2/users/me").token(&self.token);
-        let create = Request::new("POST", "/api/v2/users").token(&self.token).json(&json!({}));
+        let create = Request::new("POST", "/api/v2/users")
+            .token(&self.token)
+            .json(&json!({}));
         let first = Request::new("GET", "/api/v2/users/first");
         let health = Request::new("GET", "/healthz");
         let mut answers = Vec::new();
         for request in [me, create, first, health, login()] {
             let asked = Instant::now();
             answers.push(self.server.send(&request).await?);
-            assert!(asked.elapsed() < PATIENCE, "{} took {:?}", request.path, asked.elapsed());
+            assert!(
+                asked.elapsed() < PATIENCE,
+                "{} took {:?}",
+                request.path,
+                asked.elapsed()
+            );
         }
         Ok(answers)
     }
@@ -169,7 +176,11 @@ fn are_all_unavailable(answers: &[Answer]) {
     for answer in answers {
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert!(!answer.header("retry-after").is_empty());
-        assert!(answer.all("set-cookie").all(|cookie| !cookie.starts_with("coder_session_token")));
+        assert!(
+            answer
+                .all("set-cookie")
+                .all(|cookie| !cookie.starts_with("coder_session_token"))
+        );
     }
 }
 

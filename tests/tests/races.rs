@@ -52,7 +52,10 @@ async fn log_in(server: &Server, email: &str) -> Result<String> {
         .json(&json!({"email": email, "password": PASSWORD}));
     let answer = server.send(&login).await?;
     let body = answer.json().context("no body")?;
-    Ok(body["session_token"].as_str().context("no session")?.to_owned())
+    Ok(body["session_token"]
+        .as_str()
+        .context("no session")?
+        .to_owned())
 }
 
 fn first_user(n: usize) -> Request {
@@ -71,7 +74,9 @@ fn new_user(token: &str, organization: &Value, username: &str, email: &str) -> R
         "password": PASSWORD,
         "organization_ids": [organization],
     });
-    Request::new("POST", "/api/v2/users").token(token).json(&body)
+    Request::new("POST", "/api/v2/users")
+        .token(token)
+        .json(&body)
 }
 
 #[tokio::test]
@@ -163,12 +168,14 @@ async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
     let server = Arc::new(tokio::sync::RwLock::new(server));
     let creators: Vec<_> = (0..8)
         .map(|worker| {
-            let (server, token, organization) = (Arc::clone(&server), token.clone(), organization.clone());
+            let (server, token, organization) =
+                (Arc::clone(&server), token.clone(), organization.clone());
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 for n in 0.. {
                     let name = format!("u{worker}-{n}");
-                    let request = new_user(&token, &organization, &name, &format!("{name}@example.com"));
+                    let request =
+                        new_user(&token, &organization, &name, &format!("{name}@example.com"));
                     match server.read().await.send(&request).await {
                         Ok(answer) if answer.status == 201 => acknowledged.push(name),
                         _ => break,
@@ -190,7 +197,10 @@ async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
     server.kill_hard();
     server.restart().await?;
 
-    assert!(acknowledged.len() > 8, "only {acknowledged:?} in all that time");
+    assert!(
+        acknowledged.len() > 8,
+        "only {acknowledged:?} in all that time"
+    );
     let names = format!("'{}'", acknowledged.join("','"));
     let whole = format!(
         "SELECT count(*) FROM users u

@@ -102,10 +102,12 @@ fn json() -> impl Strategy<Value = Value> {
         Just(Value::from("00000000-0000-0000-0000-00000000000a")),
         (0_usize..300).prop_map(|length| Value::from(vec!["user:*"; length])),
     ];
-    leaf.prop_recursive(3, 16, 4, |inner| {
+    // The closure is called for each value.
+    let names = field_names();
+    leaf.prop_recursive(3, 16, 4, move |inner| {
         prop_oneof![
             vec(inner.clone(), 0..5).prop_map(Value::from),
-            vec((select(field_names()), inner), 0..6)
+            vec((select(names.clone()), inner), 0..6)
                 .prop_map(|fields| Value::Object(fields.into_iter().collect::<Map<_, _>>())),
         ]
     })
