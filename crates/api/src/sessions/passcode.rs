@@ -55,7 +55,11 @@ pub async fn request(
     if let Some(PasswordAccount { user, .. }) = sessions.find_password_account(&email).await? {
         let by = trail.acting(user.id, StatusCode::NO_CONTENT);
         let expires_at = by.at + PASSCODE_LIFETIME;
-        users.set_passcode(user.id, hash, expires_at, &by).await?;
+        // A fault that only a known address can meet must not be told either.
+        if let Err(error) = users.set_passcode(user.id, hash, expires_at, &by).await {
+            tracing::error!(%error, user.id = %user.id, "a one-time passcode could not be kept");
+            return Ok(StatusCode::NO_CONTENT);
+        }
         tracing::warn!(
             user.id = %user.id,
             "a one-time passcode was made and cannot be delivered: no way to deliver messages is set up"
@@ -93,7 +97,7 @@ pub async fn change_password(
         .as_ref()
         .and_then(|account| account.passcode.clone());
     let hash = pending.as_ref().map(|(hash, _)| hash);
-    let matches = hasher.verify(&given, hash).await?;
+    let matches = hasher.verify_passcode(&given, hash).await?;
     let (Some(PasswordAccount { user, password, .. }), Some((passcode, expires_at))) =
         (account, pending)
     else {
@@ -126,7 +130,7 @@ pub async fn change_password(
             user.username.as_str(),
         );
         let by = trail.acting(user.id, error.status());
-        trail.record(entry, &by).await;
+        trail.record_in_background(entry, by);
     }
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
