@@ -58,8 +58,10 @@ impl Proxy {
         Ok(Self { way, port })
     }
 
-    fn set(&self, way: Way) {
+    async fn set(&self, way: Way) {
         self.way.store(way as u8, Ordering::SeqCst);
+        // Longer than a connection takes to notice.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -188,9 +190,9 @@ fn are_all_unavailable(answers: &[Answer]) {
 async fn a_database_that_is_gone_is_503_and_comes_back_by_itself() -> Result<()> {
     let deployment = Deployment::start().await?;
     for _ in 0..2 {
-        deployment.proxy.set(Way::Cut);
+        deployment.proxy.set(Way::Cut).await;
         are_all_unavailable(&deployment.ask().await?);
-        deployment.proxy.set(Way::Open);
+        deployment.proxy.set(Way::Open).await;
         deployment.recovers().await?;
     }
     Ok(())
@@ -199,8 +201,8 @@ async fn a_database_that_is_gone_is_503_and_comes_back_by_itself() -> Result<()>
 #[tokio::test]
 async fn a_database_that_stalls_is_503_and_comes_back_by_itself() -> Result<()> {
     let deployment = Deployment::start().await?;
-    deployment.proxy.set(Way::Stalled);
+    deployment.proxy.set(Way::Stalled).await;
     are_all_unavailable(&deployment.ask().await?);
-    deployment.proxy.set(Way::Open);
+    deployment.proxy.set(Way::Open).await;
     deployment.recovers().await
 }

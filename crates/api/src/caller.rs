@@ -38,12 +38,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets through requests with a good credential only, and notes whose it is.
-pub(crate) async fn require(
-    State(state): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Lets through requests with a good credential only, and notes whose it is, so that
+/// handlers can take a [`Caller`]. For routes of one's own, as middleware:
+/// `middleware::from_fn_with_state(state, require_caller)`.
+pub async fn require(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let facts = request.extensions().get::<RequestFacts>().cloned();
     match authenticate(&state, request.headers(), request.uri(), facts.as_ref()).await {
         Ok(actor) => {

@@ -1,6 +1,6 @@
 //! `POST /users/login`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -178,15 +178,11 @@ async fn a_known_account_does_not_take_longer_to_refuse_than_an_unknown_one() {
         std::thread::sleep(SLOW);
         Ok(())
     });
-    let start = Instant::now();
 
     let answer = app.post(PATH, with("wrong")).await;
 
     answer.assert_status(401);
-    assert!(
-        start.elapsed() < SLOW,
-        "the answer waited for the audit row"
-    );
+    assert!(answer.took < SLOW, "the answer waited for the audit row");
 }
 
 #[tokio::test]

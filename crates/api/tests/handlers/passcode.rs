@@ -1,6 +1,6 @@
 //! `/users/otp/…`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -199,11 +199,9 @@ async fn least_time(account: Option<PasswordAccount>) -> Duration {
     app.audit.expect_record_attempt().returning(|_, _| Ok(()));
     let mut least = Duration::MAX;
     for _ in 0..2 {
-        let start = Instant::now();
-        app.post(CHANGE, to(STRONG, "wrong"))
-            .await
-            .assert_status(400);
-        least = least.min(start.elapsed());
+        let answer = app.post(CHANGE, to(STRONG, "wrong")).await;
+        answer.assert_status(400);
+        least = least.min(answer.took);
     }
     least
 }
