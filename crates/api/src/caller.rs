@@ -8,8 +8,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use usher_domain::{Actor, ApiToken, UserStatus, time::Clock};
-use usher_store::{Credential, LinkState, SessionStore};
+use usher_domain::{
+    Actor, ApiToken, UserStatus,
+    time::{Clock, to_wire},
+};
+use usher_store::{Refusal, SessionStore};
 
 use crate::{ApiError, AppState, RequestFacts, Settings, credential};
 
@@ -35,12 +38,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets through requests with a good credential only, and notes whose it is.
-pub(crate) async fn require(
-    State(state): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Lets through requests with a good credential only, and notes whose it is, so that
+/// handlers can take a [`Caller`]. For routes of one's own, as middleware:
+/// `middleware::from_fn_with_state(state, require_caller)`.
+pub async fn require(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let facts = request.extensions().get::<RequestFacts>().cloned();
     match authenticate(&state, request.headers(), request.uri(), facts.as_ref()).await {
         Ok(actor) => {
@@ -80,37 +81,36 @@ pub(crate) async fn authenticate(
         .find_credential(&token.id)
         .await?
         .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
-    if !token.secret.matches(&credential.hashed_secret) {
-        return Err(ApiError::signed_out("The API key's secret is invalid."));
-    }
-    let Credential {
-        key,
-        mut user,
-        memberships,
-        link,
-        ..
-    } = credential;
-    if key.is_expired(now) {
-        let ended = usher_domain::time::to_wire(key.expires_at);
-        return Err(ApiError::signed_out(format!("API key expired at {ended}.")));
-    }
-    check_link(link, now)?;
-    if let Some(touch) = key.touch(now, settings.refresh_sessions) {
+    let mut verified = credential.verify(&token, now).map_err(refuse)?;
+    if let Some(touch) = verified.key.touch(now, settings.refresh_sessions) {
         let ip = facts.and_then(|facts| facts.ip);
-        sessions.touch_key(&key.id, touch, ip, now).await?;
-        user.last_seen_at = now;
-        user.updated_at = now;
+        sessions.touch_key(&verified.key.id, touch, ip, now).await?;
+        verified.user.last_seen_at = now;
+        verified.user.updated_at = now;
     }
-    if user.status == UserStatus::Dormant {
-        user = sessions
-            .wake_user(user.id, now)
+    if verified.user.status == UserStatus::Dormant {
+        verified.user = sessions
+            .wake_user(verified.user.id, now)
             .await?
             .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
     }
-    if user.status != UserStatus::Active {
-        return Err(inactive(user.status));
+    verified.into_actor().map_err(refuse)
+}
+
+/// What the holder of a credential is told by which nobody may act.
+fn refuse(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::WrongSecret => ApiError::signed_out("The API key's secret is invalid."),
+        Refusal::Expired(ended) => {
+            ApiError::signed_out(format!("API key expired at {}.", to_wire(ended)))
+        }
+        Refusal::Unlinked => ApiError::signed_out("You must sign in through the provider again."),
+        Refusal::LinkExpired(ended) => ApiError::signed_out(format!(
+            "The access that the provider gave ended at {}.",
+            to_wire(ended)
+        )),
+        Refusal::Inactive(status) => inactive(status),
     }
-    Ok(Actor::new(user, memberships, key))
 }
 
 /// The answer to a key of somebody whose status keeps them out.
@@ -127,18 +127,4 @@ pub(crate) fn inactive_text(status: UserStatus) -> String {
         "Your account is not active (status: \"{}\"). Contact an admin to reactivate it.",
         status.as_str()
     )
-}
-
-/// A session that came from a provider lives only as long as the provider's access.
-fn check_link(link: LinkState, now: chrono::DateTime<chrono::Utc>) -> Result<(), ApiError> {
-    match link {
-        LinkState::Missing => Err(ApiError::signed_out(
-            "You must sign in through the provider again.",
-        )),
-        LinkState::Linked(Some(ended)) if ended < now => Err(ApiError::signed_out(format!(
-            "The access that the provider gave ended at {}.",
-            usher_domain::time::to_wire(ended)
-        ))),
-        LinkState::NotNeeded | LinkState::Linked(_) => Ok(()),
-    }
 }

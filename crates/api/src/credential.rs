@@ -31,11 +31,14 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(Cookie::split_parse)
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == name)
-        .map(|cookie| cookie.value().to_owned())
+        // Odd bytes in one cookie must not hide another.
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .find_map(|value| {
+            Cookie::split_parse(value.as_ref())
+                .filter_map(Result::ok)
+                .find(|cookie| cookie.name() == name)
+                .map(|cookie| cookie.value().to_owned())
+        })
         .filter(|value| !value.is_empty())
 }
 

@@ -28,13 +28,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-coder-request-id");
 const BUILD_VERSION: HeaderName = HeaderName::from_static("x-coder-build-version");
 const OWN_VERSION: HeaderName = HeaderName::from_static("x-usher-version");
 
-/// The paths of fixed words below `/users`, with the methods that they have. With any
+/// The fixed paths below `/users`, with the methods that they have. With any
 /// other method the word is the name of a user.
-const FIXED_WORDS: [(&str, &[Method]); 6] = [
+const FIXED_WORDS: [(&str, &[Method]); 8] = [
     ("authmethods", &[Method::GET]),
     ("first", &[Method::GET, Method::POST]),
     ("login", &[Method::POST]),
     ("logout", &[Method::POST]),
+    ("otp/change-password", &[Method::POST]),
+    ("otp/request", &[Method::POST]),
     ("roles", &[Method::GET]),
     ("validate-password", &[Method::POST]),
 ];
@@ -100,7 +102,8 @@ impl Surroundings {
             is_preflight: request.method() == Method::OPTIONS
                 && has_origin
                 && asked_method.is_some(),
-            asks_for_get: asked_method.is_none_or(|method| method == "GET"),
+            asks_for_get: asked_method
+                .map_or(request.method() == Method::GET, |method| method == "GET"),
             has_origin,
             has_csrf_token: csrf::brings_token(headers),
         }

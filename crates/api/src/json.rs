@@ -11,9 +11,9 @@ use axum::{
     extract::{FromRef, FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::{
     Map, Value,
@@ -89,12 +89,32 @@ where
     }
 }
 
-async fn read(body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, max_bytes).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { max_bytes }),
-        Err(_) => Err(ApiError::Malformed("The body ended too early.".to_owned())),
+/// How many times the limit is read and thrown away of a body past it, so that a client
+/// that writes before it reads gets to see the answer.
+const PATIENCE: usize = 16;
+
+async fn read(mut body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| ApiError::Malformed("The body ended too early.".to_owned()))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len();
+        if length <= max_bytes {
+            kept.extend_from_slice(data);
+        } else if length > PATIENCE * max_bytes {
+            break;
+        } else {
+            kept = BytesMut::new();
+        }
     }
+    if length > max_bytes {
+        return Err(ApiError::BodyTooLarge { max_bytes });
+    }
+    Ok(kept.freeze())
 }
 
 impl RequestBody {

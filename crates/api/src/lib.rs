@@ -55,7 +55,7 @@ use tower::Layer as _;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use caller::Caller;
+pub use caller::{Caller, require as require_caller};
 pub use error::ApiError;
 pub use json::{Json, RequestBody};
 pub use query::QueryParameters;

@@ -71,12 +71,14 @@ pub(crate) fn check_reach(caller: &Caller, minting: &Minting) -> Result<(), ApiE
 /// How long a key lives for which nothing else was asked: never longer than a token that
 /// it is made with.
 pub(crate) fn default_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
-    settings.default_token_lifetime.min(own_lifetime(caller))
+    settings
+        .default_token_lifetime
+        .min(own_lifetime(caller, settings))
 }
 
 /// The longest lifetime that the caller may ask for, for a token of `user`.
 pub(crate) fn max_lifetime(caller: &Caller, user: &User, settings: &Settings) -> TimeDelta {
-    max_lifetime_of(user, settings).min(own_lifetime(caller))
+    max_lifetime_of(user, settings).min(own_lifetime(caller, settings))
 }
 
 /// The longest lifetime of a token of `user`.
@@ -88,11 +90,17 @@ pub(crate) fn max_lifetime_of(user: &User, settings: &Settings) -> TimeDelta {
     }
 }
 
-/// A session is a person, who may make tokens that outlive it; a token is not.
-fn own_lifetime(caller: &Caller) -> TimeDelta {
-    match caller.key.login_type {
-        LoginType::Token => TimeDelta::seconds(caller.key.lifetime_seconds),
-        _ => TimeDelta::MAX,
+/// A session is a person, who may make tokens that outlive it; a token is not, nor is a
+/// session that was made with one and so lives shorter than sessions do.
+fn own_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
+    let lifetime = TimeDelta::seconds(caller.key.lifetime_seconds);
+    let of_sessions = settings
+        .session_duration
+        .min(settings.default_token_lifetime);
+    if caller.key.login_type == LoginType::Token || lifetime < of_sessions {
+        lifetime
+    } else {
+        TimeDelta::MAX
     }
 }
 

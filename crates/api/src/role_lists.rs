@@ -1,11 +1,24 @@
-//! The lists of built-in roles, with what each allows and whether the caller may assign it.
+//! Lists of roles: the built-in ones with what each allows and whether the caller may
+//! assign it, and those that callers send.
 
 use usher_api_types::role::{AssignableRole, Permission};
 use usher_domain::{
     OrganizationId, OrganizationRole, SiteRole, resource::Permissions, role::Grants,
 };
 
-use crate::Caller;
+use crate::{ApiError, Caller};
+
+/// The greatest number of roles that one call takes.
+const MAX_ROLES: usize = 128;
+
+/// Refuses more roles than there could be.
+pub(crate) fn check_length(roles: &[String]) -> Result<(), ApiError> {
+    if roles.len() > MAX_ROLES {
+        let detail = format!("At most {MAX_ROLES} roles are taken.");
+        return Err(ApiError::field("roles", detail));
+    }
+    Ok(())
+}
 
 /// The site roles.
 pub(crate) fn site(caller: &Caller) -> Vec<AssignableRole> {

@@ -66,23 +66,31 @@ impl Trail {
     }
 
     /// Does what the caller asked for, and leaves a row if it was refused or failed.
-    /// What succeeds leaves its row in the store's own transaction.
+    /// What succeeds leaves its row in the store's own transaction. While the store is
+    /// away it is not asked for a row either.
     pub async fn attempt<T>(
         &self,
         entry: AuditEntry,
         work: impl Future<Output = Result<T, ApiError>>,
     ) -> Result<T, ApiError> {
         let outcome = work.await;
-        if let Err(error) = &outcome {
-            self.record(entry, &self.initiator(error.status())).await;
+        match &outcome {
+            Ok(_) | Err(ApiError::Unavailable(_)) => {}
+            Err(error) => record(&*self.store, entry, &self.initiator(error.status())).await,
         }
         outcome
     }
 
-    /// Leaves the row of a call that was refused or failed.
-    pub async fn record(&self, entry: AuditEntry, by: &Initiator) {
-        if let Err(error) = self.store.record_attempt(entry, by).await {
-            tracing::error!(%error, "the audit row of a refused call could not be written");
-        }
+    /// Leaves the row of a sign-in that was refused, without letting the answer wait for
+    /// it: the time of the answer must not tell whether the account exists.
+    pub fn record_in_background(&self, entry: AuditEntry, by: Initiator) {
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move { record(&*store, entry, &by).await });
+    }
+}
+
+async fn record(store: &dyn AuditStore, entry: AuditEntry, by: &Initiator) {
+    if let Err(error) = store.record_attempt(entry, by).await {
+        tracing::error!(%error, "the audit row of a refused call could not be written");
     }
 }

@@ -28,7 +28,8 @@ pub struct Organization {
     pub is_default: bool,
 }
 
-/// The name of an organization, under the rule of usernames.
+/// The name of an organization, under the rule of usernames, and not `default`, which
+/// paths read as the default one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OrganizationName(String);
 
@@ -36,6 +37,9 @@ impl OrganizationName {
     /// Reads a name that somebody asks for.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         check_name(text)?;
+        if text == "default" {
+            return Err(Invalid::Rule("must not be `default`"));
+        }
         Ok(Self(text.to_owned()))
     }
 

@@ -53,7 +53,7 @@ impl Options {
             directory,
             binaries_directory: None,
             mode: Mode::default(),
-            start_patience: Duration::from_secs(300),
+            start_patience: Duration::from_mins(5),
             stop_patience: Duration::from_secs(30),
         }
     }

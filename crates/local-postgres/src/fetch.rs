@@ -51,7 +51,7 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
 ];
 
 /// A network that swallows packets must not hold a start back for ever.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
+const DOWNLOAD_LIMIT: Duration = Duration::from_mins(10);
 
 /// What the directories begin with in which archives are unpacked.
 const WORKSHOP: &str = ".fetching-";

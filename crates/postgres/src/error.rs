@@ -224,3 +224,6 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! The storage traits of Usher on Postgres.
 //!
-//! [`PgStore`] is all of them; [`migrate`] brings a database to the schema that they need.
+//! [`PgStore`] is all of them; [`migrate()`] brings a database to the schema that they need.
 //! There is one file for each aggregate, in three parts: the trait, the queries, the rows.
-//! A trait method says whether it [reads](PgStore::read) or [writes](PgStore::write),
-//! which gives it a connection, a transaction and a deadline; queries are plain functions
-//! over a connection, so that one can call another. Errors inside are [`PgError`], which
-//! becomes a `StoreError` at the trait and nowhere else.
+//! A trait method says whether it `read`s or `write`s, which gives it a connection, a
+//! deadline and, to write, a transaction; queries are plain functions over a connection,
+//! so that one can call another. Errors inside are [`PgError`], which becomes a
+//! `StoreError` at the trait and nowhere else.
 //!
 //! # What holds between transactions
 //!
@@ -29,7 +29,7 @@
 //! takes PgBouncer 1.21 or later with `max_prepared_statements`. It refuses the start
 //! parameter `options`, by which `statement_timeout` is set, unless it is told to
 //! `ignore_startup_parameters = options`; or leave [`PgOptions::statement_timeout`] out
-//! and set it on the role (`ALTER ROLE … SET statement_timeout = '4s'`). [`migrate`] takes
+//! and set it on the role (`ALTER ROLE … SET statement_timeout = '4s'`). [`migrate()`] takes
 //! a session lock and must connect to Postgres itself.
 //!
 //! # What this crate does not do
@@ -90,7 +90,7 @@ pub struct PgOptions {
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
     /// How long the server works on one statement; `None` leaves it to the server's own
-    /// setting, as PgBouncer may need (see the [crate](crate)).
+    /// setting, as PgBouncer may need (see the [crate]).
     pub statement_timeout: Option<Duration>,
     /// How long a call may take altogether.
     pub call_timeout: Duration,

@@ -1,6 +1,6 @@
 //! The locks that a change takes first, and whether its caller may still act.
 //!
-//! The order of locks is that of the [crate](crate); a change that takes others takes them
+//! The order of locks is that of the [crate]; a change that takes others takes them
 //! after these.
 
 use diesel::{dsl::exists, prelude::*, sql_types::BigInt};

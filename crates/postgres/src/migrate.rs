@@ -117,11 +117,15 @@ impl Session {
         }
     }
 
-    /// Runs migrations, which diesel does on a blocking connection. Ends the session.
+    /// Runs migrations, which diesel does on a blocking connection, for as long as they
+    /// take. Ends the session.
     async fn run(
         self,
         work: impl FnOnce(&mut Blocking) -> Outcome + Send + 'static,
     ) -> Result<(), PgError> {
+        self.client
+            .simple_query("SET statement_timeout = 0")
+            .await?;
         let connection = AsyncPgConnection::try_from(self.client)
             .await
             .map_err(|error| PgError::Unavailable(error.to_string()))?;

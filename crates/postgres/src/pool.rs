@@ -132,6 +132,12 @@ impl Pool {
             .await
     }
 
+    /// Closes the connections that are not in use, and opens none any more.
+    #[cfg(test)]
+    pub(crate) fn close(&self) {
+        self.connections.close();
+    }
+
     async fn begin_call(&self) -> Result<Call, PgError> {
         let deadline = Instant::now() + self.call_timeout;
         let connection = self.connection(deadline).await?;

@@ -1,5 +1,7 @@
 //! The keys by which the service knows what it has signed itself.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::{dsl::max, prelude::*};
@@ -144,7 +146,10 @@ fn key((sequence, secret): (i32, Option<String>)) -> Result<Option<SigningKey>, 
 }
 
 fn to_hex(bytes: &[u8; 64]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn from_hex(text: &str) -> Option<[u8; 64]> {

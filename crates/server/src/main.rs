@@ -1,3 +1,7 @@
-//! Placeholder.
+//! The program `usher`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    usher_server::run(std::env::args_os(), std::env::vars_os())
+}

@@ -35,7 +35,7 @@ pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNo
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
 };
-pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
+pub use session::{Credential, LinkState, PasswordAccount, Refusal, SessionStore, Verified};
 pub use settings::SettingsStore;
 pub use signing_key::{
     SIGNING_KEY_AFTERLIFE, SIGNING_KEY_LIFETIME, SigningFeature, SigningKey, SigningKeyStore,

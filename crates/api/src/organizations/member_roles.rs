@@ -66,6 +66,7 @@ pub async fn update(
         );
     }
     let request: UpdateRoles = body.parse()?;
+    role_lists::check_length(&request.roles)?;
     let roles = check(&caller, organization.id, &membership.roles, request.roles)?;
     let changed = organizations
         .set_membership_roles(

@@ -52,9 +52,6 @@ fn parse(request: UpdateOrganizationRequest) -> Result<OrganizationChange, ApiEr
     };
     if !request.name.is_empty() {
         change.name = faults.check("name", OrganizationName::parse(&request.name));
-        if request.name == "default" {
-            faults.push("name", "The value must not be `default`.");
-        }
     }
     if !request.display_name.is_empty() {
         change.display_name =

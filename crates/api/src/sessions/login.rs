@@ -52,7 +52,7 @@ pub async fn login(
         return Err(wrong_credentials());
     };
     if let Err(error) = check(&user, matches, &settings) {
-        record_failure(&trail, &user, &error).await;
+        record_failure(&trail, &user, &error);
         return Err(error);
     }
 
@@ -128,10 +128,10 @@ pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(
     Ok(())
 }
 
-async fn record_failure(trail: &Trail, user: &User, error: &ApiError) {
+fn record_failure(trail: &Trail, user: &User, error: &ApiError) {
     let entry = AuditEntry::new(AuditAction::Login, AuditResource::ApiKey, Uuid::nil(), "");
     let by = trail.acting(user.id, error.status());
-    trail.record(entry, &by).await;
+    trail.record_in_background(entry, by);
 }
 
 fn wrong_credentials() -> ApiError {

@@ -1,18 +1,19 @@
 //! `/users/otp/…`: a forgotten password replaced by a one-time passcode.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use chrono::TimeDelta;
 use http::StatusCode;
 use rand::RngExt as _;
 use secrecy::SecretString;
+use tokio::time::{Instant, sleep_until};
 use usher_api_types::{
     Response,
     session::{ChangePasswordWithOneTimePasscodeRequest, RequestOneTimePasscodeRequest},
 };
 use usher_domain::{
-    Email, Violations,
+    Email, Initiator, UserId, Violations,
     audit::{AuditAction, AuditEntry, AuditResource},
     random::Random,
     time::Clock,
@@ -23,6 +24,9 @@ use crate::{ApiError, RequestBody, Settings, Trail, hashing::Hasher, password};
 
 /// How long a passcode is good.
 const PASSCODE_LIFETIME: TimeDelta = TimeDelta::minutes(20);
+/// How long an answer takes at least, so that it does not tell by its time whether a
+/// passcode had to be written down.
+const LEAST_TIME: Duration = Duration::from_millis(100);
 
 /// Asks for a passcode. The answer does not tell whether the address is known.
 #[utoipa::path(
@@ -41,6 +45,7 @@ pub async fn request(
     trail: Trail,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
+    let answer_at = Instant::now() + LEAST_TIME;
     check_password_auth(&settings)?;
     let request: RequestOneTimePasscodeRequest = body.parse()?;
     let mut faults = Violations::new();
@@ -59,14 +64,24 @@ pub async fn request(
             expires_at: by.at + PASSCODE_LIFETIME,
             text: secret,
         };
-        if users.set_passcode(user.id, passcode, &by).await? == Some(false) {
-            tracing::warn!(
-                user.id = %user.id,
-                "a one-time passcode was made and cannot be delivered: set up mail or a webhook"
-            );
+        keep(&*users, user.id, passcode, &by).await;
+    }
+    sleep_until(answer_at).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Keeps the passcode. A fault that only a known address can meet must not be told.
+async fn keep(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &Initiator) {
+    match users.set_passcode(user, passcode, by).await {
+        Ok(Some(false)) => tracing::warn!(
+            user.id = %user,
+            "a one-time passcode was made and cannot be delivered: set up mail or a webhook"
+        ),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::error!(%error, user.id = %user, "a one-time passcode could not be kept");
         }
     }
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sets a password by passcode, which ends all sessions and tokens of the user.
@@ -98,7 +113,7 @@ pub async fn change_password(
         .as_ref()
         .and_then(|account| account.passcode.clone());
     let hash = pending.as_ref().map(|(hash, _)| hash);
-    let matches = hasher.verify(&given, hash).await?;
+    let matches = hasher.verify_passcode(&given, hash).await?;
     let (Some(PasswordAccount { user, password, .. }), Some((passcode, expires_at))) =
         (account, pending)
     else {
@@ -131,7 +146,7 @@ pub async fn change_password(
             user.username.as_str(),
         );
         let by = trail.acting(user.id, error.status());
-        trail.record(entry, &by).await;
+        trail.record_in_background(entry, by);
     }
     outcome.map(|()| StatusCode::NO_CONTENT)
 }

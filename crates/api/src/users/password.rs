@@ -50,7 +50,6 @@ pub async fn update(
     );
     trail
         .attempt(entry, async {
-            let reaches_up = user.is_owner() && !caller.user.is_owner();
             if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
                 return Err(ApiError::NotFound);
             }
@@ -59,9 +58,6 @@ pub async fn update(
                 .await?
                 .unwrap_or(PasswordHash::none());
             let mut change = check(&caller, &user, &body, &current, &hasher).await?;
-            if reaches_up {
-                return Err(ApiError::Forbidden);
-            }
             change.hash = hasher
                 .hash(&change.new, random.generator().random())
                 .await?;
@@ -119,6 +115,10 @@ async fn check(
         ));
     }
     let new = password::choose(request.password)?;
+    // Before anything is compared, or the answers would tell whether a guess was right.
+    if user.is_owner() && !caller.user.is_owner() {
+        return Err(ApiError::Forbidden);
+    }
     if has_old {
         let old = password::secret(request.old_password);
         if !hasher.verify(&old, Some(current)).await? {

@@ -96,6 +96,7 @@ pub async fn update(
                 return Err(ApiError::bad_request("You cannot change your own roles."));
             }
             let request: UpdateRoles = body.parse()?;
+            role_lists::check_length(&request.roles)?;
             let change = RolesChange {
                 roles: check(&caller, &user.roles, request.roles)?,
                 replaces: user.roles.clone(),

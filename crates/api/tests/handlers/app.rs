@@ -5,6 +5,7 @@ use std::{
     mem,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, LazyLock, Once},
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -210,11 +211,17 @@ impl TestApp {
         let peer = SocketAddr::from((CLIENT, 50_000));
         request.extensions_mut().insert(ConnectInfo(peer));
         let what = format!("{} {}", request.method(), request.uri());
-        let response = self.router().oneshot(request).await.expect("infallible");
+        let router = self.router();
+        PANIC.set(None);
+        let start = Instant::now();
+        let response = router.oneshot(request).await.expect("infallible");
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
+        let took = start.elapsed();
+        finish_background_work().await;
         let answer = Answer {
             what,
+            took,
             status: head.status,
             headers: head.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
@@ -264,6 +271,8 @@ impl TestApp {
 #[derive(Debug)]
 pub(crate) struct Answer {
     what: String,
+    /// How long it took, without what went on behind it.
+    pub(crate) took: Duration,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// `null` if the body is not JSON.
@@ -320,6 +329,14 @@ impl Answer {
             .map(|value| value.to_str().expect("plain text"))
             .filter(|cookie| !cookie.starts_with("csrf_token="))
             .collect()
+    }
+}
+
+/// Lets tasks run that the handlers left behind. Mocks answer at once, so that a few
+/// turns are enough; else what they were expected to do would be dropped unseen.
+async fn finish_background_work() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -23,7 +23,7 @@ fn app(has_users: bool) -> TestApp {
     app
 }
 
-fn made(new: NewUser) -> User {
+fn made(new: &NewUser) -> User {
     User {
         id: new.id,
         organization_ids: vec![ORGANIZATION],
@@ -58,7 +58,7 @@ async fn the_first_user_is_an_active_owner() {
                 && new.created_at == now()
         })
         .times(1)
-        .return_once(|new| Ok(made(new)));
+        .return_once(|new| Ok(made(&new)));
 
     let answer = app.post(PATH, olivia_as_asked()).await;
 
@@ -74,7 +74,7 @@ async fn it_works_where_nobody_signs_in_by_password() {
     app.settings.password_auth = false;
     app.users
         .expect_create_first_user()
-        .return_once(|new| Ok(made(new)));
+        .return_once(|new| Ok(made(&new)));
 
     app.post(PATH, olivia_as_asked()).await.assert_status(201);
 }
@@ -147,7 +147,7 @@ async fn what_a_trial_needs_is_taken_and_changes_nothing() {
     let mut app = app(false);
     app.users
         .expect_create_first_user()
-        .return_once(|new| Ok(made(new)));
+        .return_once(|new| Ok(made(&new)));
     let mut body = olivia_as_asked();
     body["trial"] = json!(false);
     body["trial_info"] = json!({"first_name": "", "developers": "", "other": 1});

@@ -1,6 +1,6 @@
 //! `POST /users/login`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -178,15 +178,11 @@ async fn a_known_account_does_not_take_longer_to_refuse_than_an_unknown_one() {
         std::thread::sleep(SLOW);
         Ok(())
     });
-    let start = Instant::now();
 
     let answer = app.post(PATH, with("wrong")).await;
 
     answer.assert_status(401);
-    assert!(
-        start.elapsed() < SLOW,
-        "the answer waited for the audit row"
-    );
+    assert!(answer.took < SLOW, "the answer waited for the audit row");
 }
 
 #[tokio::test]
@@ -244,18 +240,21 @@ async fn whoever_signs_in_otherwise_is_told_how_with_the_right_password() {
 
 #[tokio::test]
 async fn an_outdated_hash_is_replaced() {
-    let imported = PasswordHash::pbkdf2(&STRONG.into(), [1; 16]);
+    let older = hash(HashCost {
+        memory_kib: 16,
+        ..CHEAP
+    });
     let mut app = app(PasswordAccount {
-        password: imported.clone(),
+        password: older.clone(),
         ..account(alice())
     });
     app.sessions
         .expect_log_in()
         .withf(move |_, checked, rehashed, _| {
-            *checked == imported
+            *checked == older
                 && rehashed
                     .as_ref()
-                    .is_some_and(|hash| hash.as_str().starts_with("$argon2id$"))
+                    .is_some_and(|hash| hash.as_str().contains("$m=8,t=1,p=1$"))
         })
         .times(1)
         .return_once(|_, _, _, _| Ok(()));

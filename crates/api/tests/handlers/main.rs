@@ -4,14 +4,31 @@
 //! One file for each resource; the names of the tests are the rules. To test a new
 //! handler, write what the stores answer into a [`app::TestApp`] and send it a request.
 
+mod anything;
 mod app;
+mod authentication;
+mod bodies;
+mod csrf;
+mod deployment;
+mod faults;
 mod first_user;
+mod headers;
 mod keys;
 mod login;
 mod logout;
+mod logs;
+mod matrix;
+mod member_roles;
+mod members;
+mod operations;
+mod organizations;
 mod passcode;
 mod people;
+mod public;
+mod routing;
+mod scopes;
 mod sign_in_questions;
+mod stores;
 mod tokens;
 mod users_create;
 mod users_delete;

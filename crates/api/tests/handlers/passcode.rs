@@ -1,5 +1,7 @@
 //! `/users/otp/…`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use usher_domain::{
@@ -188,6 +190,33 @@ async fn every_passcode_that_is_not_good_is_answered_alike() {
         let answer = app.post(CHANGE, to(STRONG, passcode)).await;
         answer.assert_status(400);
         assert_eq!(answer.text, unknown.text);
+    }
+}
+
+/// The least time that a wrong passcode takes to refuse.
+async fn least_time(account: Option<PasswordAccount>) -> Duration {
+    let mut app = app(account);
+    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    let mut least = Duration::MAX;
+    for _ in 0..2 {
+        let answer = app.post(CHANGE, to(STRONG, "wrong")).await;
+        answer.assert_status(400);
+        least = least.min(answer.took);
+    }
+    least
+}
+
+#[tokio::test]
+async fn without_a_passcode_the_answer_takes_as_long_as_with_one() {
+    let pending = PasswordHash::pbkdf2(&PASSCODE.into(), [9; 16]);
+    let with = account(Some((pending, now() + TimeDelta::minutes(1))));
+    let known = least_time(Some(with)).await;
+    for without in [None, Some(account(None))] {
+        let unknown = least_time(without).await;
+        assert!(
+            unknown > known / 3,
+            "{unknown:?} where {known:?} are needed"
+        );
     }
 }
 

@@ -1,23 +1,23 @@
 //! `PUT /users/{user}/profile`.
 
 use serde_json::json;
-use usher_domain::User;
+use usher_domain::{User, UserId};
 use usher_store::Conflict;
 
 use crate::{
     app::TestApp,
-    people::{ALICE, CALLER, Role, alice, credential},
+    people::{ALICE, CALLER, Role, alice},
 };
 
 const ALICES: &str = "/api/v2/users/alice/profile";
 const MINE: &str = "/api/v2/users/me/profile";
 
 /// The store sets this profile of the user.
-fn expect_profile(app: &mut TestApp, of: User, username: &'static str, name: &'static str) {
+fn expect_profile(app: &mut TestApp, of: UserId, username: &'static str, name: &'static str) {
     app.users
         .expect_set_user_profile()
         .withf(move |id, change, by| {
-            *id == of.id
+            *id == of
                 && change.username.as_str() == username
                 && change.name.as_str() == name
                 && by.status_code == 200
@@ -43,7 +43,7 @@ fn app(role: Role) -> TestApp {
 async fn owners_and_user_admins_rename_anybody() {
     for role in [Role::Owner, Role::UserAdmin] {
         let mut app = app(role);
-        expect_profile(&mut app, alice(), "alicia", "Alicia");
+        expect_profile(&mut app, ALICE, "alicia", "Alicia");
 
         let body = json!({"username": "alicia", "name": "Alicia"});
         let answer = app.put(ALICES, body).await;
@@ -88,10 +88,9 @@ async fn others_may_not_set_the_name_of_somebody_else() {
 #[tokio::test]
 async fn everybody_sets_their_own_name_and_a_missing_one_clears_it() {
     for role in Role::ALL {
-        let myself = credential(role).user;
         let mut app = TestApp::signed_in_as(role);
-        expect_profile(&mut app, myself.clone(), "caller", "Me  Myself");
-        expect_profile(&mut app, myself, "caller", "");
+        expect_profile(&mut app, CALLER, "caller", "Me  Myself");
+        expect_profile(&mut app, CALLER, "caller", "");
 
         let named = json!({"username": "caller", "name": "Me  Myself"});
         app.put(MINE, named).await.assert_status(200);
@@ -112,7 +111,7 @@ async fn one_renames_oneself_only_with_the_right_to_even_in_case() {
     ] {
         let mut app = TestApp::signed_in_as(role);
         if status == 200 {
-            expect_profile(&mut app, credential(role).user, "Caller", "");
+            expect_profile(&mut app, CALLER, "Caller", "");
         } else {
             app.expect_attempt(404);
         }
@@ -154,7 +153,7 @@ async fn a_taken_username_is_a_conflict_that_names_the_field() {
 #[tokio::test]
 async fn fields_that_a_profile_has_not_change_nothing() {
     let mut app = TestApp::signed_in_as(Role::Member);
-    expect_profile(&mut app, credential(Role::Member).user, "caller", "");
+    expect_profile(&mut app, CALLER, "caller", "");
     let body = json!({
         "username": "caller", "email": "x@example.com", "roles": ["owner"], "status": "active",
         "avatar_url": "https://example.com", "id": ALICE.0,

@@ -202,3 +202,12 @@ async fn a_user_named_like_a_fixed_word_is_reached_below_it_and_in_capitals() {
         .await
         .assert_status(403);
 }
+
+#[tokio::test]
+async fn markup_in_a_name_is_told_back_escaped() {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.knows_nobody_else();
+    let answer = app.get("/api/v2/users/%3Cscript%3E").await;
+    assert!(answer.detail().contains("<script>"), "{answer:?}");
+    assert!(!answer.text.contains('<'), "{answer:?}");
+}

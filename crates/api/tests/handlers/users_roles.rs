@@ -309,7 +309,9 @@ async fn too_many_roles_are_a_fault_of_the_field() {
         .returning(|_, _, _| Ok(Some(alice())));
     app.audit.expect_record_attempt().returning(|_, _| Ok(()));
 
-    let answer = app.put(ALICES, to(&["auditor"; 20_000])).await;
+    let answer = app
+        .put(ALICES, json!({"roles": vec!["auditor"; 20_000]}))
+        .await;
 
     answer.assert_faults(&["roles"]);
 }

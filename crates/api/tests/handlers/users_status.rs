@@ -1,12 +1,12 @@
 //! `PUT /users/{user}/status/…`.
 
 use http::Method;
-use usher_domain::{User, UserStatus};
+use usher_domain::{User, UserId, UserStatus};
 use usher_store::Conflict;
 
 use crate::{
     app::{Answer, TestApp},
-    people::{ALICE, CALLER, Role, alice, credential, olivia},
+    people::{ALICE, CALLER, Role, alice, olivia},
 };
 
 fn app(role: Role, target: User) -> TestApp {
@@ -21,10 +21,10 @@ async fn put(app: &mut TestApp, user: &str, word: &str) -> Answer {
 }
 
 /// The store gives the user this status.
-fn expect_status(app: &mut TestApp, user: User, status: UserStatus) {
+fn expect_status(app: &mut TestApp, user: UserId, status: UserStatus) {
     app.users
         .expect_set_user_status()
-        .withf(move |id, wanted, by| *id == user.id && *wanted == status && by.status_code == 200)
+        .withf(move |id, wanted, by| *id == user && *wanted == status && by.status_code == 200)
         .times(1)
         .return_once(|id, status, _| {
             Ok(Some(User {
@@ -43,7 +43,7 @@ async fn owners_and_user_admins_suspend_and_activate() {
             ("activate", UserStatus::Active),
         ] {
             let mut app = app(role, alice());
-            expect_status(&mut app, alice(), status);
+            expect_status(&mut app, ALICE, status);
 
             let answer = put(&mut app, "alice", word).await;
 
@@ -90,7 +90,7 @@ async fn one_activates_oneself_only_with_the_right_to() {
         let mut app = TestApp::signed_in_as(role);
         let may = matches!(role, Role::Owner | Role::UserAdmin);
         if may {
-            expect_status(&mut app, credential(role).user, UserStatus::Active);
+            expect_status(&mut app, CALLER, UserStatus::Active);
         } else {
             app.expect_attempt(403);
         }
@@ -133,7 +133,7 @@ async fn what_the_store_refuses_leaves_an_attempt() {
 async fn a_body_does_not_matter() {
     for body in ["", "{", "{\"status\":\"dormant\"}", "\u{0}"] {
         let mut app = app(Role::Owner, alice());
-        expect_status(&mut app, alice(), UserStatus::Suspended);
+        expect_status(&mut app, ALICE, UserStatus::Suspended);
         let path = format!("/api/v2/users/{ALICE}/status/suspend");
 
         app.send(Method::PUT, &path, body).await.assert_status(200);

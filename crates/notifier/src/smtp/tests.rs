@@ -319,6 +319,7 @@ async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();

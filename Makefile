@@ -1,0 +1,27 @@
+# What people type. What needs more than a line is in scripts/.
+
+.PHONY: run test check fmt migrate openapi docs
+
+run: ## Build the server and start it with a Postgres of its own
+	cargo run --release --package usher-server -- server
+
+test: ## Run all tests; what they need is installed or named first
+	scripts/setup
+	scripts/test
+
+check: ## Format, lints and documentation, with warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+migrate: ## Bring the database to the schema of this version
+	cargo run --release --package usher-server -- migrate
+
+openapi: ## Print the OpenAPI document
+	@cargo run --quiet --package usher-server -- openapi
+
+docs: ## Write docs/configuration.md anew from the code
+	UPDATE_DOCS=1 cargo test --package usher-server --test configuration

@@ -1,0 +1,188 @@
+//! Bodies that are none, on every operation that takes one.
+
+use axum::body::Body;
+use http::Method;
+
+use crate::{
+    app::TestApp,
+    operations::{Operation, operations},
+    people::Role,
+    stores::answer_everything,
+};
+
+fn with_bodies() -> Vec<Operation> {
+    let mut operations = operations();
+    operations.retain(|operation| operation.body().is_some());
+    operations
+}
+
+fn app() -> TestApp {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    answer_everything(&mut app);
+    app
+}
+
+#[tokio::test]
+async fn what_is_no_json_of_the_right_types_is_told_without_a_field() {
+    let deep = "[".repeat(1_000);
+    let deep_object = format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000));
+    let bad: [&[u8]; 14] = [
+        b"",
+        b"{",
+        b"{\"email\"",
+        b"[]",
+        b"[{}]",
+        b"\"text\"",
+        b"7",
+        b"true",
+        b"{'a':1}",
+        b"{\"email\":\"\xff\"}",
+        b"\xef\xbb\xbf{}",
+        b"{\"email\":\"\\ud800\"}",
+        deep.as_bytes(),
+        deep_object.as_bytes(),
+    ];
+    let mut app = app();
+    for operation in with_bodies() {
+        for body in bad {
+            let answer = app
+                .send(
+                    operation.method.clone(),
+                    &operation.path("alice"),
+                    body.to_vec(),
+                )
+                .await;
+            answer.assert_faults(&[]);
+            assert_ne!(answer.message(), "");
+            assert_ne!(answer.detail(), "", "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_type_is_told_with_the_path_of_the_field() {
+    let mut app = app();
+    for operation in with_bodies() {
+        let body = operation.body().expect("a body");
+        for name in body.as_object().expect("an object").keys() {
+            for wrong in [serde_json::json!({"a": 1}), serde_json::json!(1.5)] {
+                let mut body = body.clone();
+                body[name] = wrong;
+                let answer = app
+                    .send(
+                        operation.method.clone(),
+                        &operation.path("alice"),
+                        body.to_string(),
+                    )
+                    .await;
+                answer.assert_faults(&[]);
+                assert!(answer.detail().contains(name.as_str()), "{answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_nul_is_a_fault_of_its_field() {
+    let mut app = app();
+    for operation in with_bodies() {
+        let body = operation.body().expect("a body");
+        for name in body.as_object().expect("an object").keys() {
+            let mut body = body.clone();
+            body[name] = serde_json::json!("a\u{0}b");
+            let answer = app
+                .send(
+                    operation.method.clone(),
+                    &operation.path("alice"),
+                    body.to_string(),
+                )
+                .await;
+            answer.assert_faults(&[name]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_refused_before_it_is_read_whole() {
+    let megabytes = vec![b' '; 10 << 20];
+    let mut app = app();
+    for operation in with_bodies() {
+        let answer = app
+            .send(
+                operation.method.clone(),
+                &operation.path("alice"),
+                megabytes.clone(),
+            )
+            .await;
+        answer.assert_status(413);
+        assert_ne!(answer.message(), "");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_is_read_to_the_limit() {
+    let endless = futures_util::stream::repeat_with(|| {
+        Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b' '; 4096]))
+    });
+    let mut app = TestApp::anonymous();
+    let body = Body::from_stream(endless);
+    let answer = app.send(Method::POST, "/api/v2/users/login", body).await;
+    answer.assert_status(413);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_a_bad_request() {
+    let broken = futures_util::stream::iter([
+        Ok(bytes::Bytes::from_static(b"{")),
+        Err(std::io::Error::other("reset")),
+    ]);
+    let mut app = TestApp::anonymous();
+    let body = Body::from_stream(broken);
+    let answer = app.send(Method::POST, "/api/v2/users/login", body).await;
+    answer.assert_status(400);
+}
+
+#[tokio::test]
+async fn without_a_credential_a_long_body_is_not_read() {
+    let megabytes = vec![b' '; 10 << 20];
+    let mut app = TestApp::anonymous();
+    app.send(Method::POST, "/api/v2/users", megabytes)
+        .await
+        .assert_status(401);
+}
+
+#[tokio::test]
+async fn the_limit_is_a_setting_and_the_last_byte_counts() {
+    for (length, status) in [(64, 400), (65, 413)] {
+        let mut app = TestApp::anonymous();
+        app.settings.max_body_bytes = 64;
+        let answer = app
+            .send(Method::POST, "/api/v2/users/login", vec![b' '; length])
+            .await;
+        answer.assert_status(status);
+    }
+}
+
+#[tokio::test]
+async fn the_content_type_does_not_matter() {
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "x"] {
+        let request = http::Request::post("/api/v2/users/validate-password")
+            .header("Content-Type", content_type)
+            .body(Body::from(r#"{"password":"x"}"#))
+            .expect("a good request");
+        TestApp::anonymous()
+            .answer(request)
+            .await
+            .assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn what_follows_the_first_value_does_not_matter() {
+    let body = "{\"password\":\"x\"} trailing {";
+    let mut app = TestApp::anonymous();
+    let answer = app
+        .send(Method::POST, "/api/v2/users/validate-password", body)
+        .await;
+    answer.assert_status(200);
+}

@@ -1,0 +1,153 @@
+//! What happens while the store is away or broken: never a wrong "no".
+
+use http::Method;
+use usher_store::StoreError;
+
+use crate::{
+    app::{Answer, TestApp},
+    operations::{Operation, operations},
+    people::{Role, TOKEN, alice, membership, organization},
+    stores::fail_everything,
+};
+
+const CAUSE: &str = "connection to 10.0.0.7:5432 as postgres refused";
+
+fn away() -> StoreError {
+    StoreError::Unavailable(CAUSE.into())
+}
+
+fn broken() -> StoreError {
+    StoreError::Internal(CAUSE.into())
+}
+
+/// An owner, whom nothing else answers.
+fn app(error: fn() -> StoreError) -> TestApp {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    fail_everything(&mut app, error);
+    app.may_be_at_fault = true;
+    app
+}
+
+/// An owner, whose targets are found before everything fails.
+fn app_with_targets(error: fn() -> StoreError) -> TestApp {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.knows(alice());
+    app.organizations
+        .expect_find_organization()
+        .returning(|_| Ok(Some(organization())));
+    app.organizations
+        .expect_find_membership()
+        .returning(|_, user| Ok(Some(membership(user, &[]))));
+    fail_everything(&mut app, error);
+    app.may_be_at_fault = true;
+    app
+}
+
+async fn ask(app: &mut TestApp, operation: &Operation) -> Answer {
+    let path = operation.path("alice");
+    app.send(operation.method.clone(), &path, operation.body_text())
+        .await
+}
+
+/// Operations that change nothing and ask no store.
+fn asks_nothing(operation: &Operation) -> bool {
+    operation.template == "/api/v2/users/validate-password"
+}
+
+#[track_caller]
+fn assert_away(answer: &Answer) {
+    answer.assert_status(503);
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
+    assert!(answer.cookies().is_empty(), "{answer:?}");
+    assert_ne!(answer.message(), "");
+    assert!(!answer.text.contains("10.0.0.7"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn while_credentials_cannot_be_read_every_operation_that_needs_one_is_unavailable() {
+    let mut app = TestApp::anonymous();
+    app.sessions
+        .expect_find_credential()
+        .returning(|_| Err(away()));
+    fail_everything(&mut app, away);
+    for operation in operations() {
+        let headers = [("Coder-Session-Token", TOKEN)];
+        let answer = app
+            .bare(operation.method.clone(), &operation.path("me"), &headers)
+            .await;
+        // The public ones do not read it.
+        if answer.status.is_server_error() {
+            assert_away(&answer);
+        } else {
+            assert_ne!(answer.status, 401, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_never_a_no() {
+    let mut apps = [app(away), app_with_targets(away)];
+    for operation in operations() {
+        for app in &mut apps {
+            let answer = ask(app, &operation).await;
+            let is_refusal_of_its_own =
+                operation.template.ends_with("/login-type") && answer.status == 403;
+            if !answer.status.is_success() && !is_refusal_of_its_own {
+                assert_away(&answer);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_change_is_acknowledged_while_the_store_is_away() {
+    let mut app = app_with_targets(away);
+    for operation in operations() {
+        if operation.method == Method::GET || asks_nothing(&operation) {
+            continue;
+        }
+        let answer = ask(&mut app, &operation).await;
+        assert_away(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_is_told_without_its_cause() {
+    let mut apps = [app(broken), app_with_targets(broken)];
+    for operation in operations() {
+        for app in &mut apps {
+            let answer = ask(app, &operation).await;
+            if answer.status.is_server_error() {
+                answer.assert_status(500);
+                assert_ne!(answer.message(), "");
+                assert_eq!(answer.json.as_object().map(serde_json::Map::len), Some(1));
+            }
+            assert!(!answer.text.contains("10.0.0.7"), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_not_asked_for_an_audit_row() {
+    // It would be waited for a second time, and the answer be late.
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.knows(alice());
+    app.users
+        .expect_set_user_status()
+        .return_once(|_, _, _| Err(away()));
+    let answer = app
+        .call(Method::PUT, "/api/v2/users/alice/status/suspend")
+        .await;
+    assert_away(&answer);
+}
+
+#[tokio::test]
+async fn an_audit_row_that_cannot_be_written_does_not_change_the_answer() {
+    let mut app = TestApp::signed_in_as(Role::Auditor);
+    app.knows(alice());
+    app.audit
+        .expect_record_attempt()
+        .return_once(|_, _| Err(broken()));
+    app.delete("/api/v2/users/alice").await.assert_status(403);
+}

@@ -1,0 +1,150 @@
+//! What the log says: enough to find a request, and no secret.
+
+use std::{cell::RefCell, io, sync::Once};
+
+use http::Method;
+use serde_json::json;
+use tracing_subscriber::{
+    Layer as _, filter::dynamic_filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+use usher_store::StoreError;
+
+use crate::{
+    app::TestApp,
+    people::{Role, STRONG, TOKEN, alice_as_asked},
+    stores::answer_everything,
+};
+
+thread_local! {
+    /// What this thread logged, if it is kept. Tests run on a thread each, but there is
+    /// one subscriber: what one thread enables or disables, all others do.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+struct ToThisThread;
+
+impl io::Write for ToThisThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps what this thread logs from now on.
+fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let is_kept = dynamic_filter_fn(|_, _| LOG.with_borrow(Option::is_some));
+        let to_this_thread = fmt::layer()
+            .with_ansi(false)
+            .with_writer(|| ToThisThread)
+            .with_filter(is_kept);
+        tracing_subscriber::registry().with(to_this_thread).init();
+    });
+    LOG.set(Some(Vec::new()));
+}
+
+fn take_log() -> String {
+    String::from_utf8(LOG.take().expect("it is kept")).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn no_secret_is_logged() {
+    keep_log();
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    answer_everything(&mut app);
+    let mut handed_out = Vec::new();
+    let wrong = "Wrong-Password-1";
+    let login = "/api/v2/users/login";
+    for (method, path, body) in [
+        (
+            Method::POST,
+            login,
+            json!({"email": "alice@example.com", "password": "SomeSecurePassword!"}),
+        ),
+        (
+            Method::POST,
+            login,
+            json!({"email": "alice@example.com", "password": wrong}),
+        ),
+        (Method::POST, "/api/v2/users", alice_as_asked()),
+        (Method::POST, "/api/v2/users/me/keys", json!({})),
+        (Method::POST, "/api/v2/users/me/keys/tokens", json!({})),
+        (
+            Method::PUT,
+            "/api/v2/users/alice/password",
+            json!({"password": STRONG}),
+        ),
+        (
+            Method::PUT,
+            "/api/v2/users/me/password",
+            json!({"old_password": wrong, "password": STRONG}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/users/otp/request",
+            json!({"email": "alice@example.com"}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/users/otp/change-password",
+            json!({"email": "alice@example.com", "password": STRONG, "one_time_passcode": wrong}),
+        ),
+        (Method::PUT, "/api/v2/users/me/gitsshkey", json!({})),
+        (Method::POST, login, json!({"email": 1, "password": wrong})),
+        (
+            Method::POST,
+            login,
+            json!({"email": "x", "password": [wrong]}),
+        ),
+    ] {
+        let answer = app.send(method, path, body.to_string()).await;
+        for name in ["key", "session_token"] {
+            handed_out.extend(answer.json[name].as_str().map(str::to_owned));
+        }
+    }
+    let query = format!("/api/v2/users/me?coder_session_token={TOKEN}");
+    app.bare(Method::GET, &query, &[]).await.assert_status(200);
+    assert_eq!(handed_out.len(), 3, "a session, a key and a token");
+
+    let text = take_log();
+    assert!(text.contains("request.id"), "{text}");
+    let secrets = handed_out.iter().filter_map(|token| token.split_once('-'));
+    let secrets = secrets.map(|(_, secret)| secret).chain([
+        "ABCDEFGHIJKLMNOPQRSTUV",
+        wrong,
+        STRONG,
+        "SomeSecurePassword!",
+        "$argon2id$",
+        "$pbkdf2",
+        "PRIVATE KEY",
+    ]);
+    for secret in secrets {
+        assert!(!text.contains(secret), "{secret} in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_a_fault_is_logged() {
+    keep_log();
+    let mut app = TestApp::anonymous();
+    app.site
+        .expect_ping()
+        .return_once(|| Err(StoreError::Internal("a broken index".into())));
+    app.may_be_at_fault = true;
+
+    let answer = app.get("/healthz").await;
+
+    answer.assert_status(500);
+    let text = take_log();
+    assert!(text.contains("a broken index"), "{text}");
+    assert!(
+        text.contains(answer.header("x-coder-request-id").expect("an id")),
+        "{text}"
+    );
+}

@@ -1,0 +1,111 @@
+//! Every operation of the API, as its OpenAPI document has them, with a good request for
+//! each. A new route needs an example here if it takes a body.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::people::{ORGANIZATION, STRONG, alice_as_asked};
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    /// The path with its parameters in braces.
+    pub(crate) template: String,
+    takes_body: bool,
+}
+
+/// All of them.
+pub(crate) fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(usher_api::openapi()).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let operations: Vec<Operation> = paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("methods");
+            methods.iter().filter_map(move |(name, operation)| {
+                let method = Method::from_bytes(name.to_uppercase().as_bytes()).ok()?;
+                operation.get("responses")?;
+                Some(Operation {
+                    method,
+                    template: path.clone(),
+                    takes_body: operation.get("requestBody").is_some(),
+                })
+            })
+        })
+        .collect();
+    assert!(operations.len() > 40, "{operations:?}");
+    operations
+}
+
+/// The names of all fields that bodies have.
+pub(crate) fn field_names() -> Vec<String> {
+    let document = serde_json::to_value(usher_api::openapi()).expect("JSON");
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .expect("schemas");
+    let mut names: Vec<String> = schemas
+        .values()
+        .filter_map(|schema| schema["properties"].as_object())
+        .flat_map(|properties| properties.keys().cloned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+impl Operation {
+    /// `METHOD /path/{with}/parameters`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.template)
+    }
+
+    pub(crate) fn is_of_a_user(&self) -> bool {
+        self.template.starts_with("/api/v2/users/{user}")
+    }
+
+    /// The path, about this user.
+    pub(crate) fn path(&self, user: &str) -> String {
+        self.template
+            .replace("{user}", user)
+            .replace("{organization}", "coder")
+            .replace("{keyid}", "0123456789")
+            .replace("{keyname}", "ci")
+    }
+
+    /// A good body, or none.
+    pub(crate) fn body(&self) -> Option<Value> {
+        self.takes_body.then(|| example(&self.name()))
+    }
+
+    /// The body as it is sent.
+    pub(crate) fn body_text(&self) -> String {
+        self.body().map(|body| body.to_string()).unwrap_or_default()
+    }
+}
+
+fn example(operation: &str) -> Value {
+    match operation {
+        "POST /api/v2/users" => alice_as_asked(),
+        "POST /api/v2/users/first" => {
+            json!({"email": "o@example.com", "username": "o", "password": STRONG})
+        }
+        "POST /api/v2/users/login" => json!({"email": "alice@example.com", "password": "x"}),
+        "POST /api/v2/users/validate-password" | "PUT /api/v2/users/{user}/password" => {
+            json!({"password": STRONG})
+        }
+        "POST /api/v2/users/otp/request" => json!({"email": "alice@example.com"}),
+        "POST /api/v2/users/otp/change-password" => {
+            json!({"email": "alice@example.com", "password": STRONG, "one_time_passcode": "x"})
+        }
+        "PUT /api/v2/users/{user}/profile" => json!({"username": "alice", "name": "Alice"}),
+        "PUT /api/v2/users/{user}/roles" => json!({"roles": ["auditor"]}),
+        "POST /api/v2/users/{user}/keys/tokens" => json!({"token_name": "ci"}),
+        "POST /api/v2/organizations" => json!({"name": "lab"}),
+        "PATCH /api/v2/organizations/{organization}" => json!({"display_name": "Lab"}),
+        "PUT /api/v2/organizations/{organization}/members/{user}/roles" => {
+            json!({"roles": ["organization-auditor"]})
+        }
+        other => panic!("{other} takes a body: write an example of one ({ORGANIZATION})"),
+    }
+}

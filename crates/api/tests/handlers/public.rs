@@ -1,0 +1,55 @@
+//! Which operations need no credential. Whoever adds one must add it here.
+
+use crate::{app::TestApp, operations::operations, stores::answer_everything};
+
+const PUBLIC: [&str; 14] = [
+    "GET /api/v2",
+    "GET /api/v2/buildinfo",
+    "GET /api/v2/entitlements",
+    "GET /api/v2/updatecheck",
+    "GET /api/v2/users/authmethods",
+    "GET /api/v2/users/first",
+    "GET /healthz",
+    "GET /latency-check",
+    "POST /api/v2/users/first",
+    "POST /api/v2/users/login",
+    "POST /api/v2/users/otp/change-password",
+    "POST /api/v2/users/otp/request",
+    "POST /api/v2/users/validate-password",
+    "GET /api/v2/auth/scopes",
+];
+
+pub(crate) fn is_public(name: &str) -> bool {
+    PUBLIC.contains(&name.trim_end_matches('/'))
+}
+
+#[tokio::test]
+async fn every_operation_but_the_public_ones_needs_a_credential() {
+    let mut app = TestApp::anonymous();
+    for operation in operations().iter().filter(|one| !is_public(&one.name())) {
+        for user in ["me", "alice", "%00"] {
+            let path = operation.path(user);
+            for body in [operation.body_text(), "{".to_owned()] {
+                let answer = app.send(operation.method.clone(), &path, body).await;
+                answer.assert_status(401);
+                assert!(answer.header("www-authenticate").is_some(), "{answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_public_operations_do_not_ask_who_one_is() {
+    let mut app = TestApp::anonymous();
+    answer_everything(&mut app);
+    for operation in operations().iter().filter(|one| is_public(&one.name())) {
+        let answer = app
+            .send(
+                operation.method.clone(),
+                &operation.template,
+                operation.body_text(),
+            )
+            .await;
+        assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
+    }
+}

@@ -1,0 +1,97 @@
+//! How users and organizations are named in paths.
+
+use std::fmt;
+
+use usher_api_types::{organization::Organization, user::User};
+use uuid::Uuid;
+
+/// A user, as a path names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserRef {
+    /// Whoever the token belongs to.
+    Me,
+    /// By identifier, deleted users included.
+    Id(Uuid),
+    /// By username, without regard to case. The username `me` stands for whoever asks, and
+    /// one that reads as an identifier for that: name such users by their own identifier.
+    Name(String),
+}
+
+impl fmt::Display for UserRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Me => f.write_str("me"),
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl From<Uuid> for UserRef {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&str> for UserRef {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for UserRef {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<&User> for UserRef {
+    fn from(user: &User) -> Self {
+        Self::Id(user.id)
+    }
+}
+
+/// An organization, as a path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrganizationRef {
+    /// The one that every deployment has from the start.
+    Default,
+    /// By identifier.
+    Id(Uuid),
+    /// By name, without regard to case. The name `default` stands for the default one.
+    Name(String),
+}
+
+impl fmt::Display for OrganizationRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl From<Uuid> for OrganizationRef {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&str> for OrganizationRef {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for OrganizationRef {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<&Organization> for OrganizationRef {
+    fn from(organization: &Organization) -> Self {
+        Self::Id(organization.id)
+    }
+}

@@ -1,0 +1,186 @@
+//! How single values are read. Each function says what a value must be.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use tracing_subscriber::filter::Targets;
+use url::Url;
+use usher_api::SameSite;
+use usher_domain::{notification::NotificationMethod, ssh_key::SshKeyAlgorithm};
+
+/// A place to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAddress {
+    /// A name or an address; `None` is every address of the machine.
+    pub host: Option<String>,
+    /// The port; 0 is any free one.
+    pub port: u16,
+}
+
+impl FromStr for HttpAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || "must be host:port or :port, such as 127.0.0.1:3000".to_owned();
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self {
+                host: Some(address.ip().to_string()),
+                port: address.port(),
+            });
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        match port.parse() {
+            Ok(port) if digits && host.chars().all(is_name) => Ok(Self {
+                host: (!host.is_empty()).then(|| host.to_owned()),
+                port,
+            }),
+            _ => Err(fault()),
+        }
+    }
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.as_deref().unwrap_or_default();
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
+        } else {
+            write!(f, "{host}:{}", self.port)
+        }
+    }
+}
+
+/// Reads the way of messages whose kind is not set to one.
+pub(super) fn notification_method(text: &str) -> Result<NotificationMethod, String> {
+    match NotificationMethod::parse(text) {
+        Some(way @ (NotificationMethod::Smtp | NotificationMethod::Webhook)) => Ok(way),
+        _ => Err("must be `smtp` or `webhook`".to_owned()),
+    }
+}
+
+/// Reads the URL of another service.
+pub(super) fn endpoint(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| "must be an http or https URL".to_owned())
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// Lines of JSON.
+    Json,
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be `human` or `json`".to_owned()),
+    }
+}
+
+pub(super) fn log_filter(text: &str) -> Result<Targets, String> {
+    text.parse()
+        .map_err(|_| "must be a level or a filter, such as `info` or `warn,usher=debug`".to_owned())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        _ => Err("must be `true` or `false`".to_owned()),
+    }
+}
+
+pub(super) fn number(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("must be a whole number, at most {}", u32::MAX))
+}
+
+pub(super) fn positive_number(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number greater than zero".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+pub(super) fn whole_number(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| "must be a whole number".to_owned())
+}
+
+pub(super) fn access_url(text: &str) -> Result<Url, String> {
+    let fault = || "must be a URL that begins with http:// or https://".to_owned();
+    let url: Url = text.parse().map_err(|_| fault())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(fault());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must be a URL without ? and #".to_owned());
+    }
+    Ok(url)
+}
+
+pub(super) fn build_version(text: &str) -> Result<String, String> {
+    let is_version = text
+        .strip_prefix('v')
+        .is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()));
+    if is_version && HeaderValue::from_str(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a version such as v2.29.0".to_owned())
+    }
+}
+
+pub(super) fn same_site(text: &str) -> Result<SameSite, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "lax" => Ok(SameSite::Lax),
+        "none" => Ok(SameSite::None),
+        _ => Err("must be `lax` or `none`".to_owned()),
+    }
+}
+
+pub(super) fn ssh_key_algorithm(text: &str) -> Result<SshKeyAlgorithm, String> {
+    SshKeyAlgorithm::parse(text).ok_or_else(|| "must be `ed25519`, `ecdsa` or `rsa4096`".to_owned())
+}
+
+pub(super) fn header_names(text: &str) -> Result<Vec<HeaderName>, String> {
+    items(text)
+        .map(|name| {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                format!("must be names of headers, separated by commas; {name:?} is none")
+            })
+        })
+        .collect()
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    items(text)
+        .map(|item| {
+            let address = item.parse::<IpAddr>().map(IpNet::from);
+            address.or_else(|_| item.parse::<IpNet>()).map_err(|_| {
+                format!(
+                    "must be addresses and networks such as 10.0.0.0/8, separated by commas; \
+                         {item:?} is neither"
+                )
+            })
+        })
+        .collect()
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}

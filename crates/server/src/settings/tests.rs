@@ -1,0 +1,345 @@
+use std::ffi::OsString;
+
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    cli::{self, Command, Refusal},
+    environment::Environment,
+};
+
+/// What `usher server` makes of flags and variables.
+fn read(
+    flags: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<(ServerSettings, Vec<String>), String> {
+    let arguments = ["usher", "server"].iter().chain(flags).map(OsString::from);
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    match cli::parse(arguments, &Environment::new(variables)) {
+        Ok(cli) => match cli.command {
+            Command::Server(settings) => Ok((*settings, cli.warnings)),
+            other => panic!("another command: {other:?}"),
+        },
+        Err(Refusal { text, is_answer }) => {
+            assert!(!is_answer);
+            Err(text)
+        }
+    }
+}
+
+fn settings(flags: &[&str]) -> ServerSettings {
+    read(flags, &[]).unwrap().0
+}
+
+fn api(settings: &ServerSettings) -> usher_api::Settings {
+    let local = Url::parse("http://127.0.0.1:3000").unwrap();
+    settings.for_api(Uuid::nil(), &local).unwrap()
+}
+
+#[test]
+fn without_settings_the_defaults_of_the_api_hold() {
+    let settings = api(&settings(&[]));
+
+    assert_eq!(
+        format!("{settings:#?}"),
+        format!("{:#?}", usher_api::Settings::default())
+    );
+}
+
+#[test]
+fn every_setting_reaches_the_api() {
+    let settings = api(&settings(&[
+        "--access-url=https://users.example.com/",
+        "--build-version=v2.30.1",
+        "--session-duration=2h",
+        "--disable-session-expiry-refresh",
+        "--default-token-lifetime=12h",
+        "--max-token-lifetime=168h",
+        "--max-admin-token-lifetime=336h",
+        "--disable-password-auth=True",
+        "--samesite-auth-cookie=none",
+        "--terms-of-service-url=https://example.com/terms",
+        "--ssh-keygen-algorithm=ecdsa",
+        "--password-hash-memory=1024",
+        "--password-hash-passes=3",
+        "--proxy-trusted-headers=X-Real-IP, X-Forwarded-For",
+        "--proxy-trusted-origins=10.0.0.0/8,192.0.2.1,2001:db8::/32",
+        "--dangerous-allow-cors-requests",
+        "--max-body-size=4096",
+        "--request-timeout=5s",
+    ]));
+
+    assert_eq!(settings.access_url.as_str(), "https://users.example.com/");
+    assert_eq!(settings.build_version, "v2.30.1");
+    assert_eq!(settings.session_duration, TimeDelta::hours(2));
+    assert!(!settings.refresh_sessions);
+    assert_eq!(settings.default_token_lifetime, TimeDelta::hours(12));
+    assert_eq!(settings.max_token_lifetime, TimeDelta::hours(168));
+    assert_eq!(settings.max_admin_token_lifetime, TimeDelta::hours(336));
+    assert!(!settings.password_auth);
+    assert!(settings.secure_auth_cookie);
+    assert_eq!(settings.same_site_auth_cookie, SameSite::None);
+    assert_eq!(settings.terms_of_service_url, "https://example.com/terms");
+    assert_eq!(settings.ssh_key_algorithm, SshKeyAlgorithm::Ecdsa);
+    assert_eq!(settings.hash_cost.memory_kib, 1024);
+    assert_eq!(settings.hash_cost.passes, 3);
+    assert_eq!(
+        settings.forwarding_headers,
+        ["x-real-ip", "x-forwarded-for"]
+    );
+    let proxies: Vec<_> = settings
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+    assert!(settings.allow_all_cors);
+    assert_eq!(settings.max_body_bytes, 4096);
+    assert_eq!(settings.request_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn a_variable_is_a_flag_and_a_flag_wins() {
+    let variables = [
+        ("USHER_SESSION_DURATION", "1s"),
+        ("USHER_HTTP_ADDRESS", ":8080"),
+        ("USHER_DISABLE_PASSWORD_AUTH", "True"),
+        ("USHER_ACCESS_URL", ""),
+    ];
+
+    let (settings, warnings) = read(&["--http-address", "[::1]:0"], &variables).unwrap();
+
+    assert_eq!(settings.sessions.session_duration, Duration::from_secs(1));
+    assert_eq!(settings.network.http_address.to_string(), "[::1]:0");
+    assert!(settings.sign_in.disable_password_auth);
+    assert_eq!(settings.network.access_url, None);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_bad_variable_under_a_flag_does_not_matter() {
+    let variables = [("USHER_SESSION_DURATION", "soon")];
+
+    assert!(read(&["--session-duration=1h"], &variables).is_ok());
+}
+
+#[rstest]
+#[case("true", true)]
+#[case("True", true)]
+#[case("TRUE", true)]
+#[case("1", true)]
+#[case("t", true)]
+#[case("T", true)]
+#[case("false", false)]
+#[case("False", false)]
+#[case("FALSE", false)]
+#[case("0", false)]
+#[case("f", false)]
+#[case("F", false)]
+fn booleans_have_many_forms(#[case] word: &str, #[case] value: bool) {
+    let variables = [("USHER_DANGEROUS_ALLOW_CORS_REQUESTS", word)];
+
+    let (settings, _) = read(&[], &variables).unwrap();
+
+    assert_eq!(settings.proxies.dangerous_allow_cors_requests, value);
+}
+
+#[rstest]
+#[case("127.0.0.1:3000", Some("127.0.0.1"), 3000)]
+#[case("[::]:80", Some("::"), 80)]
+#[case("localhost:0", Some("localhost"), 0)]
+#[case("users-1.example.com:65535", Some("users-1.example.com"), 65535)]
+#[case(":8080", None, 8080)]
+fn addresses_have_a_host_or_none(
+    #[case] text: &str,
+    #[case] host: Option<&str>,
+    #[case] port: u16,
+) {
+    let address: HttpAddress = text.parse().unwrap();
+
+    assert_eq!(address.host.as_deref(), host);
+    assert_eq!(address.port, port);
+    assert_eq!(address.to_string(), text);
+}
+
+#[rstest]
+#[case(
+    "--http-address",
+    "3000",
+    "must be host:port or :port, such as 127.0.0.1:3000"
+)]
+#[case(
+    "--http-address",
+    "::1",
+    "must be host:port or :port, such as 127.0.0.1:3000"
+)]
+#[case(
+    "--http-address",
+    "a:+1",
+    "must be host:port or :port, such as 127.0.0.1:3000"
+)]
+#[case(
+    "--http-address",
+    "a:65536",
+    "must be host:port or :port, such as 127.0.0.1:3000"
+)]
+#[case(
+    "--http-address",
+    "http://a:1",
+    "must be host:port or :port, such as 127.0.0.1:3000"
+)]
+#[case(
+    "--access-url",
+    "users.example.com",
+    "must be a URL that begins with http:// or https://"
+)]
+#[case(
+    "--access-url",
+    "ftp://x",
+    "must be a URL that begins with http:// or https://"
+)]
+#[case("--access-url", "http://x/?a", "must be a URL without ? and #")]
+#[case("--build-version", "2.29.0", "must be a version such as v2.29.0")]
+#[case("--build-version", "v2\n", "must be a version such as v2.29.0")]
+#[case(
+    "--shutdown-timeout",
+    "15",
+    "must be numbers with units, such as 24h, 90m, 72h30m, 1s or 7d"
+)]
+#[case(
+    "--pg-max-connections",
+    "0",
+    "must be a whole number greater than zero"
+)]
+#[case("--session-duration", "0", "must be longer than zero")]
+#[case("--session-duration", "0s", "must be longer than zero")]
+#[case(
+    "--session-duration",
+    "1 day!",
+    "must be numbers with units, such as 24h, 90m, 72h30m, 1s or 7d"
+)]
+#[case(
+    "--max-token-lifetime",
+    "9000000h",
+    "must be at most 8766000h, which is a thousand years"
+)]
+#[case("--default-token-lifetime", "0", "must be longer than zero")]
+#[case(
+    "--max-admin-token-lifetime",
+    "x",
+    "must be numbers with units, such as 24h, 90m, 72h30m, 1s or 7d"
+)]
+#[case("--disable-session-expiry-refresh", "yes", "must be `true` or `false`")]
+#[case("--disable-password-auth", "on", "must be `true` or `false`")]
+#[case("--secure-auth-cookie", "tRUE", "must be `true` or `false`")]
+#[case("--samesite-auth-cookie", "strict", "must be `lax` or `none`")]
+#[case(
+    "--ssh-keygen-algorithm",
+    "dsa",
+    "must be `ed25519`, `ecdsa` or `rsa4096`"
+)]
+#[case(
+    "--password-hash-memory",
+    "19MB",
+    "must be a whole number, at most 4294967295"
+)]
+#[case(
+    "--password-hash-passes",
+    "-1",
+    "must be a whole number, at most 4294967295"
+)]
+#[case(
+    "--proxy-trusted-headers",
+    "X-A,X B",
+    "must be names of headers, separated by commas; \"X B\" is none"
+)]
+#[case(
+    "--proxy-trusted-origins",
+    "10.0.0.0/33",
+    "must be addresses and networks such as 10.0.0.0/8, separated by commas; \"10.0.0.0/33\" is neither"
+)]
+#[case("--max-body-size", "1M", "must be a whole number greater than zero")]
+#[case("--request-timeout", "0", "must be longer than zero")]
+#[case("--api-rate-limit", "many", "must be a whole number")]
+#[case("--dangerous-disable-rate-limits", "2", "must be `true` or `false`")]
+#[case(
+    "--log",
+    "usher=loud",
+    "must be a level or a filter, such as `info` or `warn,usher=debug`"
+)]
+#[case("--log-format", "xml", "must be `human` or `json`")]
+fn a_bad_value_is_told_with_flag_variable_and_rule(
+    #[case] flag: &str,
+    #[case] value: &str,
+    #[case] rule: &str,
+) {
+    let variable = environment_variable(flag);
+    let expected = format!("error: {flag} ({variable}) {rule}; it is {value:?}");
+
+    assert_eq!(
+        read(&[&format!("{flag}={value}")], &[]).unwrap_err(),
+        expected
+    );
+    assert_eq!(read(&[], &[(&variable, value)]).unwrap_err(), expected);
+}
+
+fn environment_variable(flag: &str) -> String {
+    crate::environment::variable(flag.trim_start_matches('-'))
+}
+
+#[test]
+fn parameters_that_argon2id_does_not_take_are_refused() {
+    let error = read(&["--password-hash-memory=1"], &[]).unwrap_err();
+
+    assert!(error.contains("USHER_PASSWORD_HASH_MEMORY"), "{error}");
+    assert!(error.contains("USHER_PASSWORD_HASH_PASSES"), "{error}");
+}
+
+#[rstest]
+#[case(&["--samesite-auth-cookie=none"], "USHER_SAMESITE_AUTH_COOKIE")]
+#[case(&["--proxy-trusted-origins=10.0.0.0/8"], "USHER_PROXY_TRUSTED_HEADERS")]
+#[case(&["--proxy-trusted-headers=X-Forwarded-For"], "USHER_PROXY_TRUSTED_ORIGINS")]
+fn settings_that_do_not_go_together_are_pointed_out(#[case] flags: &[&str], #[case] named: &str) {
+    let (_, warnings) = read(flags, &[]).unwrap();
+
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains(named), "{warnings:?}");
+}
+
+#[rstest]
+#[case(&[], false)]
+#[case(&["--access-url=https://x"], true)]
+#[case(&["--access-url=https://x", "--secure-auth-cookie=false"], false)]
+#[case(&["--secure-auth-cookie"], true)]
+fn cookies_are_secure_where_clients_come_by_tls(#[case] flags: &[&str], #[case] secure: bool) {
+    assert_eq!(api(&settings(flags)).secure_auth_cookie, secure);
+}
+
+#[test]
+fn a_setting_of_no_version_warns_and_does_not_stop() {
+    let variables = [
+        ("USHER_SESION_DURATION", "1s"),
+        ("USHER_EMAIL_FROM", "a@b.c"),
+    ];
+
+    let (_, warnings) = read(&[], &variables).unwrap();
+
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+#[test]
+fn the_url_of_the_database_is_in_no_output() {
+    let variables = [("USHER_PG_CONNECTION_URL", "postgres://u:topsecret@h/d")];
+
+    let (settings, _) = read(&[], &variables).unwrap();
+    assert!(!format!("{settings:?}").contains("topsecret"));
+
+    let help = ["usher", "server", "--help"].map(OsString::from);
+    let environment = Environment::new(variables.map(|(name, value)| (name.into(), value.into())));
+    let refusal = cli::parse(help, &environment).unwrap_err();
+    assert!(refusal.is_answer);
+    assert!(refusal.text.contains("[env: USHER_PG_CONNECTION_URL]"));
+    assert!(!refusal.text.contains("topsecret"));
+}
