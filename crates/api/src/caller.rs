@@ -14,7 +14,9 @@ use usher_domain::{
 };
 use usher_store::{Refusal, SessionStore};
 
-use crate::{ApiError, AppState, RequestFacts, Settings, credential};
+use http::StatusCode;
+
+use crate::{ApiError, AppState, RequestFacts, Settings, credential, error::Challenge};
 
 /// Who makes the request. Only routes behind [`require`] have one.
 #[derive(Clone, Debug)]
@@ -50,6 +52,22 @@ pub async fn require(State(state): State<AppState>, mut request: Request, next: 
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Lets through what [`require`] does, and refuses the rest in plainer words: without what
+/// exactly is wrong and without a challenge. Clients ask so for what pages need that may be
+/// shown to nobody yet.
+pub(crate) async fn require_plainly(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = require(state, request, next).await;
+    if response.extensions_mut().remove::<Challenge>().is_some() {
+        return ApiError::rule(StatusCode::UNAUTHORIZED, "Authentication required.")
+            .into_response();
+    }
+    response
 }
 
 /// Turns the credential of a request into its actor, in one read of the store, and writes

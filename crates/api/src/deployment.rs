@@ -59,7 +59,6 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
 /// The routes that need one.
 pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(appearance))
         .routes(routes!(experiments))
         .routes(routes!(available_experiments))
         .routes(routes!(regions))
@@ -67,6 +66,11 @@ pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(workspaces))
         .routes(routes!(templates))
         .routes(routes!(tasks))
+}
+
+/// The routes that need one and say so [plainly](crate::caller::require_plainly).
+pub(crate) fn plain_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(appearance))
 }
 
 /// The routes outside of `/api/v2`.

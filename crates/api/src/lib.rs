@@ -81,42 +81,59 @@ pub fn router(state: AppState) -> Router {
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let document = openapi::Document::openapi();
-    all_routes(OpenApiRouter::with_openapi(document), |it| it, |it| it).into_openapi()
+    let bare = Routes {
+        public: public_routes(),
+        private: private_routes(),
+        plain: deployment::plain_routes(),
+    };
+    bare.mount(OpenApiRouter::with_openapi(openapi::Document::openapi()))
+        .into_openapi()
 }
 
 fn routes(state: &AppState) -> OpenApiRouter<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
-    let require_caller = from_fn_with_state(state.clone(), caller::require);
-    all_routes(
-        OpenApiRouter::new(),
-        |public| public.layer(limit.clone()),
-        // The credential is looked at first, so that people are counted and not addresses.
-        |private| private.layer(limit.clone()).layer(require_caller),
-    )
+    let require = from_fn_with_state(state.clone(), caller::require);
+    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly);
+    // The credential is looked at first, so that people are counted and not addresses.
+    let guarded = Routes {
+        public: public_routes().layer(limit.clone()),
+        private: private_routes().layer(limit.clone()).layer(require),
+        plain: deployment::plain_routes()
+            .layer(limit)
+            .layer(require_plainly),
+    };
+    guarded.mount(OpenApiRouter::new())
 }
 
-/// Every route, with what surrounds those that need no credential and those that do.
-fn all_routes(
-    router: OpenApiRouter<AppState>,
-    around_public: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
-    around_private: impl FnOnce(OpenApiRouter<AppState>) -> OpenApiRouter<AppState>,
-) -> OpenApiRouter<AppState> {
-    let public = authorization::public_routes()
+/// The routes below `/api/v2`, by what stands before them.
+struct Routes {
+    public: OpenApiRouter<AppState>,
+    private: OpenApiRouter<AppState>,
+    plain: OpenApiRouter<AppState>,
+}
+
+impl Routes {
+    fn mount(self, router: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+        let all = self.public.merge(self.private).merge(self.plain);
+        router.merge(deployment::root_routes()).nest("/api/v2", all)
+    }
+}
+
+fn public_routes() -> OpenApiRouter<AppState> {
+    authorization::public_routes()
         .merge(deployment::public_routes())
         .merge(sessions::public_routes())
-        .merge(users::public_routes());
-    let private = audit::private_routes()
+        .merge(users::public_routes())
+}
+
+fn private_routes() -> OpenApiRouter<AppState> {
+    audit::private_routes()
         .merge(authorization::private_routes())
         .merge(deployment::private_routes())
         .merge(notifications::private_routes())
         .merge(organizations::private_routes())
         .merge(sessions::private_routes())
-        .merge(users::private_routes());
-    router.merge(deployment::root_routes()).nest(
-        "/api/v2",
-        around_public(public).merge(around_private(private)),
-    )
+        .merge(users::private_routes())
 }
 
 async fn document() -> impl IntoResponse {

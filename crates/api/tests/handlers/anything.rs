@@ -197,7 +197,10 @@ fn any_words_in_any_path() {
                 .replace("{user}", &escaped(&first))
                 .replace("{organization}", &escaped(&second))
                 .replace("{keyid}", &escaped(&second))
-                .replace("{keyname}", &escaped(&second));
+                .replace("{keyname}", &escaped(&second))
+                .replace("{template}", &escaped(&second))
+                .replace("{id}", &escaped(&second));
+            assert!(!path.contains('{'), "{path}: what stands in its place?");
             runtime.block_on(app.send(operation.method.clone(), &path, operation.body_text()))
         },
     );
@@ -205,11 +208,23 @@ fn any_words_in_any_path() {
 
 #[test]
 fn any_parameters_in_any_query() {
-    let names = select(vec!["q", "limit", "offset", "after_id", "include_all", "x"]);
+    let names = select(vec![
+        "q",
+        "limit",
+        "offset",
+        "after_id",
+        "include_all",
+        "template_id",
+        "targets",
+        "templates",
+        "read_status",
+        "starting_before",
+        "x",
+    ]);
     let value = prop_oneof![
         vec(any::<u8>(), 0..40),
         text().prop_map(String::into_bytes),
-        "(status|role|login_type|created_before|user_id|github_com_user_id|x):[a-z0-9:\"]{0,9}"
+        "(status|role|login_type|created_before|user_id|github_com_user_id|action|resource_type|date_from|date_to|organization|username|x):[a-z0-9:\"-]{0,11}"
             .prop_map(String::into_bytes),
     ];
     let strategy = (operation(), vec((names, value), 0..5));
@@ -218,7 +233,9 @@ fn any_parameters_in_any_query() {
             .iter()
             .map(|(name, value)| format!("{name}={}", escaped(value)))
             .collect();
-        let path = format!("{}?{}", operation.path("alice"), query.join("&"));
+        let path = operation.path("alice");
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{separator}{}", query.join("&"));
         runtime.block_on(app.send(operation.method.clone(), &path, operation.body_text()))
     });
 }

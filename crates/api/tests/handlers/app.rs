@@ -15,11 +15,16 @@ use http_body_util::BodyExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use tower::ServiceExt as _;
-use usher_api::{AppState, Settings, hashing::Hasher};
+use usher_api::{
+    AppState, Settings,
+    hashing::Hasher,
+    limits::{Limits, RateLimits},
+};
 use usher_domain::{User, password_hash::HashCost, random::Random, time::Clock};
 use usher_store::{
-    Credential, MockApiKeyStore, MockAuditStore, MockOrganizationStore, MockSessionStore,
-    MockSiteStore, MockSshKeyStore, MockUserStore, SiteStore, UserLookup,
+    Credential, MockApiKeyStore, MockAuditLogStore, MockAuditStore, MockBuildParameterStore,
+    MockNotificationStore, MockOrganizationStore, MockSessionStore, MockSettingsStore,
+    MockSigningKeyStore, MockSiteStore, MockSshKeyStore, MockUserStore, SiteStore, UserLookup,
 };
 
 use crate::people::{self, CALLER, Role, TOKEN, key_id, now};
@@ -45,7 +50,12 @@ pub(crate) struct TestApp {
     pub(crate) api_keys: MockApiKeyStore,
     pub(crate) organizations: MockOrganizationStore,
     pub(crate) ssh_keys: MockSshKeyStore,
+    pub(crate) user_settings: MockSettingsStore,
+    pub(crate) build_parameters: MockBuildParameterStore,
+    pub(crate) notifications: MockNotificationStore,
+    pub(crate) signing_keys: MockSigningKeyStore,
     pub(crate) audit: MockAuditStore,
+    pub(crate) audit_log: MockAuditLogStore,
     pub(crate) site: MockSiteStore,
     pub(crate) settings: Settings,
     /// What the store knows of [`TOKEN`]; requests carry it if there is something.
@@ -65,10 +75,17 @@ impl TestApp {
             api_keys: MockApiKeyStore::new(),
             organizations: MockOrganizationStore::new(),
             ssh_keys: MockSshKeyStore::new(),
+            user_settings: MockSettingsStore::new(),
+            build_parameters: MockBuildParameterStore::new(),
+            notifications: MockNotificationStore::new(),
+            signing_keys: MockSigningKeyStore::new(),
             audit: MockAuditStore::new(),
+            audit_log: MockAuditLogStore::new(),
             site: MockSiteStore::new(),
             settings: Settings {
                 hash_cost: CHEAP,
+                // The clock stands still, and so would the minute that is counted in.
+                rate_limits: Limits::NONE,
                 ..Settings::default()
             },
             credential: None,
@@ -257,10 +274,16 @@ impl TestApp {
             api_keys: Arc::new(mem::take(&mut self.api_keys)),
             organizations: Arc::new(mem::take(&mut self.organizations)),
             ssh_keys: Arc::new(mem::take(&mut self.ssh_keys)),
+            user_settings: Arc::new(mem::take(&mut self.user_settings)),
+            build_parameters: Arc::new(mem::take(&mut self.build_parameters)),
+            notifications: Arc::new(mem::take(&mut self.notifications)),
+            signing_keys: Arc::new(mem::take(&mut self.signing_keys)),
             audit: Arc::new(mem::take(&mut self.audit)),
+            audit_log: Arc::new(mem::take(&mut self.audit_log)),
             site: Arc::new(mem::take(&mut self.site)),
             clock: Arc::new(FixedClock),
             random: Arc::new(SeededRandom),
+            limits: RateLimits::new(self.settings.rate_limits),
             hasher: HASHER.clone(),
             settings: Arc::new(self.settings.clone()),
         }

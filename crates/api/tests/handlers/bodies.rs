@@ -66,6 +66,10 @@ async fn a_wrong_type_is_told_with_the_path_of_the_field() {
         let body = operation.body().expect("a body");
         for name in body.as_object().expect("an object").keys() {
             for wrong in [serde_json::json!({"a": 1}), serde_json::json!(1.5)] {
+                // An object with other fields is as good as an empty one.
+                if name == "content" && wrong.is_object() {
+                    continue;
+                }
                 let mut body = body.clone();
                 body[name] = wrong;
                 let answer = app

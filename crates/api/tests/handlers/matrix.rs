@@ -18,7 +18,22 @@ use crate::{
 /// but `coder:all`, an owner's key for workspaces only, and a suspended owner's key.
 const MATRIX: &str = "\
 200 200 200 200 200 200 200 200 200 401 GET /api/v2/appearance
+200 403 403 200 403 200 403 403 403 401 GET /api/v2/audit
+200 200 200 200 200 200 200 200 200 401 POST /api/v2/authcheck
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/deployment/ssh
 200 200 200 200 200 200 200 200 200 401 GET /api/v2/experiments
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/experiments/available
+204 204 204 204 204 204 204 403 403 401 POST /api/v2/notifications/custom
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/dispatch-methods
+200 200 200 200 200 200 200 403 403 401 GET /api/v2/notifications/inbox
+204 204 204 204 204 204 204 403 403 401 PUT /api/v2/notifications/inbox/mark-all-as-read
+200 404 404 404 404 404 404 404 404 401 PUT /api/v2/notifications/inbox/{id}/read-status
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/settings
+200 403 403 403 403 403 403 403 403 401 PUT /api/v2/notifications/settings
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/templates/custom
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/templates/system
+200 404 404 404 404 404 404 404 404 401 PUT /api/v2/notifications/templates/{template}/method
+204 403 403 403 403 403 403 403 403 401 POST /api/v2/notifications/test
 200 200 200 200 200 200 200 200 200 401 GET /api/v2/organizations
 201 403 403 403 403 403 403 201 403 401 POST /api/v2/organizations
 200 403 403 403 403 200 403 200 404 401 DELETE /api/v2/organizations/{organization}
@@ -30,12 +45,19 @@ const MATRIX: &str = "\
 200 200 404 404 400 200 200 400 404 401 POST /api/v2/organizations/{organization}/members/{user}
 200 403 403 403 404 200 403 404 404 401 PUT /api/v2/organizations/{organization}/members/{user}/roles
 200 200 200 200 404 200 200 404 404 401 GET /api/v2/organizations/{organization}/paginated-members
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/regions
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/tasks
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/templates
 200 200 200 200 200 200 200 200 200 401 GET /api/v2/users
 201 201 403 403 403 403 403 403 404 401 POST /api/v2/users
 200 200 200 200 200 200 200 200 200 401 POST /api/v2/users/logout
 200 200 200 200 200 200 200 403 403 401 GET /api/v2/users/roles
 200 200 403 403 400 403 403 400 400 401 DELETE /api/v2/users/{user}
 200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}
+200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/appearance
+200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/appearance
+200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/autofill-parameters
+403 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/convert-login
 200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/gitsshkey
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/gitsshkey
 201 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/keys
@@ -46,14 +68,19 @@ const MATRIX: &str = "\
 204 404 404 404 400 404 404 400 400 401 DELETE /api/v2/users/{user}/keys/{keyid}
 200 404 404 404 400 404 404 400 400 401 GET /api/v2/users/{user}/keys/{keyid}
 403 403 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/login-type
+200 403 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/notifications/preferences
+200 403 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/notifications/preferences
 200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/organizations
 200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/organizations/{organization}
 204 204 404 404 400 404 404 400 400 401 PUT /api/v2/users/{user}/password
+200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/preferences
+200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/preferences
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/profile
 200 200 404 404 400 404 404 400 400 401 GET /api/v2/users/{user}/roles
 200 400 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/roles
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/activate
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/suspend";
+200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/suspend
+200 200 200 200 200 200 200 200 200 401 GET /api/v2/workspaces";
 
 fn apps() -> Vec<TestApp> {
     let mut scoped = credential(Role::Owner);

@@ -4,7 +4,13 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::people::{ORGANIZATION, STRONG, alice_as_asked};
+use usher_domain::notification::{CUSTOM, TROUBLESHOOTING};
+
+use crate::{
+    people::{ALICE, ORGANIZATION, STRONG, alice_as_asked},
+    public::is_public,
+    stores::PASSWORD,
+};
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -60,17 +66,31 @@ impl Operation {
         format!("{} {}", self.method, self.template)
     }
 
+    /// Whether it needs a credential and its path names a user.
     pub(crate) fn is_of_a_user(&self) -> bool {
-        self.template.starts_with("/api/v2/users/{user}")
+        self.template.starts_with("/api/v2/users/{user}") && !is_public(&self.name())
     }
 
     /// The path, about this user.
     pub(crate) fn path(&self, user: &str) -> String {
-        self.template
+        self.path_of(user, &TROUBLESHOOTING.to_string())
+    }
+
+    /// The path, about this user and this message or template.
+    pub(crate) fn path_of(&self, user: &str, id: &str) -> String {
+        let path = self
+            .template
             .replace("{user}", user)
             .replace("{organization}", "coder")
             .replace("{keyid}", "0123456789")
             .replace("{keyname}", "ci")
+            .replace("{template}", id)
+            .replace("{id}", id);
+        assert!(!path.contains('{'), "{path}: what stands in its place?");
+        match &*self.template {
+            "/api/v2/users/{user}/autofill-parameters" => format!("{path}?template_id={CUSTOM}"),
+            _ => path,
+        }
     }
 
     /// A good body, or none.
@@ -101,6 +121,30 @@ fn example(operation: &str) -> Value {
         "PUT /api/v2/users/{user}/profile" => json!({"username": "alice", "name": "Alice"}),
         "PUT /api/v2/users/{user}/roles" => json!({"roles": ["auditor"]}),
         "POST /api/v2/users/{user}/keys/tokens" => json!({"token_name": "ci"}),
+        "PUT /api/v2/users/{user}/appearance" => {
+            json!({"theme_preference": "dark", "terminal_font": "fira-code"})
+        }
+        "PUT /api/v2/users/{user}/preferences" => {
+            json!({"task_notification_alert_dismissed": true})
+        }
+        "POST /api/v2/users/{user}/convert-login" => {
+            json!({"to_type": "oidc", "password": PASSWORD})
+        }
+        "PUT /api/v2/users/{user}/notifications/preferences" => {
+            json!({"template_disabled_map": {CUSTOM.to_string(): true}})
+        }
+        "PUT /api/v2/notifications/settings" => json!({"notifier_paused": true}),
+        "PUT /api/v2/notifications/templates/{template}/method" => json!({"method": "webhook"}),
+        "POST /api/v2/notifications/custom" => {
+            json!({"content": {"title": "Tea", "message": "It is ready."}})
+        }
+        "PUT /api/v2/notifications/inbox/{id}/read-status" => json!({"is_read": true}),
+        "POST /api/v2/authcheck" => json!({
+            "checks": {"read": {
+                "object": {"resource_type": "user", "resource_id": ALICE.0},
+                "action": "read",
+            }},
+        }),
         "POST /api/v2/organizations" => json!({"name": "lab"}),
         "PATCH /api/v2/organizations/{organization}" => json!({"display_name": "Lab"}),
         "PUT /api/v2/organizations/{organization}/members/{user}/roles" => {

@@ -1,26 +1,85 @@
 //! Stores that answer everything, and stores that fail at everything.
 
+use secrecy::SecretBox;
+use serde_json::json;
 use usher_domain::{
-    Listing, Organization, PasswordHash, TokenName, User, password_hash::Scratch,
+    Listing, Organization, PasswordHash, TokenName, User,
+    notification::{
+        CUSTOM, InboxNotification, NotificationPreference, NotificationTemplate, TemplateKind,
+    },
+    password_hash::Scratch,
+    settings::{Appearance, Preferences},
     ssh_key::SshPublicKey,
 };
-use usher_store::{MockAuditStore, PasswordAccount, StoreError};
+use usher_store::{BuildParameter, MockAuditStore, PasswordAccount, SigningKey, StoreError};
+use uuid::Uuid;
 
 use crate::{
     app::{CHEAP, TestApp},
     people::{ALICE, alice, key_of, membership, now, organization},
 };
 
-fn hash() -> PasswordHash {
-    let secret = "SomeSecurePassword!".into();
-    PasswordHash::argon2id(&secret, [3; 16], CHEAP, &mut Scratch::default())
+/// The password that everybody has.
+pub(crate) const PASSWORD: &str = "SomeSecurePassword!";
+
+/// The hash of [`PASSWORD`].
+pub(crate) fn hash() -> PasswordHash {
+    PasswordHash::argon2id(&PASSWORD.into(), [3; 16], CHEAP, &mut Scratch::default())
+}
+
+/// A template that says nothing of how it is delivered.
+pub(crate) fn template(id: Uuid, kind: TemplateKind) -> NotificationTemplate {
+    NotificationTemplate {
+        id,
+        name: "Tea".into(),
+        title_template: "Tea for {{.Labels.user}}".into(),
+        body_template: "It is **ready**.".into(),
+        actions: json!([{"label": "Drink", "url": "{{base_url}}/tea"}]),
+        group: "Kitchen Events".into(),
+        method: None,
+        kind,
+        is_enabled_by_default: true,
+    }
+}
+
+/// An unread message to alice.
+pub(crate) fn message(id: Uuid) -> InboxNotification {
+    InboxNotification {
+        id,
+        user_id: ALICE,
+        template_id: CUSTOM,
+        targets: None,
+        title: "Tea".into(),
+        content: "It is ready.".into(),
+        icon: String::new(),
+        actions: json!([{"label": "Drink", "url": "https://tea.example"}]),
+        group: "Custom Events".into(),
+        read_at: None,
+        created_at: now(),
+    }
+}
+
+/// A key that signs.
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey {
+        sequence: 3,
+        secret: SecretBox::new(Box::new([5; 64])),
+    }
 }
 
 /// Every store says yes: each name is alice's, each key is hers, each change is done.
 pub(crate) fn answer_everything(app: &mut TestApp) {
     app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit_log.expect_list_audit().returning(|_| {
+        Ok(Listing {
+            items: vec![],
+            count: 0,
+        })
+    });
     app.site.expect_ping().returning(|| Ok(()));
     answer_about_users(app);
+    answer_about_settings(app);
+    answer_about_notifications(app);
     answer_about_sessions(app);
     answer_about_keys(app);
     answer_about_organizations(app);
@@ -69,10 +128,100 @@ fn answer_about_users(app: &mut TestApp) {
     users.expect_delete_user().returning(|_, _, _| Ok(Some(())));
     users
         .expect_set_passcode()
-        .returning(|_, _, _, _| Ok(Some(())));
+        .returning(|_, _, _| Ok(Some(true)));
     users
         .expect_consume_passcode()
         .returning(|_, _, _, _| Ok(Some(())));
+}
+
+fn answer_about_settings(app: &mut TestApp) {
+    let settings = &mut app.user_settings;
+    settings
+        .expect_find_appearance()
+        .returning(|_| Ok(Appearance::default()));
+    settings.expect_set_appearance().returning(|_, theme, font| {
+        Ok(Appearance {
+            theme: theme.to_owned(),
+            terminal_font: font.as_str().to_owned(),
+        })
+    });
+    settings
+        .expect_find_preferences()
+        .returning(|_| Ok(Preferences::default()));
+    settings
+        .expect_set_preferences()
+        .returning(|_, preferences| Ok(preferences));
+    app.build_parameters
+        .expect_list_build_parameters()
+        .returning(|_, _| {
+            Ok(vec![BuildParameter {
+                name: "size".into(),
+                value: "big".into(),
+            }])
+        });
+    app.signing_keys
+        .expect_signing_key()
+        .returning(|_, _, _| Ok(signing_key()));
+}
+
+fn answer_about_notifications(app: &mut TestApp) {
+    let notifications = &mut app.notifications;
+    notifications
+        .expect_list_templates()
+        .returning(|kind| Ok(vec![template(CUSTOM, kind)]));
+    notifications
+        .expect_find_template()
+        .returning(|id| Ok(Some(template(id, TemplateKind::System))));
+    notifications
+        .expect_set_template_method()
+        .returning(|id, method, _| {
+            Ok(Some(NotificationTemplate {
+                method: Some(method),
+                ..template(id, TemplateKind::System)
+            }))
+        });
+    notifications
+        .expect_list_notification_preferences()
+        .returning(|_| Ok(vec![]));
+    notifications
+        .expect_set_notification_preferences()
+        .returning(|_, disabled, at| {
+            let said = disabled
+                .into_iter()
+                .map(|(template_id, is_disabled)| NotificationPreference {
+                    template_id,
+                    is_disabled,
+                    updated_at: at,
+                });
+            Ok(said.collect())
+        });
+    notifications
+        .expect_find_notifier_settings()
+        .returning(|| Ok(None));
+    notifications
+        .expect_set_notifier_settings()
+        .returning(|_, _, _| Ok(()));
+    notifications
+        .expect_enqueue_notifications()
+        .returning(|_, _| Ok(()));
+    notifications
+        .expect_list_inbox()
+        .returning(|_, _| Ok((vec![message(CUSTOM)], 1)));
+    notifications
+        .expect_find_inbox_notification()
+        .returning(|id| Ok(Some(message(id))));
+    notifications
+        .expect_set_inbox_read()
+        .returning(|id, read_at| {
+            Ok(Some(InboxNotification {
+                read_at,
+                ..message(id)
+            }))
+        });
+    notifications.expect_count_unread().returning(|_| Ok(1));
+    notifications
+        .expect_set_all_inbox_read()
+        .returning(|_, _| Ok(()));
 }
 
 fn answer_about_sessions(app: &mut TestApp) {
@@ -167,6 +316,11 @@ fn answer_about_organizations(app: &mut TestApp) {
 /// Every store fails so, at all that the test has not said otherwise.
 pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
     fail_audit(&mut app.audit, error);
+    app.audit_log
+        .expect_list_audit()
+        .returning(move |_| Err(error()));
+    fail_settings(app, error);
+    fail_notifications(app, error);
     app.site.expect_ping().returning(move || Err(error()));
     let users = &mut app.users;
     users.expect_has_users().returning(move || Err(error()));
@@ -259,6 +413,71 @@ pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
     organizations
         .expect_set_membership_roles()
         .returning(move |_, _, _, _, _| Err(error()));
+}
+
+fn fail_settings(app: &mut TestApp, error: fn() -> StoreError) {
+    let settings = &mut app.user_settings;
+    settings
+        .expect_find_appearance()
+        .returning(move |_| Err(error()));
+    settings
+        .expect_set_appearance()
+        .returning(move |_, _, _| Err(error()));
+    settings
+        .expect_find_preferences()
+        .returning(move |_| Err(error()));
+    settings
+        .expect_set_preferences()
+        .returning(move |_, _| Err(error()));
+    app.build_parameters
+        .expect_list_build_parameters()
+        .returning(move |_, _| Err(error()));
+    app.signing_keys
+        .expect_signing_key()
+        .returning(move |_, _, _| Err(error()));
+}
+
+fn fail_notifications(app: &mut TestApp, error: fn() -> StoreError) {
+    let notifications = &mut app.notifications;
+    notifications
+        .expect_list_templates()
+        .returning(move |_| Err(error()));
+    notifications
+        .expect_find_template()
+        .returning(move |_| Err(error()));
+    notifications
+        .expect_set_template_method()
+        .returning(move |_, _, _| Err(error()));
+    notifications
+        .expect_list_notification_preferences()
+        .returning(move |_| Err(error()));
+    notifications
+        .expect_set_notification_preferences()
+        .returning(move |_, _, _| Err(error()));
+    notifications
+        .expect_find_notifier_settings()
+        .returning(move || Err(error()));
+    notifications
+        .expect_set_notifier_settings()
+        .returning(move |_, _, _| Err(error()));
+    notifications
+        .expect_enqueue_notifications()
+        .returning(move |_, _| Err(error()));
+    notifications
+        .expect_list_inbox()
+        .returning(move |_, _| Err(error()));
+    notifications
+        .expect_find_inbox_notification()
+        .returning(move |_| Err(error()));
+    notifications
+        .expect_set_inbox_read()
+        .returning(move |_, _| Err(error()));
+    notifications
+        .expect_count_unread()
+        .returning(move |_| Err(error()));
+    notifications
+        .expect_set_all_inbox_read()
+        .returning(move |_, _| Err(error()));
 }
 
 fn fail_audit(audit: &mut MockAuditStore, error: fn() -> StoreError) {

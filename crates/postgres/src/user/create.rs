@@ -61,21 +61,18 @@ pub(crate) async fn create_user(
     Ok(user)
 }
 
-/// A new user has a value for every field that had none.
+/// A new user has a value for every field that had none. Whether there is a password is
+/// not told.
 fn birth(new: &NewUser) -> Diff {
-    let diff = Diff::new()
+    Diff::new()
         .field("id", "", new.id.to_string())
         .field("email", "", new.email.as_str())
         .field("username", "", new.username.as_str())
         .field("name", "", new.name.as_str())
         .field("status", "", new.status.as_str())
         .field("rbac_roles", Value::Null, role_names(&new.roles))
-        .field("login_type", "", new.login_type.as_str());
-    if new.password.is_none() {
-        diff
-    } else {
-        diff.secret_bytes("hashed_password")
-    }
+        .field("login_type", "", new.login_type.as_str())
+        .secret_bytes("hashed_password")
 }
 
 fn role_names(roles: &[SiteRole]) -> Vec<String> {
