@@ -60,6 +60,12 @@ const ROOMS: &[Room] = &[
         never: &[DATABASE, &["axum", "usher-store"]],
     },
     Room {
+        name: "usher-notifier",
+        knows: &["usher-domain", "usher-store"],
+        tests_with: &[],
+        never: &[DATABASE, &["usher-api-types"]],
+    },
+    Room {
         name: "usher-local-postgres",
         knows: &[],
         tests_with: &[],
@@ -94,6 +100,7 @@ const LIBRARIES: &[&str] = &[
     "usher-client",
     "usher-domain",
     "usher-local-postgres",
+    "usher-notifier",
     "usher-postgres",
     "usher-store",
 ];
