@@ -86,7 +86,7 @@ async fn broken_and_absurd_bodies_are_bad_requests() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_past_the_limit_is_not_read() -> Result<()> {
+async fn a_body_past_the_limit_is_refused() -> Result<()> {
     let (server, token) = with_owner().await?;
     let long = format!("{{\"email\":\"{}\"}}", "a".repeat(10 << 20));
     for call in CALLS {

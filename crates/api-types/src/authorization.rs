@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 #[serde(default)]
 pub struct AuthorizationRequest {
     /// The questions.
+    #[serde(deserialize_with = "crate::object::named")]
     pub checks: BTreeMap<String, AuthorizationCheck>,
 }
 
@@ -18,6 +19,7 @@ pub struct AuthorizationRequest {
 #[serde(default)]
 pub struct AuthorizationCheck {
     /// With what.
+    #[serde(deserialize_with = "crate::object::object")]
     pub object: AuthorizationObject,
     /// Do what.
     pub action: Option<String>,

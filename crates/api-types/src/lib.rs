@@ -12,6 +12,7 @@ pub mod authorization;
 pub mod convert_login;
 pub mod deployment;
 pub mod notification;
+pub mod object;
 pub mod organization;
 pub mod response;
 pub mod role;

@@ -114,6 +114,7 @@ pub struct UpdateNotificationTemplateMethod {
 #[serde(default)]
 pub struct CustomNotificationRequest {
     /// What it says.
+    #[serde(deserialize_with = "crate::object::optional")]
     pub content: Option<CustomNotificationContent>,
 }
 

@@ -91,6 +91,7 @@ pub struct CreateFirstUserRequest {
     /// Whether a trial licence is wanted. There are none here: it changes nothing.
     pub trial: bool,
     /// Facts for a trial licence. They are not kept.
+    #[serde(deserialize_with = "crate::object::object")]
     pub trial_info: TrialInfo,
 }
 

@@ -93,15 +93,18 @@ async fn answer(
             "Only users, workspaces, templates and groups can be named by a `resource_id`.",
         ));
     }
-    let Some(action) = Action::parse(check.action.as_deref().unwrap_or_default()) else {
+    let id = match id {
+        "" => None,
+        text => Some(
+            parse_uuid(text)
+                .ok_or_else(|| ApiError::field("resource_id", "The value must be a UUID."))?,
+        ),
+    };
+    let action = Action::parse(check.action.as_deref().unwrap_or_default());
+    let (Some(action), Some(kind)) = (action, kind) else {
         return Ok(false);
     };
-    let Some(kind) = kind else {
-        return Ok(false);
-    };
-    if !id.is_empty() {
-        let id = parse_uuid(id)
-            .ok_or_else(|| ApiError::field("resource_id", "The value must be a UUID."))?;
+    if let Some(id) = id {
         return answer_for(caller, users, action, kind, UserId(id)).await;
     }
     Ok(answer_for_any(caller, action, kind, &check.object))

@@ -16,7 +16,7 @@ use usher_store::{Refusal, SessionStore};
 
 use http::StatusCode;
 
-use crate::{ApiError, AppState, RequestFacts, Settings, credential, error::Challenge};
+use crate::{ApiError, AppState, RequestFacts, Settings, credential, error::Challenge, limits};
 
 /// Who makes the request. Only routes behind [`require`] have one.
 #[derive(Clone, Debug)]
@@ -50,7 +50,10 @@ pub async fn require(State(state): State<AppState>, mut request: Request, next: 
             request.extensions_mut().insert(Caller(Arc::new(actor)));
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => limits::check_stranger(&state, &request)
+            .err()
+            .unwrap_or(error)
+            .into_response(),
     }
 }
 

@@ -7,7 +7,10 @@ use usher_api_types::{Response as Body, ValidationError};
 use usher_domain::{FieldError, Violations};
 use usher_store::{Conflict, StoreError};
 
-use crate::json::Json;
+use crate::{
+    json::Json,
+    limits::{LIMIT, REMAINING, RESET},
+};
 
 /// The text that clients look for to learn that a user does not exist.
 const UNKNOWN_USER: &str = "\"user\" must be an existing uuid or username.";
@@ -63,6 +66,8 @@ pub enum ApiError {
     TooManyRequests {
         /// How many are taken.
         limit: u32,
+        /// When the minute ends, in seconds since 1970.
+        window_ends: i64,
         /// How long to wait, in seconds.
         retry_after_seconds: u32,
     },
@@ -279,12 +284,15 @@ impl IntoResponse for ApiError {
                     .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
             }
             Self::TooManyRequests {
+                limit,
+                window_ends,
                 retry_after_seconds,
-                ..
             } => {
-                response
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+                let headers = response.headers_mut();
+                headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+                headers.insert(LIMIT, HeaderValue::from(limit));
+                headers.insert(REMAINING, HeaderValue::from(0));
+                headers.insert(RESET, HeaderValue::from(window_ends));
             }
             _ => {}
         }

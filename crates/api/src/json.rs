@@ -20,6 +20,8 @@ use serde_json::{
     ser::{CompactFormatter, Formatter},
 };
 
+use usher_api_types::object::in_lower_case;
+
 use crate::{ApiError, Settings};
 
 /// A body of JSON.
@@ -145,20 +147,6 @@ impl RequestBody {
         serde_path_to_error::deserialize(Value::Object(fields))
             .map_err(|error| ApiError::Malformed(error.to_string()))
     }
-}
-
-/// The fields with their names in lower case, without those that are `null`. A name that
-/// is in lower case already wins over one that is not.
-fn in_lower_case(fields: Map<String, Value>) -> Map<String, Value> {
-    let (exact, others): (Vec<_>, Vec<_>) = fields
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .partition(|(name, _)| *name == name.to_lowercase());
-    others
-        .into_iter()
-        .map(|(name, value)| (name.to_lowercase(), value))
-        .chain(exact)
-        .collect()
 }
 
 fn field_with_nul(fields: &Map<String, Value>) -> Option<String> {

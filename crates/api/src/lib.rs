@@ -44,6 +44,8 @@ mod target;
 mod trail;
 pub mod users;
 
+use std::sync::LazyLock;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -51,6 +53,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
+use http::{HeaderValue, header::CONTENT_TYPE};
 use tower::Layer as _;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -70,9 +74,10 @@ pub use trail::Trail;
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or the addresses
 /// of clients are not known.
 pub fn router(state: AppState) -> Router {
+    let limit = from_fn_with_state(state.clone(), limits::limit);
     let (router, _) = routes(&state).split_for_parts();
     let inner = router
-        .route("/api/v2/openapi.json", get(document))
+        .route("/api/v2/openapi.json", get(document).layer(limit))
         .fallback(no_such_route)
         .with_state(state.clone());
     let surrounded = from_fn_with_state(state, envelope::envelope).layer(inner);
@@ -136,8 +141,14 @@ fn private_routes() -> OpenApiRouter<AppState> {
         .merge(users::private_routes())
 }
 
+/// The document does not change while the server runs, and takes a while to make.
 async fn document() -> impl IntoResponse {
-    Json(openapi())
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        let text = openapi().to_json().expect("the document is JSON");
+        Bytes::from(text)
+    });
+    let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+    ([(CONTENT_TYPE, content_type)], DOCUMENT.clone())
 }
 
 /// Answers a path that no route has. Below users and organizations the credential is
@@ -149,10 +160,10 @@ async fn no_such_route(State(state): State<AppState>, request: Request) -> Respo
         .any(|prefix| path.starts_with(prefix));
     if is_guarded {
         let facts = request.extensions().get::<RequestFacts>();
-        if let Err(error) =
-            caller::authenticate(&state, request.headers(), request.uri(), facts).await
-        {
-            return error.into_response();
+        let found = caller::authenticate(&state, request.headers(), request.uri(), facts).await;
+        if let Err(error) = found {
+            let refused = limits::check_stranger(&state, &request).err();
+            return refused.unwrap_or(error).into_response();
         }
     }
     ApiError::NoSuchRoute.into_response()

@@ -7,28 +7,28 @@
 //! limiters of the ecosystem refill all the time and would let more through.
 
 use std::{
-    collections::HashMap,
-    hash::Hash,
-    net::IpAddr,
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher as _, Hash, RandomState},
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use usher_domain::{UserId, id::parse_uuid};
 
 use crate::{ApiError, AppState, Caller, RequestFacts};
 
 const WINDOW_SECONDS: i64 = 60;
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+pub(crate) const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+pub(crate) const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+pub(crate) const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const BYPASS: HeaderName = HeaderName::from_static("x-coder-bypass-ratelimit");
 
 /// The paths that sign in, and so could be used to guess, below `/api/v2`.
@@ -76,9 +76,10 @@ enum Identity {
 }
 
 /// What is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counted {
-    Path(String),
+    /// A path, by its hash: a long one takes no more room than a short one.
+    Path(u64),
     PasswordOf(UserId),
 }
 
@@ -88,6 +89,7 @@ type Key = (Identity, Counted);
 #[derive(Clone)]
 pub struct RateLimits {
     limits: Limits,
+    paths: RandomState,
     counts: Arc<Mutex<Counts<Key>>>,
 }
 
@@ -96,6 +98,7 @@ impl RateLimits {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            paths: RandomState::new(),
             counts: Arc::new(Mutex::new(Counts::default())),
         }
     }
@@ -107,7 +110,7 @@ impl RateLimits {
     }
 
     /// Counts a new password of `target`, after its path was resolved: one count for one
-    /// user, however the path names them.
+    /// user, however the path names them. `None` if it was not counted.
     ///
     /// # Errors
     ///
@@ -118,10 +121,10 @@ impl RateLimits {
         target: UserId,
         headers: &HeaderMap,
         now: DateTime<Utc>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<Verdict>, ApiError> {
         if self.limits.login.is_some() && asks_to_pass(headers) {
             return if caller.user.is_owner() {
-                Ok(())
+                Ok(None)
             } else {
                 Err(ApiError::rule(
                     http::StatusCode::PRECONDITION_REQUIRED,
@@ -131,11 +134,8 @@ impl RateLimits {
         }
         let key = (Identity::User(caller.id()), Counted::PasswordOf(target));
         match self.count(key, self.limits.login, now) {
-            Some(verdict) if verdict.is_over => Err(ApiError::TooManyRequests {
-                limit: verdict.limit,
-                retry_after_seconds: verdict.seconds_left,
-            }),
-            _ => Ok(()),
+            Some(verdict) if verdict.is_over => Err(verdict.refusal()),
+            counted => Ok(counted),
         }
     }
 }
@@ -152,49 +152,74 @@ fn asks_to_pass(headers: &HeaderMap) -> bool {
 /// Counts the request and refuses it beyond the limit. Behind the credential it counts by
 /// user, before it by address.
 pub(crate) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let path = normal_path(&request);
-    let limits = state.limits.limits;
+    let Some(verdict) = count(&state, &request) else {
+        return next.run(request).await;
+    };
+    let mut response = if verdict.is_over {
+        verdict.refusal().into_response()
+    } else {
+        next.run(request).await
+    };
+    // A narrower limit that the handler met is told instead.
+    if !response.headers().contains_key(LIMIT) {
+        verdict.write(response.headers_mut());
+    }
+    response
+}
+
+/// Counts a request that nobody good is behind, which is about to be refused.
+///
+/// # Errors
+///
+/// 429 beyond the limit.
+pub(crate) fn check_stranger(state: &AppState, request: &Request) -> Result<(), ApiError> {
+    match count(state, request) {
+        Some(verdict) if verdict.is_over => Err(verdict.refusal()),
+        _ => Ok(()),
+    }
+}
+
+fn count(state: &AppState, request: &Request) -> Option<Verdict> {
+    let RateLimits { limits, paths, .. } = &state.limits;
+    let path = normal_path(request);
     let limit = if LOGIN_PATHS.contains(&path.as_str()) {
         limits.login
     } else {
         limits.general
     };
-    let caller = request.extensions().get::<Caller>();
-    let identity = caller.map_or_else(
-        || {
-            let facts = request.extensions().get::<RequestFacts>();
-            Identity::Address(facts.and_then(|facts| facts.ip))
-        },
-        |caller| Identity::User(caller.id()),
-    );
-    let verdict = state
+    let counted = Counted::Path(paths.hash_one(&path));
+    state
         .limits
-        .count((identity, Counted::Path(path)), limit, state.clock.now());
-    let Some(verdict) = verdict else {
-        return next.run(request).await;
-    };
-    let mut response = if verdict.is_over {
-        ApiError::TooManyRequests {
-            limit: verdict.limit,
-            retry_after_seconds: verdict.seconds_left,
-        }
-        .into_response()
-    } else {
-        next.run(request).await
-    };
-    verdict.write(response.headers_mut());
-    response
+        .count((identity(request), counted), limit, state.clock.now())
+}
+
+fn identity(request: &Request) -> Identity {
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        return Identity::User(caller.id());
+    }
+    let facts = request.extensions().get::<RequestFacts>();
+    Identity::Address(facts.and_then(|facts| facts.ip).map(network))
+}
+
+/// The address, or the network of an IPv6 address that its holder can move within at will.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
 }
 
 /// The path below `/api/v2` with its escapes read, names in lower case, and the caller's
 /// own name and identifier as `me`.
 fn normal_path(request: &Request) -> String {
-    let path = request.uri().path();
-    let path = path.strip_prefix("/api/v2").unwrap_or(path);
-    let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    let below = |path: &str| path.strip_prefix("/api/v2").unwrap_or(path).to_owned();
     let Some(caller) = request.extensions().get::<Caller>() else {
-        return decoded;
+        // What strangers write into a path opens no count of its own.
+        let matched = request.extensions().get::<MatchedPath>();
+        return below(matched.map_or("", MatchedPath::as_str));
     };
+    let path = below(request.uri().path());
+    let decoded = percent_decode_str(&path).decode_utf8_lossy().to_lowercase();
     decoded
         .split('/')
         .map(|word| {
@@ -212,7 +237,7 @@ fn normal_path(request: &Request) -> String {
 
 /// What was found of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verdict {
+pub(crate) struct Verdict {
     limit: u32,
     remaining: u32,
     is_over: bool,
@@ -221,18 +246,26 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn write(self, headers: &mut HeaderMap) {
+    fn refusal(self) -> ApiError {
+        ApiError::TooManyRequests {
+            limit: self.limit,
+            window_ends: self.window_ends,
+            retry_after_seconds: self.seconds_left,
+        }
+    }
+
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
         headers.insert(LIMIT, HeaderValue::from(self.limit));
         headers.insert(REMAINING, HeaderValue::from(self.remaining));
         headers.insert(RESET, HeaderValue::from(self.window_ends));
-        if self.is_over {
-            headers.insert(RETRY_AFTER, HeaderValue::from(self.seconds_left));
-        }
     }
 }
 
-/// The counts of the current window. They are all forgotten together when it ends, so
-/// that they take no more memory than one minute's calls.
+/// How many counts are kept at once. What comes beyond is not counted in that minute: it
+/// takes as many different callers or paths, and must not take memory without end.
+const MAX_COUNTS: usize = 200_000;
+
+/// The counts of the current window. They are all forgotten together when it ends.
 struct Counts<K> {
     window: i64,
     of: HashMap<K, u32>,
@@ -254,7 +287,11 @@ impl<K: Eq + Hash> Counts<K> {
             self.window = window;
             self.of = HashMap::new();
         }
-        let count = self.of.entry(key).or_default();
+        let has_room = self.of.len() < MAX_COUNTS;
+        let count = match self.of.entry(key) {
+            Entry::Vacant(_) if !has_room => &mut 0,
+            entry => entry.or_default(),
+        };
         *count = count.saturating_add(1);
         let window_ends = (window + 1) * WINDOW_SECONDS;
         Verdict {

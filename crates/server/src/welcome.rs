@@ -1,5 +1,7 @@
 //! What the server prints when it is ready.
 
+use std::io::{self, IsTerminal as _};
+
 use rand::seq::IndexedRandom as _;
 use url::Url;
 use usher_api::AppState;
@@ -22,7 +24,14 @@ pub(crate) async fn greet(state: &AppState, local_url: &Url, database: &Database
     };
     let access_url = bare(&state.settings.access_url);
     let local_url = bare(local_url);
-    let password = (!has_users).then(suggest_password);
+    let password = (!has_users).then(|| {
+        // What is no terminal may be a log, which must not keep anybody's password.
+        if io::stdout().is_terminal() {
+            suggest_password()
+        } else {
+            PLACEHOLDER.to_owned()
+        }
+    });
     let text = text(
         access_url,
         local_url,
@@ -34,6 +43,9 @@ pub(crate) async fn greet(state: &AppState, local_url: &Url, database: &Database
     }
     tracing::info!(url = access_url, "ready");
 }
+
+/// Stands for a password that somebody must choose; it would be refused as too weak.
+const PLACEHOLDER: &str = "PASSWORD";
 
 fn text(access_url: &str, local_url: &str, password: Option<&str>, data: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -56,7 +68,7 @@ There is no user yet. Create the first one, who is the owner:
   curl {url}/api/v2/users/first -d '
     {{"username": "admin", "email": "admin@example.com", "password": "{password}"}}'
 
-(the password is made up; choose your own if you like), or with the command line of Coder:
+(with a password of your own, if you like), or with the command line of Coder:
 
   coder login {url}"#
     )

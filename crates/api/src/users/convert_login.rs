@@ -51,8 +51,8 @@ const STATE_CHARS: usize = 32;
     request_body = ConvertLoginRequest,
     responses((status = 201, body = OAuthConversionResponse, description = "The change is waiting for the provider."),
               (status = 400, body = Response, description = "There is no such way."),
-              (status = 401, body = Response, description = "The password is wrong."),
-              (status = 403, body = Response, description = "The user is not the caller.")),
+              (status = 401, body = Response, description = "The password is wrong, or the user is not the caller."),
+              (status = 403, body = Response, description = "Nobody signs in by password.")),
 )]
 pub async fn create(
     caller: Caller,
@@ -71,13 +71,9 @@ pub async fn create(
     let stored = users.find_password_hash(user.id).await?;
     let secret = password::secret(request.password);
     let matches = hasher.verify(&secret, stored.as_ref()).await?;
-    login::check(&user, matches, &settings)?;
-    if user.id != caller.id() {
-        return Err(ApiError::rule(
-            StatusCode::FORBIDDEN,
-            "You may change your own way to sign in only.",
-        ));
-    }
+    // Only oneself may. Others are told that the password is wrong whether it is or not, or
+    // the answer would tell.
+    login::check(&user, matches && user.id == caller.id(), &settings)?;
 
     let by = trail.initiator(StatusCode::CREATED);
     let mut rng = random.generator();

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use http::{HeaderMap, StatusCode};
 use rand::RngExt as _;
-use usher_api_types::{Response, user::UpdateUserPasswordRequest};
+use usher_api_types::{Response as Body, user::UpdateUserPasswordRequest};
 use usher_domain::{
     Action, LoginType, Object, PasswordHash, User, Violations,
     audit::{AuditAction, AuditEntry, AuditResource},
@@ -25,9 +28,9 @@ use crate::{
     params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
     request_body = UpdateUserPasswordRequest,
     responses((status = 204, description = "The password is set."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "The user is an owner, and the caller is not."),
-              (status = 404, body = Response, description = "The caller may not change this user.")),
+              (status = 400, body = Body, description = "A field breaks its rule."),
+              (status = 403, body = Body, description = "The user is an owner, and the caller is not."),
+              (status = 404, body = Body, description = "The caller may not change this user.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -40,56 +43,60 @@ pub async fn update(
     headers: HeaderMap,
     trail: Trail,
     body: RequestBody,
-) -> Result<StatusCode, ApiError> {
-    limits.check_password_change(&caller, user.id, &headers, clock.now())?;
+) -> Result<Response, ApiError> {
+    let counted = limits.check_password_change(&caller, user.id, &headers, clock.now())?;
     let entry = AuditEntry::new(
         AuditAction::Write,
         AuditResource::User,
         user.id,
         user.username.as_str(),
     );
-    trail
-        .attempt(entry, async {
-            if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
-                return Err(ApiError::NotFound);
-            }
-            let current = users
-                .find_password_hash(user.id)
-                .await?
-                .unwrap_or(PasswordHash::none());
-            let mut change = check(&caller, &user, &body, &current, &hasher).await?;
-            change.hash = hasher
-                .hash(&change.new, random.generator().random())
-                .await?;
-            users
-                .set_user_password(
-                    user.id,
-                    change.into_store(&caller),
-                    &trail.initiator(StatusCode::NO_CONTENT),
-                )
-                .await?
-                .ok_or(ApiError::NotFound)
-        })
-        .await?;
+    let salt = random.generator().random();
+    let change = change(&caller, &user, &*users, &hasher, salt, &trail, &body);
+    let mut response = match trail.attempt(entry, change).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
+    };
+    if let Some(counted) = counted {
+        counted.write(response.headers_mut());
+    }
+    Ok(response)
+}
+
+async fn change(
+    caller: &Caller,
+    user: &User,
+    users: &dyn UserStore,
+    hasher: &Hasher,
+    salt: [u8; 16],
+    trail: &Trail,
+    body: &RequestBody,
+) -> Result<(), ApiError> {
+    if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
+        return Err(ApiError::NotFound);
+    }
+    let current = users
+        .find_password_hash(user.id)
+        .await?
+        .unwrap_or(PasswordHash::none());
+    let change = check(caller, user, body, &current, hasher).await?;
+    let change = PasswordChange {
+        replaces: change.replaces,
+        hash: hasher.hash(&change.new, salt).await?,
+        unless_owner: !caller.user.is_owner(),
+    };
+    users
+        .set_user_password(user.id, change, &trail.initiator(StatusCode::NO_CONTENT))
+        .await?
+        .ok_or(ApiError::NotFound)?;
     tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed a password");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// A change that passed every check, to be hashed.
 struct Change {
     new: secrecy::SecretString,
-    hash: PasswordHash,
     replaces: Option<PasswordHash>,
-}
-
-impl Change {
-    fn into_store(self, caller: &Caller) -> PasswordChange {
-        PasswordChange {
-            replaces: self.replaces,
-            hash: self.hash,
-            unless_owner: !caller.user.is_owner(),
-        }
-    }
 }
 
 async fn check(
@@ -135,7 +142,6 @@ async fn check(
     }
     Ok(Change {
         new: new.secret().clone(),
-        hash: PasswordHash::none(),
         replaces: has_old.then(|| current.clone()),
     })
 }

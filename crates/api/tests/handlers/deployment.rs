@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use http::Method;
 use serde_json::json;
 use usher_store::{SiteStore, StoreError};
 use uuid::Uuid;
@@ -124,6 +125,95 @@ async fn who_is_signed_in_learns_how_the_pages_look_and_what_is_tried_out() {
     assert_eq!(answer.json["service_banner"], json!({"enabled": false}));
     assert_eq!(answer.json["announcement_banners"], json!([]));
     assert_eq!(app.get("/api/v2/experiments").await.json, json!([]));
+}
+
+#[tokio::test]
+async fn who_is_not_signed_in_is_told_plainly_that_the_looks_are_not_for_everybody() {
+    for headers in [&[][..], &[("Coder-Session-Token", "x")]] {
+        let mut app = TestApp::anonymous();
+        let answer = app.get_with("/api/v2/appearance", headers).await;
+        answer.assert_status(401);
+        assert_ne!(answer.message(), "");
+        assert_eq!(answer.json.get("detail"), None);
+        assert_eq!(answer.header("www-authenticate"), None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_safe_to_try_is_nothing() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    let answer = app.get("/api/v2/experiments/available").await;
+    answer.assert_status(200);
+    assert_eq!(answer.json, json!({"safe": []}));
+}
+
+#[tokio::test]
+async fn the_only_region_is_this_server() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    app.settings.deployment_id = Uuid::from_u128(9);
+    app.settings.access_url = "https://coder.example.com/".parse().expect("a URL");
+    let answer = app.get("/api/v2/regions").await;
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json,
+        json!({"regions": [{
+            "id": Uuid::from_u128(9),
+            "name": "primary",
+            "display_name": "Default",
+            "icon_url": "/emojis/1f3e1.png",
+            "healthy": true,
+            "path_app_url": "https://coder.example.com",
+            "wildcard_hostname": "",
+        }]})
+    );
+}
+
+#[tokio::test]
+async fn ssh_clients_learn_how_names_are_made() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    let answer = app.get("/api/v2/deployment/ssh").await;
+    answer.assert_status(200);
+    assert_eq!(
+        answer.json,
+        json!({
+            "hostname_prefix": "coder.",
+            "hostname_suffix": "coder",
+            "ssh_config_options": {},
+        })
+    );
+}
+
+#[tokio::test]
+async fn of_what_other_services_keep_there_is_nothing() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    for (path, nothing) in [
+        ("/api/v2/workspaces", json!({"workspaces": [], "count": 0})),
+        (
+            "/api/v2/workspaces?q=owner:me&limit=5",
+            json!({"workspaces": [], "count": 0}),
+        ),
+        ("/api/v2/templates", json!([])),
+        ("/api/v2/tasks", json!({"tasks": [], "count": 0})),
+    ] {
+        let answer = app.get(path).await;
+        answer.assert_status(200);
+        assert_eq!(answer.json, nothing);
+    }
+}
+
+#[tokio::test]
+async fn quiet_hours_are_refused_whoever_asks_about_whomever() {
+    for mut app in [TestApp::anonymous(), TestApp::signed_in_as(Role::Owner)] {
+        for user in ["me", "alice", "%00", "%ff"] {
+            for method in [Method::GET, Method::PUT] {
+                let path = format!("/api/v2/users/{user}/quiet-hours");
+                let answer = app.send(method, &path, "{").await;
+                answer.assert_status(403);
+                assert_ne!(answer.message(), "");
+                assert_eq!(answer.header("www-authenticate"), None);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,16 @@
 //! What the log says: enough to find a request, and no secret.
 
-use std::{cell::RefCell, io, sync::Once};
+use std::{
+    cell::RefCell,
+    io,
+    sync::{
+        Once,
+        mpsc::{Receiver, channel},
+    },
+};
 
 use http::Method;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tracing_subscriber::{
     Layer as _, filter::dynamic_filter_fn, fmt, layer::SubscriberExt as _,
@@ -12,7 +20,7 @@ use usher_store::StoreError;
 
 use crate::{
     app::TestApp,
-    people::{Role, STRONG, TOKEN, alice_as_asked},
+    people::{ALICE, Role, STRONG, TOKEN, alice_as_asked},
     stores::answer_everything,
 };
 
@@ -53,12 +61,50 @@ fn take_log() -> String {
     String::from_utf8(LOG.take().expect("it is kept")).expect("UTF-8")
 }
 
+/// Tells the passcodes that are made. They reach nobody, which is worth a warning.
+fn keep_passcodes(app: &mut TestApp) -> Receiver<String> {
+    let (sender, passcodes) = channel();
+    app.users
+        .expect_set_passcode()
+        .returning(move |_, passcode, _| {
+            let text = passcode.text.expose_secret().to_owned();
+            sender.send(text).expect("it is awaited");
+            Ok(Some(false))
+        });
+    passcodes
+}
+
+#[tokio::test]
+async fn a_passcode_that_reaches_nobody_is_worth_a_warning() {
+    keep_log();
+    let mut app = TestApp::anonymous();
+    let passcodes = keep_passcodes(&mut app);
+    answer_everything(&mut app);
+    app.post(
+        "/api/v2/users/otp/request",
+        json!({"email": "alice@example.com"}),
+    )
+    .await
+    .assert_status(204);
+    let text = take_log();
+    let warning = text
+        .lines()
+        .find(|line| line.contains("WARN"))
+        .unwrap_or_else(|| panic!("no warning in:\n{text}"));
+    assert!(warning.contains("mail or a webhook"), "{warning}");
+    assert!(warning.contains(&ALICE.to_string()), "{warning}");
+    let passcode = passcodes.recv().expect("it was made");
+    assert!(!text.contains(&passcode), "{text}");
+}
+
 #[tokio::test]
 async fn no_secret_is_logged() {
     keep_log();
     let mut app = TestApp::signed_in_as(Role::Owner);
+    let passcode = keep_passcodes(&mut app);
     answer_everything(&mut app);
     let mut handed_out = Vec::new();
+    let mut signed = Vec::new();
     let wrong = "Wrong-Password-1";
     let login = "/api/v2/users/login";
     for (method, path, body) in [
@@ -96,6 +142,26 @@ async fn no_secret_is_logged() {
             json!({"email": "alice@example.com", "password": STRONG, "one_time_passcode": wrong}),
         ),
         (Method::PUT, "/api/v2/users/me/gitsshkey", json!({})),
+        (
+            Method::POST,
+            "/api/v2/users/me/convert-login",
+            json!({"to_type": "oidc", "password": "SomeSecurePassword!"}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/users/me/convert-login",
+            json!({"to_type": "oidc", "password": wrong}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/users/me/convert-login",
+            json!({"to_type": "saml", "password": wrong}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/users/validate-password",
+            json!({"password": wrong}),
+        ),
         (Method::POST, login, json!({"email": 1, "password": wrong})),
         (
             Method::POST,
@@ -104,6 +170,11 @@ async fn no_secret_is_logged() {
         ),
     ] {
         let answer = app.send(method, path, body.to_string()).await;
+        signed.extend(answer.cookies().first().and_then(|cookie| {
+            let (name, rest) = cookie.split_once('=')?;
+            let (token, _) = rest.split_once(';')?;
+            (name == "coder_oauth_convert_jwt").then(|| token.to_owned())
+        }));
         for name in ["key", "session_token"] {
             handed_out.extend(answer.json[name].as_str().map(str::to_owned));
         }
@@ -111,6 +182,8 @@ async fn no_secret_is_logged() {
     let query = format!("/api/v2/users/me?coder_session_token={TOKEN}");
     app.bare(Method::GET, &query, &[]).await.assert_status(200);
     assert_eq!(handed_out.len(), 3, "a session, a key and a token");
+    assert_eq!(signed.len(), 1, "the question of a conversion");
+    let passcode = passcode.recv().expect("it was made");
 
     let text = take_log();
     assert!(text.contains("request.id"), "{text}");
@@ -123,6 +196,8 @@ async fn no_secret_is_logged() {
         "$argon2id$",
         "$pbkdf2",
         "PRIVATE KEY",
+        &*passcode,
+        &*signed[0],
     ]);
     for secret in secrets {
         assert!(!text.contains(secret), "{secret} in:\n{text}");

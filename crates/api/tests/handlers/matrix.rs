@@ -57,7 +57,7 @@ const MATRIX: &str = "\
 200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/appearance
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/appearance
 200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/autofill-parameters
-403 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/convert-login
+401 401 401 401 400 401 401 400 400 401 POST /api/v2/users/{user}/convert-login
 200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/gitsshkey
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/gitsshkey
 201 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/keys
@@ -81,6 +81,22 @@ const MATRIX: &str = "\
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/activate
 200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/suspend
 200 200 200 200 200 200 200 200 200 401 GET /api/v2/workspaces";
+
+/// The columns of those who may everything and of those who may least.
+pub(crate) const OWNER: usize = 0;
+pub(crate) const MEMBER: usize = 4;
+
+/// The statuses of the operation, column by column.
+pub(crate) fn row_of(operation: &Operation) -> Vec<u16> {
+    let name = operation.name();
+    let row = MATRIX
+        .lines()
+        .find_map(|row| row.strip_suffix(&name)?.strip_suffix(' '))
+        .unwrap_or_else(|| panic!("{name} has no row"));
+    row.split(' ')
+        .map(|status| status.parse().expect("a status"))
+        .collect()
+}
 
 fn apps() -> Vec<TestApp> {
     let mut scoped = credential(Role::Owner);

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use usher_domain::{
-    PasswordHash,
+    LoginType, PasswordHash, UserStatus,
     audit::{AuditAction, AuditResource},
     password_hash::Scratch,
 };
 use usher_store::{PasswordAccount, StoreError};
+use uuid::Uuid;
 
 use crate::{
     app::{CHEAP, TestApp},
@@ -90,6 +92,87 @@ async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
 
     answer.assert_status(204);
     assert_eq!(answer.text, "");
+}
+
+#[tokio::test]
+async fn what_is_sent_is_a_random_uuid_and_what_is_kept_its_hash() {
+    let mut app = app(Some(account(None)));
+    app.users
+        .expect_set_passcode()
+        .withf(|_, passcode, _| {
+            let text = passcode.text.expose_secret();
+            let id = Uuid::parse_str(text).expect("a UUID");
+            id.get_version_num() == 4
+                && id.to_string() == text
+                && passcode
+                    .hash
+                    .verify(&passcode.text, &mut Scratch::default())
+        })
+        .times(1)
+        .return_once(|_, _, _| Ok(Some(true)));
+    app.post(REQUEST, json!({"email": "alice@example.com"}))
+        .await
+        .assert_status(204);
+}
+
+#[tokio::test]
+async fn a_passcode_that_reaches_nobody_is_not_told() {
+    for outcome in [Some(false), None] {
+        let mut app = app(Some(account(None)));
+        app.users
+            .expect_set_passcode()
+            .return_once(move |_, _, _| Ok(outcome));
+        let answer = app
+            .post(REQUEST, json!({"email": "alice@example.com"}))
+            .await;
+        answer.assert_status(204);
+        assert_eq!(answer.text, "");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_known_may_ask_whatever_their_status_and_way_to_sign_in() {
+    for (status, login_type) in [
+        (UserStatus::Suspended, LoginType::Password),
+        (UserStatus::Dormant, LoginType::Password),
+        (UserStatus::Active, LoginType::Oidc),
+    ] {
+        let mut account = account(None);
+        account.user.status = status;
+        account.user.login_type = login_type;
+        let mut app = app(Some(account));
+        app.users
+            .expect_set_passcode()
+            .times(1)
+            .return_once(|_, _, _| Ok(Some(true)));
+        app.post(REQUEST, json!({"email": "alice@example.com"}))
+            .await
+            .assert_status(204);
+    }
+}
+
+/// The time that no answer to a well-formed request comes before.
+const FLOOR: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn no_answer_comes_before_the_time_that_hides_the_work() {
+    let mut known = app(Some(account(None)));
+    known
+        .users
+        .expect_set_passcode()
+        .returning(|_, _, _| Ok(Some(true)));
+    let mut at_fault = app(Some(account(None)));
+    at_fault
+        .users
+        .expect_set_passcode()
+        .returning(|_, _, _| Err(StoreError::Unavailable("away".into())));
+    for mut app in [known, at_fault, app(None)] {
+        let answer = app
+            .post(REQUEST, json!({"email": "alice@example.com"}))
+            .await;
+        answer.assert_status(204);
+        assert!(answer.took >= FLOOR, "{answer:?}");
+    }
 }
 
 #[tokio::test]

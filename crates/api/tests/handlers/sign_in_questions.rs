@@ -1,8 +1,8 @@
-//! `GET /users/authmethods` and `POST /users/validate-password`.
+//! `GET /users/authmethods`, `POST /users/validate-password`, and the paths of providers.
 
 use serde_json::json;
 
-use crate::app::TestApp;
+use crate::{app::TestApp, people::Role};
 
 #[tokio::test]
 async fn the_ways_to_sign_in_are_told() {
@@ -62,5 +62,29 @@ async fn no_password_cannot_be_judged() {
     ] {
         let answer = app.post("/api/v2/users/validate-password", body).await;
         answer.assert_faults(&["password"]);
+    }
+}
+
+#[tokio::test]
+async fn while_no_provider_is_set_up_its_paths_say_so() {
+    for mut app in [TestApp::anonymous(), TestApp::signed_in_as(Role::Owner)] {
+        for path in [
+            "oauth2/github/callback",
+            "oauth2/github/device",
+            "oidc/callback",
+        ] {
+            for query in [
+                "",
+                "?code=x&state=y",
+                "?oidc_merge_state=convert-x",
+                "?redirect=//x",
+            ] {
+                let answer = app.get(&format!("/api/v2/users/{path}{query}")).await;
+                answer.assert_faults(&[]);
+                assert_ne!(answer.message(), "");
+                assert!(answer.cookies().is_empty(), "{answer:?}");
+                assert_eq!(answer.header("location"), None);
+            }
+        }
     }
 }

@@ -139,12 +139,14 @@ fn answer_about_settings(app: &mut TestApp) {
     settings
         .expect_find_appearance()
         .returning(|_| Ok(Appearance::default()));
-    settings.expect_set_appearance().returning(|_, theme, font| {
-        Ok(Appearance {
-            theme: theme.to_owned(),
-            terminal_font: font.as_str().to_owned(),
-        })
-    });
+    settings
+        .expect_set_appearance()
+        .returning(|_, theme, font| {
+            Ok(Appearance {
+                theme: theme.to_owned(),
+                terminal_font: font.as_str().to_owned(),
+            })
+        });
     settings
         .expect_find_preferences()
         .returning(|_| Ok(Preferences::default()));
@@ -186,13 +188,14 @@ fn answer_about_notifications(app: &mut TestApp) {
     notifications
         .expect_set_notification_preferences()
         .returning(|_, disabled, at| {
-            let said = disabled
-                .into_iter()
-                .map(|(template_id, is_disabled)| NotificationPreference {
-                    template_id,
-                    is_disabled,
-                    updated_at: at,
-                });
+            let said =
+                disabled
+                    .into_iter()
+                    .map(|(template_id, is_disabled)| NotificationPreference {
+                        template_id,
+                        is_disabled,
+                        updated_at: at,
+                    });
             Ok(said.collect())
         });
     notifications

@@ -1,0 +1,206 @@
+//! `/notifications/templates/…` and `/notifications/dispatch-methods`.
+
+use http::Method;
+use serde_json::{Value, json};
+use usher_domain::notification::{
+    CUSTOM, NotificationMethod, NotificationTemplate, TROUBLESHOOTING, TemplateKind,
+};
+
+use crate::{
+    app::TestApp,
+    people::{CALLER, Role},
+    stores::template,
+};
+
+fn path() -> String {
+    format!("/api/v2/notifications/templates/{TROUBLESHOOTING}/method")
+}
+
+fn to(method: &str) -> Value {
+    json!({ "method": method })
+}
+
+/// An owner; the store has a template that is delivered so.
+fn app(method: Option<NotificationMethod>) -> TestApp {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.notifications
+        .expect_find_template()
+        .withf(|id| *id == TROUBLESHOOTING)
+        .returning(move |id| {
+            Ok(Some(NotificationTemplate {
+                method,
+                ..template(id, TemplateKind::System)
+            }))
+        });
+    app
+}
+
+#[tokio::test]
+async fn everybody_reads_the_templates_of_both_kinds() {
+    for (word, kind) in [
+        ("system", TemplateKind::System),
+        ("custom", TemplateKind::Custom),
+    ] {
+        for role in Role::ALL {
+            let mut app = TestApp::signed_in_as(role);
+            app.notifications
+                .expect_list_templates()
+                .withf(move |asked| *asked == kind)
+                .times(1)
+                .return_once(|kind| Ok(vec![template(CUSTOM, kind)]));
+            let answer = app
+                .get(&format!("/api/v2/notifications/templates/{word}"))
+                .await;
+            answer.assert_status(200);
+            assert_eq!(
+                answer.json,
+                json!([{
+                    "id": CUSTOM,
+                    "name": "Tea",
+                    "title_template": "Tea for {{.Labels.user}}",
+                    "body_template": "It is **ready**.",
+                    // A text that holds JSON.
+                    "actions": "[{\"label\":\"Drink\",\"url\":\"{{base_url}}/tea\"}]",
+                    "group": "Kitchen Events",
+                    "method": "",
+                    "kind": word,
+                    "enabled_by_default": true,
+                }])
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_templates_are_an_empty_list_and_a_set_way_is_told() {
+    let mut app = TestApp::signed_in_as(Role::Member);
+    app.notifications
+        .expect_list_templates()
+        .times(1)
+        .return_once(|_| Ok(vec![]));
+    app.notifications.expect_list_templates().returning(|kind| {
+        Ok(vec![NotificationTemplate {
+            method: Some(NotificationMethod::Webhook),
+            actions: json!([]),
+            ..template(CUSTOM, kind)
+        }])
+    });
+    let system = "/api/v2/notifications/templates/system";
+    assert_eq!(app.get(system).await.json, json!([]));
+    let answer = app.get(system).await;
+    assert_eq!(answer.json[0]["method"], "webhook");
+    assert_eq!(answer.json[0]["actions"], "[]");
+}
+
+#[tokio::test]
+async fn the_default_way_is_a_setting_and_the_list_stays_the_same() {
+    for (way, word) in [
+        (NotificationMethod::Smtp, "smtp"),
+        (NotificationMethod::Webhook, "webhook"),
+        (NotificationMethod::Inbox, "inbox"),
+    ] {
+        let mut app = TestApp::signed_in_as(Role::Member);
+        app.settings.notification_method = way;
+        let answer = app.get("/api/v2/notifications/dispatch-methods").await;
+        answer.assert_status(200);
+        assert_eq!(
+            answer.json,
+            json!({"available": ["smtp", "webhook"], "default": word})
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_owner_sets_the_way_of_a_template() {
+    for (word, way) in [
+        ("smtp", NotificationMethod::Smtp),
+        ("webhook", NotificationMethod::Webhook),
+        ("inbox", NotificationMethod::Inbox),
+    ] {
+        let mut app = app(None);
+        app.notifications
+            .expect_set_template_method()
+            .withf(move |id, given, by| {
+                *id == TROUBLESHOOTING
+                    && *given == way
+                    && by.status_code == 200
+                    && by.user_id == CALLER
+            })
+            .times(1)
+            .return_once(|id, _, _| Ok(Some(template(id, TemplateKind::System))));
+        let answer = app.put(&path(), to(word)).await;
+        answer.assert_status(200);
+        assert_ne!(answer.message(), "");
+    }
+}
+
+#[tokio::test]
+async fn the_same_way_is_not_modified() {
+    let mut app = app(Some(NotificationMethod::Webhook));
+    let answer = app.put(&path(), to("webhook")).await;
+    answer.assert_status(304);
+    assert_eq!(answer.text, "");
+    assert_eq!(answer.header("content-type"), None);
+}
+
+#[tokio::test]
+async fn another_word_is_a_fault_of_its_field_and_leaves_no_row() {
+    let mut app = app(None);
+    for word in ["", "SMTP", "pigeon", " smtp"] {
+        app.put(&path(), to(word)).await.assert_faults(&["method"]);
+    }
+    app.put(&path(), json!({})).await.assert_faults(&["method"]);
+    app.send(Method::PUT, &path(), "").await.assert_faults(&[]);
+}
+
+#[tokio::test]
+async fn the_template_is_named_by_its_uuid_and_must_exist() {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.notifications
+        .expect_find_template()
+        .returning(|_| Ok(None));
+    app.put(&path(), to("smtp")).await.assert_status(404);
+    for id in ["x", "%20", "custom", "39b1e189"] {
+        let path = format!("/api/v2/notifications/templates/{id}/method");
+        app.put(&path, to("smtp")).await.assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_learns_whether_there_is_such_a_template() {
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
+        let mut app = TestApp::signed_in_as(role);
+        for (path, body) in [
+            (path(), to("smtp")),
+            (path(), to("pigeon")),
+            (
+                "/api/v2/notifications/templates/x/method".to_owned(),
+                to("smtp"),
+            ),
+        ] {
+            app.put(&path, body).await.assert_status(404);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_gone_meanwhile_is_not_found() {
+    let mut app = app(None);
+    app.notifications
+        .expect_set_template_method()
+        .return_once(|_, _, _| Ok(None));
+    app.put(&path(), to("smtp")).await.assert_status(404);
+}
+
+#[tokio::test]
+async fn templates_have_no_list_of_both_kinds_and_are_not_made() {
+    let mut app = TestApp::signed_in_as(Role::Owner);
+    app.get("/api/v2/notifications/templates")
+        .await
+        .assert_status(404);
+    let answer = app
+        .post("/api/v2/notifications/templates/custom", json!({}))
+        .await;
+    answer.assert_status(405);
+    assert_eq!(answer.text, "");
+}
