@@ -50,10 +50,7 @@ pub async fn require(State(state): State<AppState>, mut request: Request, next: 
             request.extensions_mut().insert(Caller(Arc::new(actor)));
             next.run(request).await
         }
-        Err(error) => limits::check_stranger(&state, &request)
-            .err()
-            .unwrap_or(error)
-            .into_response(),
+        Err(error) => limits::count_stranger(&state, &request, error).into_response(),
     }
 }
 

@@ -162,8 +162,7 @@ async fn no_such_route(State(state): State<AppState>, request: Request) -> Respo
         let facts = request.extensions().get::<RequestFacts>();
         let found = caller::authenticate(&state, request.headers(), request.uri(), facts).await;
         if let Err(error) = found {
-            let refused = limits::check_stranger(&state, &request).err();
-            return refused.unwrap_or(error).into_response();
+            return limits::count_stranger(&state, &request, error).into_response();
         }
     }
     ApiError::NoSuchRoute.into_response()

@@ -167,15 +167,15 @@ pub(crate) async fn limit(State(state): State<AppState>, request: Request, next:
     response
 }
 
-/// Counts a request that nobody good is behind, which is about to be refused.
-///
-/// # Errors
-///
-/// 429 beyond the limit.
-pub(crate) fn check_stranger(state: &AppState, request: &Request) -> Result<(), ApiError> {
+/// Counts a request whose credential is refused by `error`, and gives the answer to it: that
+/// refusal, or 429 beyond the limit. Who could not be looked up is no stranger.
+pub(crate) fn count_stranger(state: &AppState, request: &Request, error: ApiError) -> ApiError {
+    if !matches!(error, ApiError::Unauthenticated { .. }) {
+        return error;
+    }
     match count(state, request) {
-        Some(verdict) if verdict.is_over => Err(verdict.refusal()),
-        _ => Ok(()),
+        Some(verdict) if verdict.is_over => verdict.refusal(),
+        _ => error,
     }
 }
 

@@ -321,7 +321,7 @@ fn cookies_are_secure_where_clients_come_by_tls(#[case] flags: &[&str], #[case] 
 fn a_setting_of_no_version_warns_and_does_not_stop() {
     let variables = [
         ("USHER_SESION_DURATION", "1s"),
-        ("USHER_EMAIL_FROM", "a@b.c"),
+        ("USHER_OIDC_ISSUER_URL", "https://x"),
     ];
 
     let (_, warnings) = read(&[], &variables).unwrap();
