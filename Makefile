@@ -1,6 +1,6 @@
 # What people type. What needs more than a line is in scripts/.
 
-.PHONY: run test check fmt migrate openapi docs
+.PHONY: run test check fmt migrate openapi docs package
 
 run: ## Build the server and start it with a Postgres of its own
 	cargo run --release --package usher-server -- server
@@ -25,3 +25,6 @@ openapi: ## Print the OpenAPI document
 
 docs: ## Write docs/configuration.md anew from the code
 	UPDATE_DOCS=1 cargo test --package usher-server --test configuration
+
+package: ## Build each library crate from its package alone, as others would get it
+	scripts/package.sh
