@@ -7,9 +7,21 @@ pub mod passcode;
 pub mod providers;
 pub mod validate_password;
 
+use std::time::Duration;
+
+use tokio::time::sleep;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::AppState;
+
+/// How long every refusal to sign in waits before it is told.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(25);
+
+/// Waits a little, whoever was refused and why. The audit row of a known account is written
+/// meanwhile, so that the time of the answer does not tell that there is one.
+async fn pause_after_refusal() {
+    sleep(PAUSE_AFTER_REFUSAL).await;
+}
 
 /// The routes that need no credential.
 pub(crate) fn public_routes() -> OpenApiRouter<AppState> {

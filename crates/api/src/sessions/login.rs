@@ -20,6 +20,7 @@ use usher_domain::{
 use usher_store::{Conflict, PasswordAccount, SessionStore, StoreError};
 use uuid::Uuid;
 
+use super::pause_after_refusal;
 use crate::{
     ApiError, Json, RequestBody, RequestFacts, Settings, Trail, caller, cookies::set_cookie,
     credential::SESSION_COOKIE, hashing::Hasher, minting::Minting, password,
@@ -49,10 +50,12 @@ pub async fn login(
     let stored = account.as_ref().map(|account| &account.password);
     let matches = hasher.verify(&secret, stored).await?;
     let Some(PasswordAccount { user, password, .. }) = account else {
+        pause_after_refusal().await;
         return Err(wrong_credentials());
     };
     if let Err(error) = check(&user, matches, &settings) {
         record_failure(&trail, &user, &error);
+        pause_after_refusal().await;
         return Err(error);
     }
 

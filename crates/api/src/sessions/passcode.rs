@@ -20,6 +20,7 @@ use usher_domain::{
 };
 use usher_store::{NewPasscode, PasswordAccount, SessionStore, UserStore};
 
+use super::pause_after_refusal;
 use crate::{ApiError, RequestBody, Settings, Trail, hashing::Hasher, password};
 
 /// How long a passcode is good.
@@ -117,6 +118,7 @@ pub async fn change_password(
     let (Some(PasswordAccount { user, password, .. }), Some((passcode, expires_at))) =
         (account, pending)
     else {
+        pause_after_refusal().await;
         return Err(wrong_passcode());
     };
     let by = trail.acting(user.id, StatusCode::NO_CONTENT);
@@ -147,6 +149,7 @@ pub async fn change_password(
         );
         let by = trail.acting(user.id, error.status());
         trail.record_in_background(entry, by);
+        pause_after_refusal().await;
     }
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
