@@ -90,7 +90,8 @@ type Key = (Identity, Counted);
 pub struct RateLimits {
     limits: Limits,
     paths: RandomState,
-    counts: Arc<Mutex<Counts<Key>>>,
+    general: Arc<Mutex<Counts<Key>>>,
+    login: Arc<Mutex<Counts<Key>>>,
 }
 
 impl RateLimits {
@@ -99,13 +100,18 @@ impl RateLimits {
         Self {
             limits,
             paths: RandomState::new(),
-            counts: Arc::new(Mutex::new(Counts::default())),
+            general: Arc::default(),
+            login: Arc::default(),
         }
     }
 
-    fn count(&self, key: Key, limit: Option<u32>, now: DateTime<Utc>) -> Option<Verdict> {
-        let limit = limit?;
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+    fn count(&self, key: Key, signs_in: bool, now: DateTime<Utc>) -> Option<Verdict> {
+        let (limit, counts) = if signs_in {
+            (self.limits.login?, &self.login)
+        } else {
+            (self.limits.general?, &self.general)
+        };
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         Some(counts.count(key, limit, now))
     }
 
@@ -133,7 +139,7 @@ impl RateLimits {
             };
         }
         let key = (Identity::User(caller.id()), Counted::PasswordOf(target));
-        match self.count(key, self.limits.login, now) {
+        match self.count(key, true, now) {
             Some(verdict) if verdict.is_over => Err(verdict.refusal()),
             counted => Ok(counted),
         }
@@ -180,17 +186,12 @@ pub(crate) fn count_stranger(state: &AppState, request: &Request, error: ApiErro
 }
 
 fn count(state: &AppState, request: &Request) -> Option<Verdict> {
-    let RateLimits { limits, paths, .. } = &state.limits;
     let path = normal_path(request);
-    let limit = if LOGIN_PATHS.contains(&path.as_str()) {
-        limits.login
-    } else {
-        limits.general
-    };
-    let counted = Counted::Path(paths.hash_one(&path));
+    let signs_in = LOGIN_PATHS.contains(&path.as_str());
+    let counted = Counted::Path(state.limits.paths.hash_one(&path));
     state
         .limits
-        .count((identity(request), counted), limit, state.clock.now())
+        .count((identity(request), counted), signs_in, state.clock.now())
 }
 
 fn identity(request: &Request) -> Identity {
@@ -262,7 +263,8 @@ impl Verdict {
 }
 
 /// How many counts are kept at once. What comes beyond is not counted in that minute: it
-/// takes as many different callers or paths, and must not take memory without end.
+/// takes as many different callers or paths, and must not take memory without end. What
+/// signs in has counts of its own, so that nobody can make room for guesses elsewhere.
 const MAX_COUNTS: usize = 200_000;
 
 /// The counts of the current window. They are all forgotten together when it ends.
@@ -325,6 +327,24 @@ mod tests {
         );
         assert_eq!(verdicts[3].seconds_left, 30);
         assert!(!counts.count("b", 3, now).is_over);
+    }
+
+    #[test]
+    fn calls_without_end_do_not_lift_the_limit_of_what_signs_in() {
+        let limits = RateLimits::new(Limits {
+            general: Some(1),
+            login: Some(1),
+        });
+        let now = "2026-01-01T00:00:30Z".parse().unwrap();
+        let key = |n: usize| (Identity::Address(None), Counted::Path(n as u64));
+        for n in 0..MAX_COUNTS {
+            limits.count(key(n), false, now);
+        }
+        let is_over = |n, signs_in| limits.count(key(n), signs_in, now).unwrap().is_over;
+        assert!(!is_over(MAX_COUNTS, false));
+        assert!(!is_over(MAX_COUNTS, false), "there is room for no more");
+        assert!(!is_over(MAX_COUNTS, true));
+        assert!(is_over(MAX_COUNTS, true));
     }
 
     #[test]
