@@ -1,6 +1,6 @@
 # What people type. What needs more than a line is in scripts/.
 
-.PHONY: run test check fmt migrate openapi docs package
+.PHONY: run test check fmt migrate openapi docs package timing
 
 run: ## Build the server and start it with a Postgres of its own
 	cargo run --release --package usher-server -- server
@@ -28,3 +28,7 @@ docs: ## Write docs/configuration.md anew from the code
 
 package: ## Build each library crate from its package alone, as others would get it
 	scripts/package.sh
+
+timing: ## Measure whether the time of a refused sign-in tells anything; takes minutes
+	cargo build --release --package usher-server
+	USHER_BINARY=$${CARGO_TARGET_DIR:-target}/release/usher cargo test --workspace --all-features --test timing -- --ignored --nocapture

@@ -1,9 +1,10 @@
 //! Databases for the servers under test.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use url::Url;
 use usher_local_postgres::testing::{TestCluster, TestDatabase};
 
 use crate::server::usher;
@@ -32,6 +33,32 @@ impl Database {
     /// The URL by which a server reaches the database.
     pub fn url(&self) -> &str {
         self.0.url()
+    }
+
+    /// The socket that the cluster listens on, for what stands between a server and it.
+    pub fn socket(&self) -> Result<PathBuf> {
+        let directory = self
+            .parameter("host")?
+            .context("the cluster has a socket")?;
+        let port = self.parameter("port")?.unwrap_or_else(|| "5432".to_owned());
+        Ok(PathBuf::from(directory).join(format!(".s.PGSQL.{port}")))
+    }
+
+    /// The URL of the database by way of what listens on a port of this machine.
+    pub fn url_through(&self, port: u16) -> Result<String> {
+        let user = self.parameter("user")?.context("the cluster has a user")?;
+        let url = Url::parse(self.url())?;
+        let path = url.path();
+        Ok(format!(
+            "postgres://{user}@127.0.0.1:{port}{path}?sslmode=disable"
+        ))
+    }
+
+    fn parameter(&self, name: &str) -> Result<Option<String>> {
+        let url = Url::parse(self.url())?;
+        let mut pairs = url.query_pairs();
+        let found = pairs.find(|(key, _)| key == name);
+        Ok(found.map(|(_, value)| value.into_owned()))
     }
 
     /// Runs statements and returns what they select, a line for each row and `|` between

@@ -101,21 +101,8 @@ struct Deployment {
 impl Deployment {
     async fn start() -> Result<Self> {
         let database = Database::migrated().await;
-        let url = url::Url::parse(database.url())?;
-        let parameter = |name: &str| {
-            let found = url.query_pairs().find(|(key, _)| key == name);
-            found.map(|(_, value)| value.into_owned())
-        };
-        let directory = parameter("host").context("the cluster has a socket")?;
-        let port = parameter("port").unwrap_or_else(|| "5432".to_owned());
-        let user = parameter("user").context("the cluster has a user")?;
-        let socket = PathBuf::from(directory).join(format!(".s.PGSQL.{port}"));
-        let proxy = Proxy::to(socket).await?;
-        let through = format!(
-            "postgres://{user}@127.0.0.1:{}{}?sslmode=disable",
-            proxy.port,
-            url.path()
-        );
+        let proxy = Proxy::to(database.socket()?).await?;
+        let through = database.url_through(proxy.port)?;
         let server = Setup::default()
             .on(&database)
             .set("PG_CONNECTION_URL", &through)
