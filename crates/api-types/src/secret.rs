@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 /// A password, passcode or key in a body. Debug output hides it.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(value_type = String, format = Password)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -20,6 +20,16 @@ impl Secret {
     /// The text, taken out.
     pub fn into_exposed(self) -> String {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The usual error quotes what is there instead of a text, such as a password of
+        // digits that somebody has left unquoted.
+        String::deserialize(deserializer)
+            .map(Self)
+            .map_err(|_| D::Error::custom("expected a string"))
     }
 }
 
@@ -38,5 +48,27 @@ impl From<&str> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_refused_without_being_quoted() {
+        for value in [
+            json!(9_381_740),
+            json!(true),
+            json!(["s3cret"]),
+            json!({"s3cret": 1}),
+        ] {
+            let error = serde_json::from_value::<Secret>(value).unwrap_err();
+            assert_eq!(error.to_string(), "expected a string");
+        }
+        let secret: Secret = serde_json::from_value(json!("s3cret")).unwrap();
+        assert_eq!(secret.expose(), "s3cret");
     }
 }

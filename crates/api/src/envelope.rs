@@ -1,7 +1,7 @@
 //! What surrounds every request, routed or not: its identifier, its path in normal form,
 //! the answers that need no route, the time limit, and the headers of every answer.
 
-use std::panic::AssertUnwindSafe;
+use std::{borrow::Cow, panic::AssertUnwindSafe};
 
 use axum::{
     extract::{Request, State},
@@ -17,9 +17,10 @@ use http::{
     },
     uri::PathAndQuery,
 };
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use tracing::Instrument as _;
-use usher_domain::RequestId;
+use usher_domain::{ApiToken, RequestId};
 use uuid::Uuid;
 
 use crate::{ApiError, AppState, RequestFacts, Settings, csrf, error::Challenge};
@@ -64,7 +65,7 @@ pub(crate) async fn envelope(
             "request",
             request.id = %id,
             http.method = %request.method(),
-            http.path = request.uri().path(),
+            http.path = without_secrets(request.uri().path()),
         );
         respond(next, request, &settings).instrument(span).await
     };
@@ -161,6 +162,19 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 
+/// The path as the log may have it. The command line sends whole tokens where the names of
+/// keys stand.
+fn without_secrets(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        match ApiToken::parse(&text) {
+            Ok(token) => Cow::Owned(format!("{}-[REDACTED]", token.id)),
+            Err(_) => Cow::Borrowed(segment),
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 /// Brings the path into its normal form, in which the router knows it: single slashes,
 /// none at the end, and fixed words told from users of the same name.
 fn normalize_path(request: &mut Request) {
@@ -234,6 +248,23 @@ mod tests {
             normal(Method::GET, "/api/v2/users/a%2Fb"),
             "/api/v2/users/a%2Fb"
         );
+    }
+
+    #[test]
+    fn the_secret_half_of_a_token_is_not_logged() {
+        let id = "abcdefghij";
+        let secret = "ABCDEFGHIJKLMNOPQRSTUV";
+        for token in [
+            format!("{id}-{secret}"),
+            format!("{id}%2D%41{}", &secret[1..]),
+        ] {
+            assert_eq!(
+                without_secrets(&format!("/api/v2/users/me/keys/{token}")),
+                "/api/v2/users/me/keys/abcdefghij-[REDACTED]"
+            );
+        }
+        let path = "/api/v2/users/a-b/keys/tokens/my%20token";
+        assert_eq!(without_secrets(path), path);
     }
 
     #[test]
