@@ -32,6 +32,7 @@ mod operations;
 mod organizations;
 mod passcode;
 mod people;
+mod permissions;
 mod public;
 mod refused_credentials;
 mod routing;

@@ -1,153 +1,285 @@
-//! Who may do what: every operation that needs a credential, for every role and for keys
-//! with limits, on alice, a plain member. A new operation fails here until it has its row.
+//! Who may do what: every operation that needs a credential, for every role, with every
+//! kind of key, about every kind of user. What is expected stands in `permissions.txt` and
+//! in the tables of the domain.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
-use usher_domain::{Scope, UserStatus};
+use usher_domain::{
+    Action, Actor, LoginType, OrganizationRole, Resource, Scope, SiteRole, TokenName, User, UserId,
+    notification::InboxNotification,
+};
+use usher_store::Credential;
+use uuid::Uuid;
 
 use crate::{
     app::TestApp,
     operations::{Operation, operations},
-    people::{Role, allow_list, credential},
+    people::{
+        ALICE, CALLER, ELSEWHERE, ORGANIZATION, Role, alice, allow_list, credential, elsewhere,
+        key_of, membership, olivia, organization, texts, user,
+    },
+    permissions::{Case, described, expected, needed},
     public::is_public,
-    stores::answer_everything,
+    stores::{answer_everything, message},
 };
 
-/// The columns: owner, user-admin, template-admin, auditor, member, organization-admin,
-/// organization-user-admin; then an owner's key with every scope that can be asked for
-/// but `coder:all`, an owner's key for workspaces only, and a suspended owner's key.
-const MATRIX: &str = "\
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/appearance
-200 403 403 200 403 200 403 403 403 401 GET /api/v2/audit
-200 200 200 200 200 200 200 200 200 401 POST /api/v2/authcheck
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/deployment/ssh
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/experiments
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/experiments/available
-204 204 204 204 204 204 204 403 403 401 POST /api/v2/notifications/custom
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/dispatch-methods
-200 200 200 200 200 200 200 403 403 401 GET /api/v2/notifications/inbox
-204 204 204 204 204 204 204 403 403 401 PUT /api/v2/notifications/inbox/mark-all-as-read
-200 404 404 404 404 404 404 404 404 401 PUT /api/v2/notifications/inbox/{id}/read-status
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/settings
-200 403 403 403 403 403 403 403 403 401 PUT /api/v2/notifications/settings
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/templates/custom
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/notifications/templates/system
-200 404 404 404 404 404 404 404 404 401 PUT /api/v2/notifications/templates/{template}/method
-204 403 403 403 403 403 403 403 403 401 POST /api/v2/notifications/test
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/organizations
-201 403 403 403 403 403 403 201 403 401 POST /api/v2/organizations
-200 403 403 403 403 200 403 200 404 401 DELETE /api/v2/organizations/{organization}
-200 200 200 200 200 200 200 200 404 401 GET /api/v2/organizations/{organization}
-200 403 403 403 403 200 403 200 404 401 PATCH /api/v2/organizations/{organization}
-200 200 200 200 200 200 200 200 404 401 GET /api/v2/organizations/{organization}/members
-200 200 200 200 200 200 200 404 404 401 GET /api/v2/organizations/{organization}/members/roles
-204 204 404 404 404 204 204 404 404 401 DELETE /api/v2/organizations/{organization}/members/{user}
-200 200 404 404 400 200 200 400 404 401 POST /api/v2/organizations/{organization}/members/{user}
-200 403 403 403 404 200 403 404 404 401 PUT /api/v2/organizations/{organization}/members/{user}/roles
-200 200 200 200 404 200 200 404 404 401 GET /api/v2/organizations/{organization}/paginated-members
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/regions
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/tasks
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/templates
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/users
-201 201 403 403 403 403 403 403 404 401 POST /api/v2/users
-200 200 200 200 200 200 200 200 200 401 POST /api/v2/users/logout
-200 200 200 200 200 200 200 403 403 401 GET /api/v2/users/roles
-200 200 403 403 400 403 403 400 400 401 DELETE /api/v2/users/{user}
-200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}
-200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/appearance
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/appearance
-200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/autofill-parameters
-401 401 401 401 400 401 401 400 400 401 POST /api/v2/users/{user}/convert-login
-200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/gitsshkey
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/gitsshkey
-201 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/keys
-200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/keys/tokens
-201 403 403 403 400 403 403 400 400 401 POST /api/v2/users/{user}/keys/tokens
-200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/keys/tokens/tokenconfig
-200 404 404 404 400 404 404 400 400 401 GET /api/v2/users/{user}/keys/tokens/{keyname}
-204 404 404 404 400 404 404 400 400 401 DELETE /api/v2/users/{user}/keys/{keyid}
-200 404 404 404 400 404 404 400 400 401 GET /api/v2/users/{user}/keys/{keyid}
-403 403 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/login-type
-200 403 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/notifications/preferences
-200 403 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/notifications/preferences
-200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/organizations
-200 200 200 200 400 200 200 400 400 401 GET /api/v2/users/{user}/organizations/{organization}
-204 204 404 404 400 404 404 400 400 401 PUT /api/v2/users/{user}/password
-200 200 403 403 400 403 403 400 400 401 GET /api/v2/users/{user}/preferences
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/preferences
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/profile
-200 200 404 404 400 404 404 400 400 401 GET /api/v2/users/{user}/roles
-200 400 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/roles
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/activate
-200 200 403 403 400 403 403 400 400 401 PUT /api/v2/users/{user}/status/suspend
-200 200 200 200 200 200 200 200 200 401 GET /api/v2/workspaces";
+/// Somebody of another organization.
+const STEPHEN: UserId = UserId(Uuid::from_u128(0x57));
 
-/// The columns of those who may everything and of those who may least.
-pub(crate) const OWNER: usize = 0;
-pub(crate) const MEMBER: usize = 4;
-
-/// The statuses of the operation, column by column.
-pub(crate) fn row_of(operation: &Operation) -> Vec<u16> {
-    let name = operation.name();
-    let row = MATRIX
-        .lines()
-        .find_map(|row| row.strip_suffix(&name)?.strip_suffix(' '))
-        .unwrap_or_else(|| panic!("{name} has no row"));
-    row.split(' ')
-        .map(|status| status.parse().expect("a status"))
-        .collect()
+/// Whom the calls are about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    Oneself,
+    /// A member of the caller's organization.
+    Colleague,
+    /// Nobody of that organization: calls with an organization in their path name another.
+    Stranger,
+    Owner,
 }
 
-fn apps() -> Vec<TestApp> {
-    let mut scoped = credential(Role::Owner);
-    scoped.key.scopes = Scope::requestable();
-    scoped.key.scopes.retain(|scope| *scope != Scope::ALL);
-    let mut listed = credential(Role::Owner);
-    listed.key.allow_list = allow_list(&["workspace:*"]);
-    let mut suspended = credential(Role::Owner);
-    suspended.user.status = UserStatus::Suspended;
-    Role::ALL
-        .into_iter()
-        .map(credential)
-        .chain([scoped, listed, suspended])
-        .map(TestApp::with_credential)
-        .map(|mut app| {
-            answer_everything(&mut app);
-            app
+impl Target {
+    const ALL: [Self; 4] = [Self::Oneself, Self::Colleague, Self::Stranger, Self::Owner];
+
+    fn user(self, caller: &User) -> User {
+        match self {
+            Self::Oneself => caller.clone(),
+            Self::Colleague => alice(),
+            Self::Stranger => User {
+                organization_ids: vec![ELSEWHERE],
+                ..user(STEPHEN, "stephen")
+            },
+            Self::Owner => olivia(),
+        }
+    }
+
+    /// The case of a caller with this credential.
+    pub(crate) fn case(self, by: &Credential) -> Case {
+        let caller = Actor::new(by.user.clone(), by.memberships.clone(), by.key.clone());
+        Case {
+            user: self.user(&by.user),
+            is_me: matches!(self, Self::Oneself),
+            organization: match self {
+                Self::Stranger => ELSEWHERE,
+                Self::Oneself | Self::Colleague | Self::Owner => ORGANIZATION,
+            },
+            caller,
+        }
+    }
+}
+
+/// An app to which the case can be put: the things of its paths are the target's.
+fn app(credential: Credential, case: &Case) -> TestApp {
+    let (user, organization) = match case.organization {
+        ELSEWHERE => (case.user.clone(), elsewhere()),
+        _ => (case.user.clone(), organization()),
+    };
+    let id = user.id;
+    let mut app = TestApp::with_credential(credential);
+    app.knows(user);
+    app.organizations
+        .expect_find_organization()
+        .returning(move |_| Ok(Some(organization.clone())));
+    app.api_keys
+        .expect_find_key()
+        .returning(move |_| Ok(Some(key_of(id))));
+    app.notifications
+        .expect_find_inbox_notification()
+        .returning(move |message_id| {
+            Ok(Some(InboxNotification {
+                user_id: id,
+                ..message(message_id)
+            }))
+        });
+    answer_everything(&mut app);
+    app
+}
+
+async fn ask(app: &mut TestApp, operation: &Operation, case: &Case) -> u16 {
+    let username = case.user.username.as_str();
+    let path = operation.path(if case.is_me { "me" } else { username });
+    let body = operation
+        .body_text()
+        .replace("\"alice\"", &format!("\"{username}\""))
+        .replace(&ORGANIZATION.to_string(), &case.organization.to_string());
+    let answer = app.send(operation.method.clone(), &path, body).await;
+    answer.status.as_u16()
+}
+
+/// Puts every operation to the caller, about everybody, and notes what is not as expected.
+async fn check_all(who: &str, by: &Credential, wrong: &mut Vec<String>) {
+    let operations = private();
+    for target in Target::ALL {
+        let case = target.case(by);
+        let mut app = app(by.clone(), &case);
+        for operation in &operations {
+            check(
+                &mut app,
+                operation,
+                &case,
+                &format!("{who}, {target:?}"),
+                wrong,
+            )
+            .await;
+        }
+    }
+}
+
+async fn check(
+    app: &mut TestApp,
+    operation: &Operation,
+    case: &Case,
+    who: &str,
+    wrong: &mut Vec<String>,
+) {
+    let (status, expected) = (ask(app, operation, case).await, expected(operation, case));
+    if status != expected {
+        let name = operation.name();
+        wrong.push(format!("{name} by {who}: {status}, not {expected}"));
+    }
+}
+
+fn private() -> Vec<Operation> {
+    let mut operations = operations();
+    operations.retain(|operation| !is_public(&operation.name()));
+    operations
+}
+
+/// Holders of each role, and of none.
+fn callers() -> Vec<(&'static str, Credential)> {
+    let with = |site: &[&str], here: &[&str]| {
+        let mut credential = credential(Role::Member);
+        credential.user.roles = texts(site);
+        credential.memberships = vec![membership(CALLER, here)];
+        credential
+    };
+    let of_site = SiteRole::OFFERED.map(|role| (role.name(), with(&[role.name()], &[])));
+    let here = OrganizationRole::OFFERED.map(|role| (role.name(), with(&[], &[role.name()])));
+    let member = ("member", with(&[], &[]));
+    of_site.into_iter().chain(here).chain([member]).collect()
+}
+
+fn token(mut credential: Credential) -> Credential {
+    credential.key.login_type = LoginType::Token;
+    credential.key.token_name = TokenName::new("ci".into());
+    credential
+}
+
+fn scoped(credential: Credential, scopes: Vec<Scope>) -> Credential {
+    let mut token = token(credential);
+    token.key.scopes = scopes;
+    token
+}
+
+async fn check_callers(change: impl Fn(Credential) -> Credential) {
+    let mut wrong = Vec::new();
+    for (who, credential) in callers() {
+        check_all(who, &change(credential), &mut wrong).await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn with_a_session_every_role_may_what_its_line_says() {
+    check_callers(|credential| credential).await;
+}
+
+#[tokio::test]
+async fn with_a_token_every_role_may_what_its_line_says() {
+    check_callers(token).await;
+}
+
+#[tokio::test]
+async fn with_a_scoped_token_every_role_may_what_its_line_says() {
+    check_callers(|credential| {
+        let mut scopes = Scope::requestable();
+        scopes.retain(|scope| *scope != Scope::ALL);
+        scoped(credential, scopes)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_token_for_people_every_role_may_what_its_line_says() {
+    check_callers(|credential| {
+        // Nobody can ask for all of these, but the store may have them.
+        let kinds = [Resource::User, Resource::Organization, Resource::ApiKey];
+        scoped(credential, kinds.map(Scope::Kind).to_vec())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_listed_token_every_role_may_what_its_line_says() {
+    check_callers(|credential| {
+        let mut token = token(credential);
+        token.key.allow_list = allow_list(&[
+            &format!("user:{CALLER}"),
+            &format!("user:{ALICE}"),
+            &format!("organization:{ORGANIZATION}"),
+            "api_key:*",
+        ]);
+        token
+    })
+    .await;
+}
+
+fn everything() -> Vec<Scope> {
+    Resource::all()
+        .flat_map(|kind| {
+            kind.actions()
+                .iter()
+                .map(move |action| Scope::Single(kind, action))
         })
         .collect()
 }
 
-async fn row(apps: &mut [TestApp], operation: &Operation) -> String {
-    let mut row = String::new();
-    for app in apps {
-        let path = operation.path("alice");
-        let answer = app
-            .send(operation.method.clone(), &path, operation.body_text())
-            .await;
-        write!(row, "{} ", answer.status.as_u16()).expect("a text takes it");
+/// Puts the operation to an owner with a token of these scopes, about a colleague and about
+/// themselves, of whom one or the other is let through everywhere.
+async fn check_scopes(operation: &Operation, scopes: Vec<Scope>, wrong: &mut Vec<String>) {
+    let credential = scoped(credential(Role::Owner), scopes);
+    for target in [Target::Colleague, Target::Oneself] {
+        let case = target.case(&credential);
+        let mut app = app(credential.clone(), &case);
+        let names = credential.key.scopes.iter().map(|scope| scope.name());
+        let names = names.take(4).collect::<Vec<_>>().join(" ");
+        let who = format!("an owner with the scopes {names} …, {target:?}");
+        check(&mut app, operation, &case, &who, wrong).await;
     }
-    row + &operation.name()
 }
 
 #[tokio::test]
-async fn every_operation_is_allowed_to_those_of_its_row_and_to_nobody_else() {
-    let mut private = operations();
-    private.retain(|operation| !is_public(&operation.name()));
-    private.sort_by_key(|one| (one.template.clone(), one.method.to_string()));
-    let (mut apps, mut rows) = (apps(), Vec::new());
-    for operation in private {
-        rows.push(row(&mut apps, &operation).await);
+async fn every_need_of_a_line_is_one() {
+    let mut wrong = Vec::new();
+    for operation in private() {
+        for (kind, action) in needed(&operation) {
+            let mut scopes = everything();
+            scopes.retain(|scope| *scope != Scope::Single(kind, action));
+            check_scopes(&operation, scopes, &mut wrong).await;
+        }
     }
-    for row in &rows {
-        assert!(
-            MATRIX.lines().any(|known| known == row),
-            "not in the matrix:\n{row}"
-        );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_needs_of_a_line_are_all() {
+    let mut wrong = Vec::new();
+    for operation in private() {
+        let needed: Vec<(Resource, Action)> = needed(&operation);
+        let scopes = needed
+            .into_iter()
+            .map(|(kind, action)| Scope::Single(kind, action))
+            .collect();
+        check_scopes(&operation, scopes, &mut wrong).await;
     }
-    assert_eq!(
-        rows.len(),
-        MATRIX.lines().count(),
-        "operations that are gone"
-    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_operation_has_a_line_and_every_line_an_operation() {
+    let operations: BTreeSet<String> = operations()
+        .iter()
+        .map(|operation| operation.name().trim_end_matches('/').to_owned())
+        .collect();
+    let described: BTreeSet<String> = described().map(str::to_owned).collect();
+    assert_eq!(operations, described, "see permissions.txt");
 }

@@ -12,9 +12,10 @@ use usher_store::{Credential, LinkState};
 
 use crate::{
     app::{Answer, TestApp},
-    matrix::{MEMBER, OWNER, row_of},
+    matrix::Target,
     operations::{Operation, operations},
     people::{CALLER, Role, TOKEN, allow_list, credential, now},
+    permissions::expected,
     public::{is_public, refuses_plainly},
     stores::answer_everything,
 };
@@ -226,18 +227,18 @@ async fn what_ends_a_credential_ends_it_on_the_very_next_request() {
 
 #[tokio::test]
 async fn who_loses_a_role_loses_its_reach_on_the_very_next_request() {
-    let (mut app, has_changed) =
-        app_with_change(credential(Role::Owner), Some(credential(Role::Member)));
+    let (owner, member) = (credential(Role::Owner), credential(Role::Member));
+    let (mut app, has_changed) = app_with_change(owner.clone(), Some(member.clone()));
     for operation in private() {
-        let row = row_of(&operation);
-        for (is_changed, column) in [(false, OWNER), (true, MEMBER)] {
+        for (is_changed, holder) in [(false, &owner), (true, &member)] {
             has_changed.store(is_changed, Ordering::SeqCst);
             let request = app
                 .request(operation.method.clone(), &operation.path("alice"))
                 .header("Coder-Session-Token", TOKEN)
                 .body(operation.body_text().into());
             let answer = app.answer(request.expect("a good request")).await;
-            assert_eq!(answer.status.as_u16(), row[column], "{answer:?}");
+            let expected = expected(&operation, &Target::Colleague.case(holder));
+            assert_eq!(answer.status.as_u16(), expected, "{answer:?}");
         }
     }
 }
