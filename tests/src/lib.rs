@@ -31,9 +31,11 @@
 pub mod binary;
 pub mod comparing;
 pub mod database;
+pub mod deployment;
 pub mod exchange;
 pub mod reading;
 pub mod recording;
 pub mod replay;
+pub mod routes;
 pub mod server;
 pub mod variables;
