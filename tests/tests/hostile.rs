@@ -1,15 +1,18 @@
 //! Input that no well-meaning client sends: it is told what is wrong, and the server goes
 //! on.
 
-use anyhow::{Context as _, Result};
-use serde_json::json;
+use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 use usher_tests::{
+    deployment::Deployment,
     exchange::{Answer, Request},
-    server::Server,
+    routes::routes,
+    server::{Server, Setup},
 };
 
 const PASSWORD: &str = "SomeSecurePassword!1";
@@ -139,6 +142,96 @@ async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
             .await?;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
+    Ok(())
+}
+
+/// Words that have gone wrong somewhere, as they stand in a path.
+const WORDS: [&str; 9] = [
+    "%00",
+    "a%00b",
+    "%ff%fe",
+    "%ed%a0%80",
+    "%2e%2e%2f",
+    "%25",
+    "%F0%9F%92%A9",
+    "'%3B--",
+    "00000000-0000-0000-0000-000000000000",
+];
+
+/// Values that have gone wrong somewhere, as they stand in a body.
+const VALUES: [&str; 12] = [
+    r#""\u0000""#,
+    r#""\ud800""#,
+    r#""a\u0000b""#,
+    r#""\u202e\ufeff""#,
+    "1e400",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "[\"\\u0000\"]",
+    "{\"\\u0000\":1}",
+    "[null]",
+    "true",
+    "\"'; DROP TABLE users; --\"",
+];
+
+#[tokio::test]
+async fn no_word_of_a_path_a_query_or_a_body_is_a_fault_of_ours_on_any_route() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let mut requests = Vec::new();
+    for route in routes(&deployment.server).await? {
+        // What ends the session of all the others, and what has its own test.
+        if route.template.ends_with("/logout") {
+            continue;
+        }
+        for word in WORDS {
+            let segments = route.template.split('/').map(|segment| match segment {
+                "{organization}" if word.starts_with('0') => "default",
+                segment if segment.starts_with('{') => word,
+                segment => segment,
+            });
+            let path = segments.collect::<Vec<_>>().join("/");
+            let mut request = route.request("alice");
+            request.path = format!("{path}?q={word}&limit={word}&template_id={word}");
+            requests.push(request.clone());
+            request.path = path;
+            requests.push(request);
+        }
+        let Some(good) = route.body("alice") else {
+            continue;
+        };
+        let fields = good.as_object().context("an object")?;
+        for (field, value) in fields
+            .keys()
+            .flat_map(|field| VALUES.map(|value| (field, value)))
+        {
+            let mut body = good.clone();
+            body[field] = Value::from("<here>");
+            let mut request = route.request("alice");
+            request.body = Some(body.to_string().replace("\"<here>\"", value));
+            requests.push(request);
+        }
+    }
+    assert!(requests.len() > 1000, "{}", requests.len());
+    stream::iter(requests)
+        .map(|request| async {
+            let request = request.token(&deployment.owner);
+            let answer = deployment.server.send(&request).await?;
+            ensure!(answer.status < 500, "{request:?}: {answer:?}");
+            for word in ["postgres", "SQLSTATE", "constraint", "invalid byte"] {
+                ensure!(!answer.body.contains(word), "{request:?}: {answer:?}");
+            }
+            Ok(())
+        })
+        .buffer_unordered(8)
+        .try_collect::<()>()
+        .await?;
+    let me = deployment.call(&deployment.owner, "GET", "/api/v2/users/me", None);
+    assert_eq!(me.await?.status, 200);
+    assert!(
+        !deployment.server.log().contains("panicked"),
+        "{}",
+        deployment.server.log()
+    );
     Ok(())
 }
 

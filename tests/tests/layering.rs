@@ -203,6 +203,27 @@ fn versions_stand_in_the_root_manifest_only() {
     assert!(wrong.is_empty(), "not `workspace = true`: {wrong:#?}");
 }
 
+/// Crates with published faults that a hostile peer could use, and the releases without them.
+const REPAIRED: [(&str, [u64; 3]); 5] = [
+    ("diesel", [2, 3, 10]),
+    ("h2", [0, 4, 16]),
+    ("postgres-protocol", [0, 6, 12]),
+    ("postgres-types", [0, 2, 14]),
+    ("tokio-postgres", [0, 7, 18]),
+];
+
+#[test]
+fn nothing_is_older_than_the_repair_of_its_published_faults() {
+    for (name, [major, minor, patch]) in REPAIRED {
+        let found = metadata().packages.iter().filter(|it| it.name == name);
+        for package in found {
+            let version = &package.version;
+            let release = (version.major, version.minor, version.patch);
+            assert!(release >= (major, minor, patch), "{name} {version}");
+        }
+    }
+}
+
 /// The workspace, with what is used on this machine: what other platforms need was never
 /// fetched.
 fn metadata() -> &'static Metadata {
