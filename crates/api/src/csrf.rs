@@ -74,19 +74,45 @@ fn valid_token(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// Gives the client a token if it has none.
-pub(crate) fn issue(request_had_one: bool, headers: &mut HeaderMap, settings: &Settings) {
-    if request_had_one {
-        return;
-    }
-    let token: [u8; TOKEN_BYTES] = rand::rng().random();
-    let value = set_cookie(TOKEN_COOKIE, &STANDARD.encode(token), settings);
-    headers.append(SET_COOKIE, value);
+/// The token of the browser that a request comes from.
+///
+/// It is among the extensions of every request that reaches a page of
+/// [`router_with_pages`](crate::router_with_pages), and what that page has to send in the
+/// header `X-CSRF-TOKEN`.
+#[derive(Clone)]
+pub struct CsrfToken {
+    text: String,
+    is_new: bool,
 }
 
-/// Whether the request brings a token.
-pub(crate) fn brings_token(headers: &HeaderMap) -> bool {
-    valid_token(headers).is_some()
+impl CsrfToken {
+    /// The one that the request brings, or else a new one.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        if let Some(text) = valid_token(headers) {
+            return Self {
+                text,
+                is_new: false,
+            };
+        }
+        let token: [u8; TOKEN_BYTES] = rand::rng().random();
+        Self {
+            text: STANDARD.encode(token),
+            is_new: true,
+        }
+    }
+
+    /// The text that goes into the page.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Gives it to the client if it is new.
+    pub(crate) fn issue(&self, headers: &mut HeaderMap, settings: &Settings) {
+        if self.is_new {
+            let value = set_cookie(TOKEN_COOKIE, &self.text, settings);
+            headers.append(SET_COOKIE, value);
+        }
+    }
 }
 
 #[cfg(test)]

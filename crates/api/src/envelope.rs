@@ -23,7 +23,11 @@ use tracing::Instrument as _;
 use usher_domain::{ApiToken, RequestId};
 use uuid::Uuid;
 
-use crate::{ApiError, AppState, RequestFacts, Settings, csrf, error::Challenge};
+use crate::{
+    ApiError, AppState, RequestFacts, Settings,
+    csrf::{self, CsrfToken},
+    error::Challenge,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-coder-request-id");
 const BUILD_VERSION: HeaderName = HeaderName::from_static("x-coder-build-version");
@@ -55,6 +59,9 @@ pub(crate) async fn envelope(
     normalize_path(&mut request);
 
     let surroundings = Surroundings::of(&request);
+    request
+        .extensions_mut()
+        .insert(surroundings.csrf_token.clone());
     let mut response = if surroundings.is_preflight {
         StatusCode::OK.into_response()
     } else if let Some(refusal) = csrf::refuse(request.method(), request.uri(), request.headers()) {
@@ -91,7 +98,7 @@ struct Surroundings {
     is_preflight: bool,
     asks_for_get: bool,
     has_origin: bool,
-    has_csrf_token: bool,
+    csrf_token: CsrfToken,
 }
 
 impl Surroundings {
@@ -106,7 +113,7 @@ impl Surroundings {
             asks_for_get: asked_method
                 .map_or(request.method() == Method::GET, |method| method == "GET"),
             has_origin,
-            has_csrf_token: csrf::brings_token(headers),
+            csrf_token: CsrfToken::of(headers),
         }
     }
 
@@ -129,7 +136,7 @@ impl Surroundings {
         if !self.is_preflight {
             headers.append(VARY, HeaderValue::from_static("Origin"));
             headers.append(VARY, HeaderValue::from_static("Cookie"));
-            csrf::issue(self.has_csrf_token, headers, settings);
+            self.csrf_token.issue(headers, settings);
         }
     }
 }

@@ -55,11 +55,12 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
-use tower::Layer as _;
+use tower::{Layer as _, ServiceExt as _};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use caller::{Caller, require as require_caller};
+pub use csrf::CsrfToken;
 pub use error::ApiError;
 pub use json::{Json, RequestBody};
 pub use query::QueryParameters;
@@ -74,12 +75,42 @@ pub use trail::Trail;
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or the addresses
 /// of clients are not known.
 pub fn router(state: AppState) -> Router {
+    let inner = all_routes(&state).fallback(no_such_route);
+    surround(state, inner)
+}
+
+/// The whole API, and pages for the paths outside of `/api` and `/.well-known` that it has
+/// nothing for.
+///
+/// The pages find a [`CsrfToken`] among the extensions of a request, and their answers carry
+/// the headers of every other answer, the cookie of that token included.
+pub fn router_with_pages(state: AppState, pages: Router) -> Router {
+    let others = async move |state: State<AppState>, request: Request| {
+        if is_for_programs(request.uri().path()) {
+            return no_such_route(state, request).await;
+        }
+        match pages.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    };
+    let inner = all_routes(&state).fallback(others);
+    surround(state, inner)
+}
+
+fn is_for_programs(path: &str) -> bool {
+    let word = path.trim_start_matches('/').split('/').next();
+    matches!(word, Some("api" | ".well-known"))
+}
+
+fn all_routes(state: &AppState) -> Router<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
-    let (router, _) = routes(&state).split_for_parts();
-    let inner = router
-        .route("/api/v2/openapi.json", get(document).layer(limit))
-        .fallback(no_such_route)
-        .with_state(state.clone());
+    let (router, _) = routes(state).split_for_parts();
+    router.route("/api/v2/openapi.json", get(document).layer(limit))
+}
+
+fn surround(state: AppState, inner: Router<AppState>) -> Router {
+    let inner = inner.with_state(state.clone());
     let surrounded = from_fn_with_state(state, envelope::envelope).layer(inner);
     Router::new().fallback_service(surrounded)
 }

@@ -160,6 +160,13 @@ impl TestApp {
         self.router = Some(usher_api::router(state));
     }
 
+    /// Puts pages beside the API.
+    pub(crate) fn with_pages(mut self, pages: Router) -> Self {
+        let state = self.state();
+        self.router = Some(usher_api::router_with_pages(state, pages));
+        self
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.call(Method::GET, path).await
     }

@@ -30,6 +30,7 @@ mod notifications_settings;
 mod notifications_templates;
 mod operations;
 mod organizations;
+mod pages;
 mod passcode;
 mod people;
 mod permissions;
