@@ -66,6 +66,12 @@ const ROOMS: &[Room] = &[
         never: &[DATABASE, &["usher-api-types"]],
     },
     Room {
+        name: "usher-console",
+        knows: &[],
+        tests_with: &[],
+        never: &[DATABASE, &["reqwest", "utoipa"]],
+    },
+    Room {
         name: "usher-local-postgres",
         knows: &[],
         tests_with: &[],
@@ -73,8 +79,8 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "usher-server",
-        knows: LIBRARIES,
-        tests_with: LIBRARIES,
+        knows: ALL,
+        tests_with: ALL,
         never: &[],
     },
     Room {
@@ -98,6 +104,19 @@ const LIBRARIES: &[&str] = &[
     "usher-api",
     "usher-api-types",
     "usher-client",
+    "usher-domain",
+    "usher-local-postgres",
+    "usher-notifier",
+    "usher-postgres",
+    "usher-store",
+];
+
+/// The libraries, and what is made for the program alone.
+const ALL: &[&str] = &[
+    "usher-api",
+    "usher-api-types",
+    "usher-client",
+    "usher-console",
     "usher-domain",
     "usher-local-postgres",
     "usher-notifier",

@@ -28,7 +28,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 use url::Url;
-use usher_api::AppState;
+use usher_api::{AppState, CsrfToken};
 use usher_notifier::{Notifier, NotifierOptions};
 use usher_store::SiteStore as _;
 
@@ -82,7 +82,7 @@ async fn serve_on(
             .await;
     });
     let (stop, stopped) = oneshot::channel();
-    let router = usher_api::router(state.clone());
+    let router = router(state.clone());
     let patience = settings.network.shutdown_timeout;
     let serving = tokio::spawn(accept(listener, router, stopped, patience));
 
@@ -94,6 +94,18 @@ async fn serve_on(
     serving.await.context("the server failed")?;
     let _ = stop_notifier.send(());
     notifying.await.context("the notifier failed")
+}
+
+/// The API with the pages around it. Their files are the same for everybody, so they stand
+/// outside of what looks at cookies.
+fn router(state: AppState) -> Router {
+    let pages = usher_console::pages(|extensions| {
+        let token = extensions.get::<CsrfToken>();
+        token
+            .map(|token| token.as_str().to_owned())
+            .unwrap_or_default()
+    });
+    usher_console::assets().fallback_service(usher_api::router_with_pages(state, pages))
 }
 
 /// Readies the database, what handlers work with, and what delivers notifications.

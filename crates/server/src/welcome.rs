@@ -63,7 +63,8 @@ fn text(access_url: &str, local_url: &str, password: Option<&str>, data: &str) -
 fn how_to_begin(url: &str, password: &str) -> String {
     format!(
         r#"
-There is no user yet. Create the first one, who is the owner:
+There is no user yet. Create the first one, who is the owner, at {url}
+in a browser, or with
 
   curl {url}/api/v2/users/first -d '
     {{"username": "admin", "email": "admin@example.com", "password": "{password}"}}'
@@ -100,6 +101,7 @@ mod tests {
 
         let version = env!("CARGO_PKG_VERSION");
         assert!(told.starts_with(&format!("Usher {version} is ready at {url}\n")));
+        assert!(told.contains("the owner, at http://127.0.0.1:3000\nin a browser"));
         assert!(told.contains("curl http://127.0.0.1:3000/api/v2/users/first"));
         assert!(told.contains("The data is in /data."));
         assert!(!told.contains("It listens at"));

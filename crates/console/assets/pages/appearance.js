@@ -1,0 +1,70 @@
+/** How the pages look, and the font of terminals. */
+import { get, put } from "../api.js";
+import { html } from "../preact.js";
+import { applyTheme } from "../session.js";
+import { SettingsTabs } from "../settings-tabs.js";
+import {
+  Checkbox,
+  Loaded,
+  Page,
+  Section,
+  SelectField,
+  Submit,
+  toast,
+  useForm,
+  useLoad,
+} from "../ui.js";
+
+const THEMES = [
+  ["auto", "As the system", "Light or dark, whichever your device is set to."],
+  ["light", "Light", ""],
+  ["dark", "Dark", ""],
+];
+
+const FONTS = [
+  ["ibm-plex-mono", "IBM Plex Mono"],
+  ["fira-code", "Fira Code"],
+  ["source-code-pro", "Source Code Pro"],
+  ["jetbrains-mono", "JetBrains Mono"],
+];
+
+export default function Appearance() {
+  const appearance = useLoad((signal) => get("/users/me/appearance", { signal }));
+  return html`<${Page} title="Appearance">
+    <${SettingsTabs} here="/settings/appearance" />
+    <${Loaded} from=${appearance}>${(known) => html`<${Form} appearance=${known} />`}<//>
+  <//>`;
+}
+
+function Form({ appearance }) {
+  const isKnown = THEMES.some(([theme]) => theme === appearance.theme_preference);
+  const initial = {
+    theme_preference: isKnown ? appearance.theme_preference : "auto",
+    terminal_font: appearance.terminal_font || FONTS[0][0],
+  };
+  const form = useForm(initial, async (values) => {
+    const saved = await put("/users/me/appearance", values);
+    applyTheme(saved.theme_preference);
+    toast("The appearance is saved.");
+  });
+  return html`<${Section} title="Theme and font">
+    <form ...${form.props}>
+      <fieldset>
+        <legend>Theme</legend>
+        ${THEMES.map(
+          ([
+            theme,
+            words,
+            help,
+          ]) => html`<${Checkbox} key=${theme} type="radio" name="theme_preference" label=${words}
+          help=${help} checked=${form.values.theme_preference === theme}
+          onChange=${() => form.set("theme_preference", theme)} />`,
+        )}
+      </fieldset>
+      <${SelectField} label="Terminal font" help="For programs that show terminals; Usher has none."
+        options=${FONTS}
+        ...${form.bind("terminal_font")} />
+      <${Submit} form=${form}>Save<//>
+    </form>
+  <//>`;
+}

@@ -1,0 +1,27 @@
+/** The first start: makes the first user, who is the owner, and signs in. */
+import { post } from "../api.js";
+import { html } from "../preact.js";
+import { Page, PasswordField, Submit, TextField, useForm } from "../ui.js";
+
+export default function Setup() {
+  const form = useForm({ username: "", name: "", email: "", password: "" }, async (values) => {
+    await post("/users/first", values, { quiet: true });
+    const { email, password } = values;
+    await post("/users/login", { email, password }, { quiet: true });
+    location.assign("/");
+  });
+  return html`<${Page} title="Welcome to Usher"
+    lead="Nobody is here yet. The first user is the owner, who can add everybody else.">
+    <form ...${form.props}>
+      <${TextField} label="E-mail address" type="email" autocomplete="username" autofocus
+        ...${form.bind("email")} />
+      <${TextField} label="Username" help="Letters, digits and single hyphens." autocomplete="off"
+        autocapitalize="none"
+        spellcheck="false" ...${form.bind("username")} />
+      <${TextField} label="Full name" optional autocomplete="name" ...${form.bind("name")} />
+      <${PasswordField} label="Password" autocomplete="new-password"
+        help="A few unrelated words, or twelve letters, digits and signs." ...${form.bind("password")} />
+      <${Submit} form=${form}>Create the first user<//>
+    </form>
+  <//>`;
+}
