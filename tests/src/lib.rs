@@ -29,6 +29,7 @@
 //! list in `tests/recordings.rs` names it.
 
 pub mod binary;
+pub mod browser;
 pub mod comparing;
 pub mod database;
 pub mod deployment;
