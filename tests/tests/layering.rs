@@ -48,10 +48,21 @@ const ROOMS: &[Room] = &[
         never: &[ASYNC, DATABASE, &["axum", "hyper", "reqwest"]],
     },
     Room {
+        name: "usher-identity",
+        knows: &["usher-domain"],
+        tests_with: &["usher-fake-provider"],
+        never: &[DATABASE, &["axum"]],
+    },
+    Room {
         name: "usher-api",
-        knows: &["usher-api-types", "usher-domain", "usher-store"],
+        knows: &[
+            "usher-api-types",
+            "usher-domain",
+            "usher-identity",
+            "usher-store",
+        ],
         tests_with: &[],
-        never: &[DATABASE, &["reqwest"]],
+        never: &[DATABASE],
     },
     Room {
         name: "usher-client",
@@ -80,7 +91,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "usher-server",
         knows: ALL,
-        tests_with: ALL,
+        tests_with: OF_TESTS,
         never: &[],
     },
     Room {
@@ -91,9 +102,15 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "usher-tests",
-        knows: LIBRARIES,
-        tests_with: LIBRARIES,
+        knows: OF_TESTS,
+        tests_with: OF_TESTS,
         never: &[],
+    },
+    Room {
+        name: "usher-fake-provider",
+        knows: &[],
+        tests_with: &[],
+        never: &[DATABASE],
     },
 ];
 
@@ -105,6 +122,7 @@ const LIBRARIES: &[&str] = &[
     "usher-api-types",
     "usher-client",
     "usher-domain",
+    "usher-identity",
     "usher-local-postgres",
     "usher-notifier",
     "usher-postgres",
@@ -118,6 +136,22 @@ const ALL: &[&str] = &[
     "usher-client",
     "usher-console",
     "usher-domain",
+    "usher-identity",
+    "usher-local-postgres",
+    "usher-notifier",
+    "usher-postgres",
+    "usher-store",
+];
+
+/// All of that, and what is made for tests.
+const OF_TESTS: &[&str] = &[
+    "usher-api",
+    "usher-api-types",
+    "usher-client",
+    "usher-console",
+    "usher-domain",
+    "usher-fake-provider",
+    "usher-identity",
     "usher-local-postgres",
     "usher-notifier",
     "usher-postgres",

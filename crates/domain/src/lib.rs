@@ -14,6 +14,7 @@ pub mod allow_list;
 pub mod api_key;
 pub mod audit;
 pub mod audit_filter;
+pub mod external_login;
 pub mod id;
 pub mod initiator;
 pub mod notification;
@@ -32,6 +33,7 @@ pub mod ssh_key;
 pub mod time;
 pub mod user;
 pub mod user_filter;
+pub mod username;
 pub mod validation;
 
 pub use allow_list::{AllowEntry, AllowList};
