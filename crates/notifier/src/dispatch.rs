@@ -17,6 +17,14 @@ pub trait Dispatcher: Send + Sync {
 
     /// Delivers the message.
     async fn dispatch(&self, notification: &Notification) -> Result<(), DispatchError>;
+
+    /// Goes the way as far as it can be gone without a message, to tell those who run the
+    /// service whether it is open.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    async fn check(&self) -> Result<(), DispatchError>;
 }
 
 /// Why a message was not delivered.

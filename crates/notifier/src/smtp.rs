@@ -210,6 +210,13 @@ impl Dispatcher for Smtp {
         let mail = self.mail(notification)?;
         self.send(&mail).await.map_err(|error| failure(&error))
     }
+
+    /// Greets the server, and signs in where there are credentials.
+    async fn check(&self) -> Result<(), DispatchError> {
+        let mut connection = self.connect().await.map_err(|error| failure(&error))?;
+        let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
+        Ok(())
+    }
 }
 
 /// What a failure means, without the words of the server, which often repeat an address.

@@ -114,6 +114,13 @@ impl Dispatcher for Webhook {
             DispatchError::Temporary(reason)
         })
     }
+
+    /// Sends a `HEAD`, which changes nothing. What is answered does not count: many only
+    /// know `POST`.
+    async fn check(&self) -> Result<(), DispatchError> {
+        let asked = self.client.head(self.endpoint.clone()).send().await;
+        asked.map(drop).map_err(|error| unreachable_reason(&error))
+    }
 }
 
 fn body(notification: &Notification) -> Value {

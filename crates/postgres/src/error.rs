@@ -32,6 +32,11 @@ pub enum PgError {
     /// A row holds what no version of this code can have written.
     #[error("the database has a bad value: {0}")]
     Corrupt(String),
+    /// A secret is encrypted with a key that this store has not got.
+    #[error(
+        "a secret in the database is encrypted with the key {0}, which is not among the keys that were given"
+    )]
+    UnknownSecretKey(String),
     /// The connection URL or something that it names cannot be used.
     #[error("the connection to Postgres is not set up right: {0}")]
     Configuration(String),
@@ -79,6 +84,18 @@ impl fmt::Display for QueryFault {
 impl Error for QueryFault {}
 
 impl PgError {
+    /// Whether another change took the same name, address or account elsewhere meanwhile,
+    /// so that this one comes out otherwise if it is made again.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        match self {
+            Self::Conflict(Conflict::Username | Conflict::Email) => true,
+            Self::Query(fault) => {
+                fault.constraint.as_deref() == Some("user_links_linked_id_login_type_idx")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the connection was lost, so that another one may do better.
     pub(crate) fn is_connection_lost(&self) -> bool {
         matches!(self, Self::ConnectionLost(_))

@@ -15,13 +15,18 @@
 //! 1. rows of `users`, the caller's and the target's, in the order of their ids;
 //! 2. the advisory lock of the last owner, or of the first user;
 //! 3. rows of `organizations`, in the order of their ids;
-//! 4. everything else (`api_keys`, `organization_members`, `gitsshkeys`, …);
+//! 4. everything else (`api_keys`, `user_links`, `organization_members`, `gitsshkeys`, …);
 //! 5. rows put into `notification_messages`, in the order of their receivers.
 //!
 //! The caller's row is held `FOR SHARE` and their key is looked at after that. Whatever
 //! ends a key against its holder's will (suspension, deletion, a new password) changes the
 //! user's row first, so that a request under way either comes before it as a whole or is
 //! refused. See `lock.rs`.
+//!
+//! # Secrets that are read again
+//!
+//! Tokens of providers and private SSH keys are encrypted (`sealing.rs`). The keys are asked
+//! for before a transaction begins and handed down to the queries.
 //!
 //! # Behind PgBouncer
 //!
@@ -41,10 +46,11 @@
 //! the order above, write the audit row last, and give a new constraint its conflict in
 //! `error.rs`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use diesel_async::AsyncPgConnection;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
 use usher_domain::notification::Delivery;
 use usher_store::StoreError;
 
@@ -53,12 +59,14 @@ mod audit;
 mod build_parameter;
 mod connect;
 mod error;
+mod external_login;
 mod lock;
 mod migrate;
 mod notification;
 mod organization;
 mod pool;
 mod schema;
+mod sealing;
 mod session;
 mod settings;
 mod signing_key;
@@ -71,10 +79,12 @@ mod user;
 
 pub use connect::MINIMUM_MAJOR;
 pub use error::{PgError, QueryFault};
-pub use migrate::migrate;
+pub use migrate::{Inspection, inspect, migrate};
+pub use sealing::{InvalidSecretKeys, SecretKeys};
 
 use connect::Target;
 use pool::{Pool, Query, Work};
+use sealing::Keyring;
 
 /// How a store connects. The times are such that a call is answered within 5 seconds,
 /// whatever state the database is in.
@@ -96,6 +106,9 @@ pub struct PgOptions {
     pub call_timeout: Duration,
     /// The name under which the server lists the connections.
     pub application_name: String,
+    /// The keys that secrets are encrypted with: the first encrypts, all decrypt. Without
+    /// any, a key is made and kept in the database.
+    pub secret_keys: SecretKeys,
 }
 
 impl PgOptions {
@@ -109,6 +122,7 @@ impl PgOptions {
             statement_timeout: Some(Duration::from_secs(4)),
             call_timeout: Duration::from_millis(4500),
             application_name: "usher".to_owned(),
+            secret_keys: SecretKeys::default(),
         }
     }
 }
@@ -131,6 +145,8 @@ impl fmt::Debug for PgOptions {
 pub struct PgStore {
     pool: Pool,
     delivery: Delivery,
+    secret_keys: SecretKeys,
+    keyring: Arc<OnceCell<Keyring>>,
 }
 
 impl PgStore {
@@ -160,6 +176,8 @@ impl PgStore {
         Ok(Self {
             pool,
             delivery: Delivery::default(),
+            secret_keys: options.secret_keys.clone(),
+            keyring: Arc::default(),
         })
     }
 

@@ -29,7 +29,7 @@ pub(crate) enum Hold {
 /// Advisory locks that last to the end of the transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Turn {
-    /// Of who may become the first user.
+    /// Of who may become the first user, and of who may sign up through a provider.
     FirstUser = 0x7573_6801,
     /// Of who may take an owner away.
     LastOwner = 0x7573_6802,

@@ -9,6 +9,10 @@ use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
 use crate::{PgError, connect::Target, error::chain};
 
+mod inspect;
+
+pub use inspect::{Inspection, inspect};
+
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The session lock of whoever migrates.

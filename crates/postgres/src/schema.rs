@@ -75,6 +75,22 @@ diesel::table! {
         public_key -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        private_key_key_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    user_links (user_id, login_type) {
+        user_id -> Uuid,
+        login_type -> Text,
+        linked_id -> Text,
+        oauth_access_token -> Text,
+        oauth_access_token_key_id -> Nullable<Text>,
+        oauth_refresh_token -> Text,
+        oauth_refresh_token_key_id -> Nullable<Text>,
+        oauth_expiry -> Timestamptz,
+        claims -> Jsonb,
+        oauth_refresh_leased_until -> Nullable<Timestamptz>,
     }
 }
 
@@ -190,6 +206,7 @@ diesel::joinable!(organization_members -> organizations (organization_id));
 diesel::joinable!(organization_members -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(gitsshkeys -> users (user_id));
+diesel::joinable!(user_links -> users (user_id));
 diesel::joinable!(notification_messages -> notification_templates (notification_template_id));
 diesel::joinable!(notification_messages -> users (user_id));
 diesel::joinable!(inbox_notifications -> notification_templates (template_id));
@@ -200,6 +217,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     organization_members,
     api_keys,
     gitsshkeys,
+    user_links,
     notification_templates,
     notification_preferences,
     notification_messages,

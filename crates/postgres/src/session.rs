@@ -51,7 +51,7 @@ impl SessionStore for PgStore {
 
     async fn wake_user(&self, user: UserId, at: DateTime<Utc>) -> Result<Option<User>, StoreError> {
         self.write(async |conn| {
-            wake_if_dormant(conn, user, at).await?;
+            wake_if_dormant(conn, user, &by_the_system(user, at)).await?;
             let row = find_by_id(conn, user).await?;
             row.filter(|row| !row.deleted)
                 .map(User::try_from)
@@ -101,7 +101,7 @@ async fn log_in(
     if !may || account.password()? != *checked {
         return Err(Conflict::StaleCredential.into());
     }
-    let was_woken = wake_if_dormant(conn, user, by.at).await?;
+    let was_woken = wake_if_dormant(conn, user, &by_the_system(user, by.at)).await?;
     if let Some(hash) = rehashed {
         diesel::update(users::table.find(user.0))
             .set(users::hashed_password.eq(hash.as_str().as_bytes()))
@@ -151,10 +151,10 @@ async fn log_out(
 }
 
 /// Makes a dormant user active, and nobody else. Returns whether it did.
-async fn wake_if_dormant(
+pub(crate) async fn wake_if_dormant(
     conn: &mut AsyncPgConnection,
     user: UserId,
-    at: DateTime<Utc>,
+    by: &Initiator,
 ) -> Result<bool, PgError> {
     let dormant = users::table
         .filter(users::id.eq(user.0))
@@ -163,7 +163,7 @@ async fn wake_if_dormant(
     let username: Option<String> = diesel::update(dormant)
         .set((
             users::status.eq(UserStatus::Active.as_str()),
-            users::updated_at.eq(at),
+            users::updated_at.eq(by.at),
         ))
         .returning(users::username)
         .get_result(conn)
@@ -176,7 +176,7 @@ async fn wake_if_dormant(
     let mut entry = AuditEntry::new(AuditAction::Write, AuditResource::User, user, username)
         .with_diff(Diff::new().field("status", old, new));
     entry.additional_fields = dormancy_fields();
-    insert_audit(conn, entry, &by_the_system(user, at)).await?;
+    insert_audit(conn, entry, by).await?;
     Ok(true)
 }
 
@@ -193,7 +193,8 @@ fn by_the_system(user: UserId, at: DateTime<Utc>) -> Initiator {
     }
 }
 
-async fn record(
+/// Writes the row of a sign-in or sign-out.
+pub(crate) async fn record(
     conn: &mut AsyncPgConnection,
     action: AuditAction,
     user: UserId,

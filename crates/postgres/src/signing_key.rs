@@ -55,6 +55,15 @@ impl SigningKeyStore for PgStore {
         self.read(async |conn| find_key(conn, feature, sequence, at).await)
             .await
     }
+
+    async fn list_verifying_keys(
+        &self,
+        feature: SigningFeature,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<SigningKey>, StoreError> {
+        self.read(async |conn| list_keys(conn, feature, at).await)
+            .await
+    }
 }
 
 /// The key that signs, unless the next one is due.
@@ -92,6 +101,25 @@ async fn find_key(
         .await
         .optional()?;
     row.map(key).transpose().map(Option::flatten)
+}
+
+async fn list_keys(
+    conn: &mut AsyncPgConnection,
+    feature: SigningFeature,
+    at: DateTime<Utc>,
+) -> Result<Vec<SigningKey>, PgError> {
+    let is_good = crypto_keys::deletes_at
+        .is_null()
+        .or(crypto_keys::deletes_at.gt(at).assume_not_null());
+    let rows: Vec<(i32, Option<String>)> = crypto_keys::table
+        .filter(crypto_keys::feature.eq(feature.as_str()))
+        .filter(is_good)
+        .order(crypto_keys::sequence.desc())
+        .select((crypto_keys::sequence, crypto_keys::secret))
+        .load(conn)
+        .await?;
+    let keys = rows.into_iter().map(key);
+    keys.filter_map(Result::transpose).collect()
 }
 
 /// Lets `fresh` take over. Keys whose afterlife is past lose their secret.

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use secrecy::ExposeSecret;
 use usher_domain::{
     Initiator, UserId,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
@@ -13,7 +12,13 @@ use usher_domain::{
 use usher_store::{SshKeyStore, StoreError};
 use uuid::Uuid;
 
-use crate::{PgError, PgStore, audit::insert_audit, lock::hold_caller, schema::gitsshkeys};
+use crate::{
+    PgError, PgStore,
+    audit::insert_audit,
+    lock::hold_caller,
+    schema::gitsshkeys,
+    sealing::{Keyring, Place},
+};
 
 #[cfg(test)]
 mod tests;
@@ -30,12 +35,13 @@ impl SshKeyStore for PgStore {
         pair: SshKeyPair,
         by: &Initiator,
     ) -> Result<Option<SshPublicKey>, StoreError> {
+        let keys = self.keyring().await?;
         self.write(async |conn| {
             hold_caller(conn, by).await?;
             let Some(old) = lock_public_key(conn, user).await? else {
                 return Ok(None);
             };
-            let new = update_ssh_key(conn, user, &pair, by.at).await?;
+            let new = update_ssh_key(conn, user, &pair, keys, by.at).await?;
             let diff = Diff::new()
                 .field("public_key", old, new.public_key.as_str())
                 .secret_text("private_key");
@@ -77,11 +83,14 @@ async fn update_ssh_key(
     conn: &mut AsyncPgConnection,
     user: UserId,
     pair: &SshKeyPair,
+    keys: &Keyring,
     at: DateTime<Utc>,
 ) -> Result<SshPublicKey, PgError> {
+    let private = keys.seal(&pair.private_key, Place::SshPrivateKey(user))?;
     let row: PublicKeyRow = diesel::update(gitsshkeys::table.find(user.0))
         .set((
-            gitsshkeys::private_key.eq(pair.private_key.expose_secret()),
+            gitsshkeys::private_key.eq(private.text),
+            gitsshkeys::private_key_key_id.eq(private.key_id),
             gitsshkeys::public_key.eq(&pair.public_key),
             gitsshkeys::updated_at.eq(at),
         ))
@@ -96,12 +105,15 @@ pub(crate) async fn insert_ssh_key(
     conn: &mut AsyncPgConnection,
     user: UserId,
     pair: &SshKeyPair,
+    keys: &Keyring,
     at: DateTime<Utc>,
 ) -> Result<(), PgError> {
+    let private = keys.seal(&pair.private_key, Place::SshPrivateKey(user))?;
     diesel::insert_into(gitsshkeys::table)
         .values((
             gitsshkeys::user_id.eq(user.0),
-            gitsshkeys::private_key.eq(pair.private_key.expose_secret()),
+            gitsshkeys::private_key.eq(private.text),
+            gitsshkeys::private_key_key_id.eq(private.key_id),
             gitsshkeys::public_key.eq(&pair.public_key),
             gitsshkeys::created_at.eq(at),
             gitsshkeys::updated_at.eq(at),

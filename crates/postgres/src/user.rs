@@ -11,8 +11,8 @@ use usher_store::{
 
 use crate::{PgStore, organization};
 
-mod change;
-mod create;
+pub(crate) mod change;
+pub(crate) mod create;
 pub(crate) mod find;
 mod list;
 mod notice;
@@ -57,12 +57,14 @@ impl UserStore for PgStore {
     }
 
     async fn create_first_user(&self, new: NewUser) -> Result<User, StoreError> {
-        self.write(async |conn| create::create_first_user(conn, &new).await)
+        let keys = self.keyring().await?;
+        self.write(async |conn| create::create_first_user(conn, &new, keys).await)
             .await
     }
 
     async fn create_user(&self, new: NewUser, by: &Initiator) -> Result<User, StoreError> {
-        self.write(async |conn| create::create_user(conn, &new, self.delivery, by).await)
+        let keys = self.keyring().await?;
+        self.write(async |conn| create::create_user(conn, &new, keys, self.delivery, by).await)
             .await
     }
 

@@ -18,6 +18,7 @@ mod api_key;
 mod audit;
 mod build_parameter;
 mod error;
+mod external_login;
 mod notification;
 mod organization;
 mod session;
@@ -31,6 +32,10 @@ pub use api_key::{ApiKeyStore, KeyFilter, NewApiKey};
 pub use audit::{AuditLogStore, AuditQuery, AuditRecord, AuditStore, AuditedOrganization};
 pub use build_parameter::{BuildParameter, BuildParameterStore, MAX_BUILD_PARAMETERS};
 pub use error::{Conflict, StoreError};
+pub use external_login::{
+    Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, NewExternalUser, RefreshTurn,
+    SignInOutcome,
+};
 pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotification};
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
@@ -52,6 +57,7 @@ pub use self::{
     api_key::MockApiKeyStore,
     audit::{MockAuditLogStore, MockAuditStore},
     build_parameter::MockBuildParameterStore,
+    external_login::MockExternalLoginStore,
     notification::{MockNotificationStore, MockOutboxStore},
     organization::MockOrganizationStore,
     session::MockSessionStore,

@@ -33,6 +33,14 @@ pub trait SigningKeyStore: Send + Sync {
         sequence: i32,
         at: DateTime<Utc>,
     ) -> Result<Option<SigningKey>, StoreError>;
+
+    /// All keys that may still verify, the newest first: for what is signed without room
+    /// for the number of its key.
+    async fn list_verifying_keys(
+        &self,
+        feature: SigningFeature,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<SigningKey>, StoreError>;
 }
 
 /// What a key is for. Each use has keys of its own.
@@ -40,6 +48,8 @@ pub trait SigningKeyStore: Send + Sync {
 pub enum SigningFeature {
     /// Changing how one signs in.
     OidcConvert,
+    /// The states of attempts to sign in through a provider.
+    SignInState,
 }
 
 impl SigningFeature {
@@ -47,6 +57,7 @@ impl SigningFeature {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OidcConvert => "oidc_convert",
+            Self::SignInState => "sign_in_state",
         }
     }
 }

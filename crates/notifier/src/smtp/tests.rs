@@ -357,3 +357,35 @@ async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
         assert!(!log.contains(secret), "{log}");
     }
 }
+
+#[tokio::test]
+async fn a_check_greets_and_sends_nothing() {
+    let (smarthost, talk) = server(&[], None).await;
+
+    Smtp::new(settings(smarthost))
+        .unwrap()
+        .check()
+        .await
+        .unwrap();
+
+    assert_eq!(talk.await.unwrap(), ["EHLO usher.test", "QUIT"]);
+}
+
+#[tokio::test]
+async fn a_check_says_what_is_in_the_way() {
+    let (smarthost, _talk) = server(&[], Some(("EHLO", "554 go away"))).await;
+    let refused = Smtp::new(settings(smarthost)).unwrap().check().await;
+    assert!(refused.unwrap_err().to_string().contains("554"));
+
+    // The port of a listener that is gone.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let smarthost = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let refused = Smtp::new(settings(smarthost)).unwrap().check().await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .starts_with("no talk with the mail server")
+    );
+}

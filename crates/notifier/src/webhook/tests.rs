@@ -136,3 +136,18 @@ fn only_web_addresses_can_be_called() {
         ));
     }
 }
+
+#[tokio::test]
+async fn a_check_posts_nothing_and_takes_any_answer() {
+    let (other, endpoint) = other(202).await;
+
+    Webhook::new(endpoint).unwrap().check().await.unwrap();
+
+    assert!(other.calls.lock().unwrap().is_empty());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://usher:secret@{}", listener.local_addr().unwrap());
+    drop(listener);
+    let endpoint = Url::parse(&endpoint).unwrap();
+    let refused = Webhook::new(endpoint).unwrap().check().await.unwrap_err();
+    assert!(!refused.to_string().contains("secret"), "{refused}");
+}

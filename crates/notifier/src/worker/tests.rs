@@ -256,6 +256,10 @@ impl Dispatcher for PanickingMail {
         assert_ne!(notification.id, Uuid::from_u128(1), "on purpose");
         Ok(())
     }
+
+    async fn check(&self) -> Result<(), DispatchError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -372,6 +376,10 @@ impl Dispatcher for SlowMail {
         self.0.lock().unwrap().push(Instant::now());
         future::pending().await
     }
+
+    async fn check(&self) -> Result<(), DispatchError> {
+        Ok(())
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,6 +410,10 @@ impl Dispatcher for SleepyMail {
 
     async fn dispatch(&self, _: &Notification) -> Result<(), DispatchError> {
         tokio::time::advance(Duration::from_secs(101)).await;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), DispatchError> {
         Ok(())
     }
 }
@@ -524,6 +536,10 @@ impl Dispatcher for StoppedMail {
         let (begun, end) = self.0.lock().unwrap().take().expect("one mail");
         begun.send(()).unwrap();
         end.await.unwrap();
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), DispatchError> {
         Ok(())
     }
 }

@@ -66,3 +66,25 @@ async fn replicas_that_come_at_once_agree_on_one_key() {
     secrets.dedup();
     assert_eq!(secrets.len(), 1);
 }
+
+#[tokio::test]
+async fn all_keys_that_verify_are_listed_the_newest_first_and_of_one_use_only() {
+    let store = TestStore::new().await;
+    let states = SigningFeature::SignInState;
+    let rotated = now() + SIGNING_KEY_LIFETIME;
+    let list = async |at| {
+        let keys = store.list_verifying_keys(states, at).await.unwrap();
+        let numbers = keys
+            .iter()
+            .map(|key| (key.sequence, key.secret.expose_secret()[0]));
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(list(now()).await, []);
+
+    store.signing_key(CONVERT, fresh(9), now()).await.unwrap();
+    store.signing_key(states, fresh(1), now()).await.unwrap();
+    store.signing_key(states, fresh(2), rotated).await.unwrap();
+
+    assert_eq!(list(rotated).await, [(2, 2), (1, 1)]);
+    assert_eq!(list(rotated + SIGNING_KEY_AFTERLIFE).await, [(2, 2)]);
+}

@@ -1,10 +1,14 @@
 use chrono::TimeDelta;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use usher_domain::{Initiator, UserId};
 use usher_store::SshKeyStore;
 use uuid::Uuid;
 
-use crate::testing::{TestStore, key_pair, nobody, now};
+use crate::{
+    sealing::Place,
+    testing::{TestStore, key_pair, nobody, now},
+};
 
 #[tokio::test]
 async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
@@ -24,7 +28,13 @@ async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
     assert_eq!((new.created_at, new.updated_at), (now(), later));
     assert_eq!(store.find_ssh_key(ada.id).await.unwrap(), Some(new));
     let private = store.value("SELECT private_key FROM gitsshkeys").await;
-    assert_eq!(private, "private second");
+    let key_id = store
+        .value("SELECT private_key_key_id FROM gitsshkeys")
+        .await;
+    let keys = store.keyring().await.unwrap();
+    let opened = keys.open(&private, Some(&key_id), Place::SshPrivateKey(ada.id));
+    assert_eq!(opened.unwrap().expose_secret(), "private second");
+    assert!(!private.contains("private"), "{private}");
     let row = store.last_audit().await;
     assert_eq!(row["resource_type"], "git_ssh_key");
     assert_eq!(row["resource_id"], ada.id.to_string());

@@ -22,12 +22,14 @@ use crate::{
     lock::{self, Turn},
     organization,
     schema::users,
+    sealing::Keyring,
     ssh_key::insert_ssh_key,
 };
 
 pub(crate) async fn create_first_user(
     conn: &mut AsyncPgConnection,
     new: &NewUser,
+    keys: &Keyring,
 ) -> Result<User, PgError> {
     lock::take_turn(conn, Turn::FirstUser).await?;
     if find::has_users(conn).await? {
@@ -38,17 +40,18 @@ pub(crate) async fn create_first_user(
     if !organization_ids.contains(&default) {
         organization_ids.push(default);
     }
-    insert_with_belongings(conn, new, &organization_ids).await
+    insert_with_belongings(conn, new, &organization_ids, keys).await
 }
 
 pub(crate) async fn create_user(
     conn: &mut AsyncPgConnection,
     new: &NewUser,
+    keys: &Keyring,
     delivery: Delivery,
     by: &Initiator,
 ) -> Result<User, PgError> {
     lock::hold_caller(conn, by).await?;
-    let user = insert_with_belongings(conn, new, &new.organization_ids).await?;
+    let user = insert_with_belongings(conn, new, &new.organization_ids, keys).await?;
     let subject = Subject {
         id: user.id,
         username: user.username.as_str(),
@@ -80,16 +83,17 @@ fn role_names(roles: &[SiteRole]) -> Vec<String> {
 }
 
 /// Inserts the user, their memberships and their SSH key, and reads them back.
-async fn insert_with_belongings(
+pub(crate) async fn insert_with_belongings(
     conn: &mut AsyncPgConnection,
     new: &NewUser,
     organization_ids: &[OrganizationId],
+    keys: &Keyring,
 ) -> Result<User, PgError> {
     refuse_identifier_of_another(conn, &new.username, new.id).await?;
     organization::hold_live(conn, organization_ids).await?;
     insert_user(conn, new).await?;
     organization::insert_memberships(conn, new.id, organization_ids, new.created_at).await?;
-    insert_ssh_key(conn, new.id, &new.ssh_key, new.created_at).await?;
+    insert_ssh_key(conn, new.id, &new.ssh_key, keys, new.created_at).await?;
     let row = find::find_by_id(conn, new.id).await?;
     row.ok_or_else(|| PgError::Corrupt("a new user is not there".to_owned()))?
         .try_into()

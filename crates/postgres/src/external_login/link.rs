@@ -1,0 +1,215 @@
+//! Links between users and accounts elsewhere.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::not, prelude::*};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use usher_domain::{
+    LoginType, UserId,
+    external_login::{ExternalIdentity, LinkClaims, ProviderTokens},
+    time::never,
+};
+use usher_store::ExternalLogin;
+use uuid::Uuid;
+
+use crate::{
+    PgError,
+    schema::{user_links, users},
+    sealing::{Keyring, Place, Sealed},
+    user::{find::lower, row::parse_login_type},
+};
+
+/// The live user whom an account belongs to: linked to it, or else by its address.
+pub(super) async fn find_owner(
+    conn: &mut AsyncPgConnection,
+    identity: &ExternalIdentity,
+) -> Result<Option<UserId>, PgError> {
+    if let Some(linked) = find_linked(conn, identity).await? {
+        return Ok(Some(linked));
+    }
+    find_by_address(conn, identity).await
+}
+
+/// The live user who is linked to the account.
+pub(super) async fn find_linked(
+    conn: &mut AsyncPgConnection,
+    identity: &ExternalIdentity,
+) -> Result<Option<UserId>, PgError> {
+    // The condition on the empty one is that of the index.
+    let user: Option<Uuid> = user_links::table
+        .inner_join(users::table)
+        .filter(user_links::linked_id.eq(&identity.link_id))
+        .filter(user_links::linked_id.ne(""))
+        .filter(user_links::login_type.eq(identity.login_type.as_str()))
+        .filter(not(users::deleted))
+        .select(user_links::user_id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(user.map(UserId))
+}
+
+/// The live user who has the address.
+pub(super) async fn find_by_address(
+    conn: &mut AsyncPgConnection,
+    identity: &ExternalIdentity,
+) -> Result<Option<UserId>, PgError> {
+    let user: Option<Uuid> = users::table
+        .filter(not(users::deleted))
+        .filter(lower(users::email).eq(lower(identity.email.as_str())))
+        .select(users::id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(user.map(UserId))
+}
+
+/// The user's link of that kind.
+pub(super) async fn find(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    login_type: LoginType,
+) -> Result<Option<LinkRow>, PgError> {
+    let query = LinkRow::query()
+        .filter(user_links::user_id.eq(user.0))
+        .filter(user_links::login_type.eq(login_type.as_str()));
+    Ok(query.first(conn).await.optional()?)
+}
+
+/// Whether the user has a link of that kind, to another account than that one.
+pub(super) async fn is_to_another(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    identity: &ExternalIdentity,
+) -> Result<bool, PgError> {
+    let linked: Option<String> = user_links::table
+        .find((user.0, identity.login_type.as_str()))
+        .select(user_links::linked_id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(linked.is_some_and(|linked| !linked.is_empty() && linked != identity.link_id))
+}
+
+/// Links the user to the account, with its tokens. Whoever is refreshing older ones loses
+/// their turn.
+pub(super) async fn put(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    identity: &ExternalIdentity,
+    keys: &Keyring,
+) -> Result<(), PgError> {
+    let (access, refresh) = seal(&identity.tokens, user, identity.login_type, keys)?;
+    let row = WrittenLink {
+        linked_id: &identity.link_id,
+        oauth_access_token: access.text,
+        oauth_access_token_key_id: access.key_id,
+        oauth_refresh_token: refresh.text,
+        oauth_refresh_token_key_id: refresh.key_id,
+        oauth_expiry: identity.tokens.expires_at.unwrap_or_else(never),
+        claims: claims(&identity.claims),
+        oauth_refresh_leased_until: None,
+    };
+    let owner = (
+        user_links::user_id.eq(user.0),
+        user_links::login_type.eq(identity.login_type.as_str()),
+    );
+    diesel::insert_into(user_links::table)
+        .values((owner, &row))
+        .on_conflict((user_links::user_id, user_links::login_type))
+        .do_update()
+        .set(&row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The access and the refresh token as they are stored.
+pub(super) fn seal(
+    tokens: &ProviderTokens,
+    user: UserId,
+    login_type: LoginType,
+    keys: &Keyring,
+) -> Result<(Sealed, Sealed), PgError> {
+    let none = SecretString::default();
+    let access = keys.seal(&tokens.access_token, Place::AccessToken(user, login_type))?;
+    let refresh = tokens.refresh_token.as_ref().unwrap_or(&none);
+    let refresh = keys.seal(refresh, Place::RefreshToken(user, login_type))?;
+    Ok((access, refresh))
+}
+
+fn claims(claims: &LinkClaims) -> Value {
+    if *claims == LinkClaims::default() {
+        return json!({});
+    }
+    json!({
+        "id_token": claims.id_token,
+        "secondary": claims.secondary,
+        "merged": claims.merged,
+    })
+}
+
+#[derive(AsChangeset, Insertable)]
+#[diesel(table_name = user_links, treat_none_as_null = true)]
+struct WrittenLink<'a> {
+    linked_id: &'a str,
+    oauth_access_token: String,
+    oauth_access_token_key_id: Option<String>,
+    oauth_refresh_token: String,
+    oauth_refresh_token_key_id: Option<String>,
+    oauth_expiry: DateTime<Utc>,
+    claims: Value,
+    oauth_refresh_leased_until: Option<DateTime<Utc>>,
+}
+
+/// A link as it is stored.
+#[derive(HasQuery)]
+#[diesel(table_name = user_links)]
+pub(super) struct LinkRow {
+    user_id: Uuid,
+    login_type: String,
+    linked_id: String,
+    oauth_access_token: String,
+    oauth_access_token_key_id: Option<String>,
+    oauth_refresh_token: String,
+    oauth_refresh_token_key_id: Option<String>,
+    oauth_expiry: DateTime<Utc>,
+}
+
+impl LinkRow {
+    pub(super) fn has_ended(&self, at: DateTime<Utc>) -> bool {
+        self.oauth_expiry != never() && self.oauth_expiry < at
+    }
+
+    pub(super) fn has_refresh_token(&self) -> bool {
+        !self.oauth_refresh_token.is_empty()
+    }
+
+    /// Decrypts the tokens.
+    pub(super) fn open(self, keys: &Keyring) -> Result<ExternalLogin, PgError> {
+        let user_id = UserId(self.user_id);
+        let login_type = parse_login_type(&self.login_type)?;
+        let access_token = keys.open(
+            &self.oauth_access_token,
+            self.oauth_access_token_key_id.as_deref(),
+            Place::AccessToken(user_id, login_type),
+        )?;
+        let refresh_token = keys.open(
+            &self.oauth_refresh_token,
+            self.oauth_refresh_token_key_id.as_deref(),
+            Place::RefreshToken(user_id, login_type),
+        )?;
+        Ok(ExternalLogin {
+            user_id,
+            login_type,
+            link_id: self.linked_id,
+            tokens: ProviderTokens {
+                access_token,
+                refresh_token: Some(refresh_token)
+                    .filter(|token| !token.expose_secret().is_empty()),
+                expires_at: Some(self.oauth_expiry).filter(|end| *end != never()),
+            },
+        })
+    }
+}

@@ -1,0 +1,177 @@
+use serde_json::json;
+use usher_domain::UserStatus;
+use usher_store::{ApiKeyStore, Conflict, Conversion, NewApiKey, StoreError, UserStore};
+
+use super::*;
+use crate::testing::{at_once, passcode};
+
+fn conversion(user: UserId, name: &str) -> Conversion {
+    Conversion {
+        user_id: user,
+        identity: person(name),
+        ended: None,
+        key: None,
+    }
+}
+
+async fn outcome(store: &PgStore, conversion: Conversion) -> SignInOutcome {
+    store.convert(conversion, &callback()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_user_changes_from_the_password_to_the_provider() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let (came_with, other) = (session(ada.id), session(ada.id));
+    let token = NewApiKey {
+        login_type: LoginType::Token,
+        ..session(ada.id)
+    };
+    for key in [&came_with, &other, &token] {
+        store.create_key(key.clone(), &nobody()).await.unwrap();
+    }
+    let until = now() + TimeDelta::minutes(20);
+    let code = passcode("code", until);
+    store.set_passcode(ada.id, code, &nobody()).await.unwrap();
+    let before = store.audit().await.len();
+    let by = Initiator {
+        at: now() + TimeDelta::minutes(1),
+        ..callback()
+    };
+
+    let outcome = store
+        .convert(
+            Conversion {
+                ended: Some(came_with.id),
+                ..conversion(ada.id, "ada")
+            },
+            &by,
+        )
+        .await;
+
+    let SignInOutcome::SignedIn { user, is_new } = outcome.unwrap() else {
+        panic!("refused");
+    };
+    assert!(!is_new);
+    assert_eq!(user.login_type, LoginType::Oidc);
+    assert_eq!(user.username.as_str(), "ada");
+    assert_eq!(user.name.as_str(), "ada of ID");
+    assert_eq!(user.updated_at, by.at);
+    let password = store.find_password_hash(ada.id).await.unwrap().unwrap();
+    assert_eq!(password.as_str(), "");
+    let passcodes = "SELECT count(*) FROM users WHERE hashed_one_time_passcode IS NOT NULL";
+    assert_eq!(store.value(passcodes).await, "0");
+    assert_eq!(store.keys_of(ada.id).await, [token.id.as_str()]);
+    assert_eq!(
+        link_of(&store, ada.id).await.link_id,
+        "https://id.example||ada"
+    );
+    let rows = store.audit().await.split_off(before);
+    assert_eq!(actions(&rows), ["write"]);
+    assert_eq!(rows[0]["user_id"], ada.id.to_string());
+    assert_eq!(
+        rows[0]["diff"],
+        json!({
+            "login_type": {"old": "password", "new": "oidc", "secret": false},
+            "name": {"old": "", "new": "ada of ID", "secret": false},
+            "hashed_password": {"secret": true},
+        })
+    );
+    assert_eq!(let_in(&store, comes(person("ada"))).await.0.id, ada.id);
+}
+
+#[tokio::test]
+async fn whoever_comes_without_a_session_gets_one_and_a_dormant_user_is_woken() {
+    let store = TestStore::new().await;
+    let status = UserStatus::Dormant;
+    let ada = store
+        .add(NewUser {
+            status,
+            ..user("ada")
+        })
+        .await;
+    let before = store.audit().await.len();
+    let key = comes(person("ada")).key;
+
+    let converted = outcome(
+        &store,
+        Conversion {
+            key: Some(key.clone()),
+            ..conversion(ada.id, "ada")
+        },
+    )
+    .await;
+
+    assert!(matches!(converted, SignInOutcome::SignedIn { .. }));
+    assert_eq!(store.keys_of(ada.id).await, [key.id.as_str()]);
+    let rows = store.audit().await.split_off(before);
+    assert_eq!(actions(&rows), ["write", "write", "login"]);
+    let status = "SELECT status FROM users WHERE username = 'ada'";
+    assert_eq!(store.value(status).await, "active");
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_changes_nothing() {
+    let store = TestStore::new().await;
+    let (taken, _) = let_in(&store, comes(person("taken"))).await;
+    let pat = store.add_user("pat").await;
+    let sue = store.add_user("sue").await;
+    let old = store.add_user("old").await;
+    let gone = store.add_user("gone").await;
+    store.delete_user(gone.id, false, &nobody()).await.unwrap();
+    store
+        .sql(
+            "UPDATE users SET status = 'suspended' WHERE username = 'sue';
+             INSERT INTO user_links (user_id, login_type, linked_id)
+             SELECT id, 'oidc', 'https://id.example||before' FROM users WHERE username = 'old'",
+        )
+        .await;
+    let mut at_anothers_address = conversion(pat.id, "pat");
+    at_anothers_address.identity.email = taken.email.clone();
+    let cases = [
+        (
+            conversion(taken.id, "taken"),
+            SignInOutcome::OtherLoginType(LoginType::Oidc),
+        ),
+        (conversion(pat.id, "taken"), SignInOutcome::OtherAccount),
+        (conversion(old.id, "old"), SignInOutcome::OtherAccount),
+        (conversion(sue.id, "sue"), SignInOutcome::Suspended),
+        (at_anothers_address, SignInOutcome::AddressTaken),
+    ];
+    let before = everything(&store).await;
+
+    for (conversion, expected) in cases {
+        assert_eq!(outcome(&store, conversion).await, expected);
+        assert_eq!(everything(&store).await, before, "{expected:?}");
+    }
+    for nobody in [gone.id, UserId(Uuid::new_v4())] {
+        let error = store.convert(conversion(nobody, "new"), &callback()).await;
+        assert!(
+            matches!(error, Err(StoreError::Conflict(Conflict::UserDeleted))),
+            "{error:?}"
+        );
+    }
+    assert_eq!(everything(&store).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_repeated_at_once_changes_a_user_once() {
+    let store = TestStore::with(patient).await;
+    let ada = store.add_user("ada").await;
+    let tasks = (0..10).map(|_| {
+        let (store, key) = (store.share(), comes(person("ada")).key);
+        async move {
+            let conversion = Conversion {
+                key: Some(key),
+                ..conversion(ada.id, "ada")
+            };
+            outcome(&store, conversion).await
+        }
+    });
+
+    let outcomes = at_once(tasks.collect::<Vec<_>>()).await;
+
+    let refused = SignInOutcome::OtherLoginType(LoginType::Oidc);
+    assert_eq!(outcomes.iter().filter(|it| **it == refused).count(), 9);
+    assert_eq!(store.keys_of(ada.id).await.len(), 1);
+}

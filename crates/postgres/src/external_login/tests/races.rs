@@ -1,0 +1,259 @@
+use std::collections::BTreeSet;
+
+use usher_domain::UserStatus;
+use usher_store::{Conflict, StoreError, UserStore};
+
+use super::*;
+use crate::testing::{at_once, client};
+
+/// Many who come at once, from two replicas in turn.
+async fn at_both(
+    store: &TestStore,
+    sign_ins: impl IntoIterator<Item = ExternalSignIn>,
+) -> Vec<SignInOutcome> {
+    let replicas = [store.share(), replica(store).await];
+    let tasks: Vec<_> = sign_ins
+        .into_iter()
+        .zip(replicas.iter().cycle())
+        .map(|(sign_in, replica)| {
+            let replica = replica.clone();
+            async move { attempt(&replica, sign_in).await }
+        })
+        .collect();
+    at_once(tasks).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_comes_fifty_times_at_once_becomes_one_user_with_one_link() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+
+    let outcomes = at_both(&store, (0..50).map(|_| comes(person("ada")))).await;
+
+    let mut ids = BTreeSet::new();
+    let mut made = 0;
+    for outcome in outcomes {
+        let SignInOutcome::SignedIn { user, is_new } = outcome else {
+            panic!("{outcome:?}");
+        };
+        ids.insert(user.id);
+        made += usize::from(is_new);
+    }
+    assert_eq!((ids.len(), made), (1, 1));
+    let users = "SELECT count(*) FROM users WHERE username <> 'owner' AND NOT is_system";
+    assert_eq!(store.value(users).await, "1");
+    assert_eq!(store.value("SELECT count(*) FROM user_links").await, "1");
+    assert_eq!(store.value("SELECT count(*) FROM api_keys").await, "50");
+    let rows = store.column("SELECT count(*) || action FROM audit_logs WHERE resource_type = 'api_key' GROUP BY action ORDER BY action").await;
+    assert_eq!(rows, ["49login", "1register"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_of_one_name_get_a_username_each() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    let names: Vec<Username> = (0..12)
+        .map(|n| Username::from_stored(format!("kyle-{n}")))
+        .collect();
+    let strangers = (0..12).map(|n| {
+        let mut sign_in = comes(person(&format!("stranger{n}")));
+        sign_in.new_user.usernames.clone_from(&names);
+        sign_in
+    });
+
+    let outcomes = at_both(&store, strangers).await;
+
+    let usernames: BTreeSet<String> = outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            SignInOutcome::SignedIn { user, is_new: true } => user.username.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(usernames.len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_and_those_whom_an_administrator_makes_do_not_collide() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    let sign_up = |n: usize| {
+        let store = store.share();
+        async move {
+            let mut sign_in = comes(person(&format!("same{n}")));
+            sign_in
+                .new_user
+                .usernames
+                .push(Username::from_stored(format!("spare{n}")));
+            let_in(&store, sign_in).await;
+            true
+        }
+    };
+    let create = |n: usize| {
+        let store = store.share();
+        async move {
+            let mut new = user(&format!("same{n}"));
+            new.email = Email::from_stored(format!("made{n}@example.com"));
+            match store.create_user(new, &nobody()).await {
+                Ok(_) => true,
+                Err(StoreError::Conflict(Conflict::Username)) => false,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    let mut tasks = Vec::new();
+    for n in 0..10 {
+        tasks.push(tokio::spawn(sign_up(n)));
+        tasks.push(tokio::spawn(create(n)));
+    }
+
+    for task in tasks {
+        task.await.unwrap();
+    }
+
+    assert_eq!(store.value("SELECT count(*) FROM user_links").await, "10");
+    let query = "SELECT count(DISTINCT lower(username)) = count(*) FROM users WHERE NOT deleted";
+    assert_eq!(store.value(query).await, "t");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_those_who_come_first_at_once_one_is_the_owner() {
+    let store = TestStore::with(patient).await;
+    let strangers = (0..10).map(|n| ExternalSignIn {
+        allow_sign_up: false,
+        ..comes(person(&format!("stranger{n}")))
+    });
+
+    let outcomes = at_both(&store, strangers).await;
+
+    let closed = outcomes
+        .iter()
+        .filter(|it| **it == SignInOutcome::SignUpClosed);
+    assert_eq!(closed.count(), 9);
+    let owners = "SELECT count(*) FROM users WHERE 'owner' = ANY (rbac_roles)";
+    assert_eq!(store.value(owners).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_ends_what_a_sign_in_began_or_makes_it_somebody_new() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    for round in 0..5 {
+        let name = format!("ada{round}");
+        let (old, _) = let_in(&store, comes(person(&name))).await;
+        let delete = {
+            let store = store.share();
+            tokio::spawn(async move { store.delete_user(old.id, false, &nobody()).await })
+        };
+
+        let outcomes = at_both(&store, (0..6).map(|_| comes(person(&name)))).await;
+
+        delete.await.unwrap().unwrap();
+        assert!(
+            outcomes
+                .iter()
+                .all(|it| matches!(it, SignInOutcome::SignedIn { .. })),
+            "{outcomes:?}"
+        );
+        assert_eq!(store.keys_of(old.id).await, [""; 0]);
+        let links = "SELECT count(*) FROM user_links JOIN users ON id = user_id WHERE deleted";
+        assert_eq!(store.value(links).await, "0");
+        let live = format!("SELECT count(*) FROM users WHERE NOT deleted AND username = '{name}'");
+        assert!(["0", "1"].contains(&store.value(&live).await.as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    let status = UserStatus::Dormant;
+    for round in 0..5 {
+        let name = format!("ada{round}");
+        let ada = store
+            .add(NewUser {
+                status,
+                login_type: LoginType::Oidc,
+                ..user(&name)
+            })
+            .await;
+        let suspend = {
+            let store = store.share();
+            tokio::spawn(async move {
+                let status = UserStatus::Suspended;
+                store.set_user_status(ada.id, status, &nobody()).await
+            })
+        };
+
+        let outcomes = at_both(&store, (0..6).map(|_| comes(person(&name)))).await;
+
+        suspend.await.unwrap().unwrap();
+        let let_in = |it: &&SignInOutcome| matches!(it, SignInOutcome::SignedIn { .. });
+        let keys = store.keys_of(ada.id).await.len();
+        assert_eq!(outcomes.iter().filter(let_in).count(), keys);
+        let refused = outcomes
+            .iter()
+            .filter(|it| **it == SignInOutcome::Suspended);
+        assert_eq!(refused.count(), 6 - keys);
+        let status = format!("SELECT status FROM users WHERE id = '{}'", ada.id);
+        assert_eq!(store.value(&status).await, "suspended");
+    }
+}
+
+/// Lets the person come while another transaction has made `change` and not yet committed
+/// it, so that who they are comes out otherwise once their user is held.
+async fn come_amid(store: &TestStore, sign_in: ExternalSignIn, change: &str) -> SignInOutcome {
+    let other = client(store.url()).await;
+    let change = format!("BEGIN; {change}");
+    other.batch_execute(&change).await.unwrap();
+    let coming = {
+        let store = store.share();
+        tokio::spawn(async move { attempt(&store, sign_in).await })
+    };
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while store.value(waiting).await == "0" {
+        assert!(!coming.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("COMMIT").await.unwrap();
+    coming.await.unwrap()
+}
+
+#[tokio::test]
+async fn who_somebody_is_is_decided_by_what_holds_when_their_user_is_held() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let bob = add_expected(&store, "bob").await;
+    let eve = add_expected(&store, "eve").await;
+
+    // A deletion makes them somebody new.
+    let delete = format!("UPDATE users SET deleted = true WHERE id = '{}'", ada.id);
+    let outcome = come_amid(&store, comes(person("ada")), &delete).await;
+    assert!(
+        matches!(&outcome, SignInOutcome::SignedIn { user, is_new: true } if user.id != ada.id),
+        "{outcome:?}"
+    );
+    // So does an address that is not theirs any more.
+    let move_away = format!(
+        "UPDATE users SET email = 'b@x.example' WHERE id = '{}'",
+        bob.id
+    );
+    let mut sign_in = comes(person("bob"));
+    sign_in.new_user.usernames = vec![Username::from_stored("bob-2".to_owned())];
+    let outcome = come_amid(&store, sign_in, &move_away).await;
+    assert!(
+        matches!(&outcome, SignInOutcome::SignedIn { user, is_new: true } if user.id != bob.id),
+        "{outcome:?}"
+    );
+    // And whoever was linked to another account meanwhile is not theirs.
+    let link = format!(
+        "SELECT FROM users WHERE id = '{0}' FOR UPDATE;
+         INSERT INTO user_links (user_id, login_type, linked_id)
+         VALUES ('{0}', 'oidc', 'https://id.example||other')",
+        eve.id
+    );
+    let outcome = come_amid(&store, comes(person("eve")), &link).await;
+    assert_eq!(outcome, SignInOutcome::OtherAccount);
+}

@@ -1,0 +1,224 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use usher_store::{RefreshTurn, StoreError};
+
+use super::*;
+use crate::testing::at_once;
+
+const HOLD: Duration = Duration::from_secs(30);
+
+fn later() -> DateTime<Utc> {
+    now() + TimeDelta::hours(2)
+}
+
+async fn turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> Option<RefreshTurn> {
+    store
+        .begin_refresh(user, LoginType::Oidc, at, HOLD)
+        .await
+        .unwrap()
+}
+
+async fn my_turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> ExternalLogin {
+    match turn(store, user, at).await {
+        Some(RefreshTurn::Mine(login)) => login,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fresh() -> ProviderTokens {
+    ProviderTokens {
+        access_token: "fresh access".into(),
+        refresh_token: Some("fresh refresh".into()),
+        expires_at: Some(later() + TimeDelta::hours(1)),
+    }
+}
+
+async fn ada(store: &TestStore) -> UserId {
+    let_in(store, comes(person("ada"))).await.0.id
+}
+
+#[tokio::test]
+async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+
+    let login = my_turn(&store, ada, later()).await;
+    assert_eq!(login.link_id, "https://id.example||ada");
+    assert_eq!(shown(&login.tokens).1.as_deref(), Some("refresh ada"));
+    let others = turn(&store, ada, later()).await;
+    assert!(matches!(others, Some(RefreshTurn::Others)), "{others:?}");
+
+    store.end_refresh(&login, Some(fresh())).await.unwrap();
+
+    let done = turn(&store, ada, later()).await;
+    assert!(matches!(done, Some(RefreshTurn::Done)), "{done:?}");
+    let link = link_of(&store, ada).await;
+    let tokens = ("fresh access".to_owned(), Some("fresh refresh".to_owned()));
+    assert_eq!(shown(&link.tokens), tokens);
+    assert_eq!(link.tokens.expires_at, fresh().expires_at);
+    let sub = "SELECT claims -> 'merged' ->> 'sub' FROM user_links";
+    assert_eq!(store.value(sub).await, "ada");
+    // They end in their turn.
+    let again = my_turn(&store, ada, later() + TimeDelta::hours(2)).await;
+    assert_eq!(shown(&again.tokens).1.as_deref(), Some("fresh refresh"));
+}
+
+#[tokio::test]
+async fn a_turn_that_came_to_nothing_is_free_again_at_once_or_after_its_time() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+    let login = my_turn(&store, ada, later()).await;
+
+    store.end_refresh(&login, None).await.unwrap();
+    let login = my_turn(&store, ada, later()).await;
+    assert_eq!(shown(&login.tokens).0, "access ada");
+
+    let hold = TimeDelta::from_std(HOLD).unwrap();
+    let before = later() + hold - TimeDelta::microseconds(1);
+    let others = turn(&store, ada, before).await;
+    assert!(matches!(others, Some(RefreshTurn::Others)), "{others:?}");
+    my_turn(&store, ada, later() + hold).await;
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_good_or_endless_is_left_alone() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+
+    for (at, expiry) in [
+        (now(), "'2026-03-04T06:06:07.123456Z'"),
+        (now(), "'2026-03-04T05:06:07.123456Z'"),
+        (later(), "'0001-01-01 00:00:00+00'"),
+    ] {
+        store
+            .sql(&format!("UPDATE user_links SET oauth_expiry = {expiry}"))
+            .await;
+        let done = turn(&store, ada, at).await;
+        assert!(
+            matches!(done, Some(RefreshTurn::Done)),
+            "{expiry}: {done:?}"
+        );
+    }
+    store.sql("DELETE FROM user_links").await;
+    assert!(turn(&store, ada, later()).await.is_none());
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_nobody_waits_for_a_turn() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+    // An empty token is none, whatever its key.
+    store
+        .sql("UPDATE user_links SET oauth_refresh_token = ''")
+        .await;
+
+    for _ in 0..2 {
+        let login = my_turn(&store, ada, later()).await;
+        assert_eq!(shown(&login.tokens).1, None);
+        store.end_refresh(&login, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_sign_in_are_not_overwritten_by_those_of_an_older_refresh() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+    let login = my_turn(&store, ada, later()).await;
+    let mut identity = person("ada");
+    identity.tokens = tokens("anew");
+    let_in(&store, comes(identity)).await;
+
+    store.end_refresh(&login, Some(fresh())).await.unwrap();
+
+    let link = link_of(&store, ada).await;
+    assert_eq!(shown(&link.tokens).0, "access anew");
+    // And the sign-in ended the turn.
+    my_turn(&store, ada, later()).await;
+    store.sql("DELETE FROM user_links").await;
+    store.end_refresh(&login, Some(fresh())).await.unwrap();
+    assert_eq!(store.value("SELECT count(*) FROM user_links").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_replicas_exactly_one_asks_the_provider() {
+    let store = TestStore::with(patient).await;
+    let ada = ada(&store).await;
+    let replicas = [store.share(), replica(&store).await];
+    for round in 0..4 {
+        let at = later() + TimeDelta::hours(2 * round);
+        let tasks = (0..50).map(|n| {
+            let store = replicas[n % 2].clone();
+            async move { turn(&store, ada, at).await.unwrap() }
+        });
+
+        let turns = at_once(tasks.collect::<Vec<_>>()).await;
+
+        let mine: Vec<_> = turns
+            .into_iter()
+            .filter_map(|turn| match turn {
+                RefreshTurn::Mine(login) => Some(login),
+                RefreshTurn::Others => None,
+                RefreshTurn::Done => panic!("nobody was done"),
+            })
+            .collect();
+        assert_eq!(mine.len(), 1);
+        let tokens = ProviderTokens {
+            expires_at: Some(at),
+            ..fresh()
+        };
+        replicas[1]
+            .end_refresh(&mine[0], Some(tokens))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_and_the_deletion_of_the_user_do_not_wait_for_each_other() {
+    let store = TestStore::with(patient).await;
+    store.add_owner("owner").await;
+    for round in 0..5 {
+        let (ada, _) = let_in(&store, comes(person(&format!("ada{round}")))).await;
+        let refreshes = (0..6).map(|_| {
+            let store = store.share();
+            tokio::spawn(async move {
+                if let Some(RefreshTurn::Mine(login)) = turn(&store, ada.id, later()).await {
+                    store.end_refresh(&login, None).await.unwrap();
+                }
+            })
+        });
+        let refreshes: Vec<_> = refreshes.collect();
+        usher_store::UserStore::delete_user(&*store, ada.id, false, &nobody())
+            .await
+            .unwrap();
+        for refresh in refreshes {
+            refresh.await.unwrap();
+        }
+    }
+    assert_eq!(store.value("SELECT count(*) FROM user_links").await, "0");
+}
+
+#[tokio::test]
+async fn tokens_of_a_key_that_nobody_has_are_a_fault_that_names_the_key_and_a_sign_in_mends_it() {
+    let store = TestStore::new().await;
+    let ada = ada(&store).await;
+    store
+        .sql("UPDATE user_links SET oauth_refresh_token_key_id = 'feedbeef00000000'")
+        .await;
+
+    let error = store
+        .begin_refresh(ada, LoginType::Oidc, later(), HOLD)
+        .await
+        .unwrap_err();
+
+    let StoreError::Internal(cause) = error else {
+        panic!("{error:?}");
+    };
+    assert!(cause.to_string().contains("feedbeef00000000"), "{cause}");
+    let missing = store.list_missing_secret_keys().await.unwrap();
+    assert_eq!(missing, ["feedbeef00000000"]);
+    let_in(&store, comes(person("ada"))).await;
+    assert_eq!(my_turn(&store, ada, later()).await.user_id, ada);
+    assert_eq!(store.list_missing_secret_keys().await.unwrap(), [""; 0]);
+}

@@ -1,0 +1,244 @@
+use serde_json::json;
+use usher_domain::UserStatus;
+use usher_store::UserStore;
+
+use super::*;
+
+#[tokio::test]
+async fn whoever_is_linked_comes_in_and_what_the_provider_says_is_taken_over() {
+    let store = TestStore::new().await;
+    store.add_owner("owner").await;
+    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let before = store.audit().await.len();
+    let later = now() + TimeDelta::hours(2);
+    let mut changed = person("ada");
+    changed.email = Email::from_stored("Lovelace@Other.example".to_owned());
+    changed.username = "countess".to_owned();
+    changed.name = DisplayName::default();
+    changed.avatar_url = String::new();
+    changed.tokens.refresh_token = None;
+    changed.tokens.expires_at = None;
+    changed.claims.merged = json!({"sub": "ada", "n": 2});
+    let sign_in = comes(changed);
+    let by = Initiator {
+        at: later,
+        ..callback()
+    };
+
+    let outcome = ExternalLoginStore::sign_in(&*store, sign_in.clone(), &by).await;
+
+    let SignInOutcome::SignedIn { user, is_new } = outcome.unwrap() else {
+        panic!("refused");
+    };
+    assert!(!is_new);
+    assert_eq!(user.id, ada.id);
+    assert_eq!(user.username.as_str(), "ada");
+    assert_eq!(user.email.as_str(), "Lovelace@Other.example");
+    assert_eq!((user.name.as_str(), user.avatar_url.as_str()), ("", ""));
+    assert_eq!((user.created_at, user.updated_at), (now(), later));
+    let link = link_of(&store, ada.id).await;
+    assert_eq!(shown(&link.tokens), ("access ada".to_owned(), None));
+    assert_eq!(link.tokens.expires_at, None);
+    let claims = store
+        .value("SELECT claims -> 'merged' ->> 'n' FROM user_links")
+        .await;
+    assert_eq!(claims, "2");
+    assert_eq!(store.keys_of(ada.id).await.len(), 2);
+    let rows = store.audit().await.split_off(before);
+    assert_eq!(actions(&rows), ["write", "login"]);
+    assert_eq!(rows[0]["resource_type"], "user");
+    assert_eq!(rows[0]["resource_target"], "ada");
+    assert_eq!(
+        rows[0]["diff"],
+        json!({
+            "email": {"old": "ada@example.com", "new": "Lovelace@Other.example", "secret": false},
+            "name": {"old": "ada of ID", "new": "", "secret": false},
+        })
+    );
+    assert_eq!(rows[1]["resource_type"], "api_key");
+    assert_eq!(rows[1]["diff"], json!({}));
+    for row in &rows {
+        assert_eq!(row["user_id"], ada.id.to_string());
+        assert_eq!(row["resource_id"], ada.id.to_string());
+        assert_eq!(row["status_code"], 307);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_new_only_the_sign_in_is_logged() {
+    let store = TestStore::new().await;
+    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let before = store.audit().await.len();
+    let by = Initiator {
+        at: now() + TimeDelta::hours(2),
+        ..callback()
+    };
+
+    let again = ExternalLoginStore::sign_in(&*store, comes(person("ada")), &by).await;
+
+    assert!(matches!(again.unwrap(), SignInOutcome::SignedIn { user, .. } if *user == ada));
+    let rows = store.audit().await.split_off(before);
+    assert_eq!(actions(&rows), ["login"]);
+}
+
+#[tokio::test]
+async fn an_account_that_waits_for_its_user_is_found_by_its_address_and_woken() {
+    let store = TestStore::new().await;
+    store.add_owner("owner").await;
+    let (status, login_type) = (UserStatus::Dormant, LoginType::Oidc);
+    let email = Email::from_stored("ADA@example.com".to_owned());
+    let waiting = NewUser {
+        status,
+        login_type,
+        email,
+        ..user("countess")
+    };
+    let waiting = store.add(waiting).await;
+    let before = store.audit().await.len();
+
+    let (ada, is_new) = let_in(&store, comes(person("ada"))).await;
+
+    assert!(!is_new);
+    assert_eq!(ada.id, waiting.id);
+    assert_eq!(ada.username.as_str(), "countess");
+    assert_eq!(ada.email.as_str(), "ada@example.com");
+    assert_eq!(ada.status, UserStatus::Active);
+    assert_eq!(
+        link_of(&store, ada.id).await.link_id,
+        "https://id.example||ada"
+    );
+    let rows = store.audit().await.split_off(before);
+    assert_eq!(actions(&rows), ["write", "write", "login"]);
+    assert_eq!(
+        rows[0]["diff"],
+        json!({"status": {"old": "dormant", "new": "active", "secret": false}})
+    );
+    assert_eq!(
+        rows[0]["additional_fields"],
+        json!({"automatic_actor": "coder", "automatic_subsystem": "dormancy"})
+    );
+    assert_eq!(rows[0]["status_code"], 307);
+    assert_eq!(rows[0]["ip"], "192.0.2.7");
+    assert_eq!(rows[0]["user_id"], ada.id.to_string());
+    let times: Vec<_> = rows.iter().map(|row| row["time"].to_string()).collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+}
+
+#[tokio::test]
+async fn an_old_link_without_an_account_counts_as_none() {
+    let store = TestStore::new().await;
+    let ada = add_expected(&store, "ada").await;
+    store
+        .sql(
+            "INSERT INTO user_links (user_id, login_type, oauth_access_token, oauth_refresh_token)
+              SELECT id, 'oidc', 'old', 'older' FROM users WHERE username = 'ada'",
+        )
+        .await;
+    let old = link_of(&store, ada.id).await;
+    assert_eq!(old.link_id, "");
+    let plain = ("old".to_owned(), Some("older".to_owned()));
+    assert_eq!(shown(&old.tokens), plain);
+
+    let (user, _) = let_in(&store, comes(person("ada"))).await;
+
+    assert_eq!(user.id, ada.id);
+    let link = link_of(&store, ada.id).await;
+    assert_eq!(link.link_id, "https://id.example||ada");
+    assert_eq!(shown(&link.tokens).0, "access ada");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_changes_nothing() {
+    let store = TestStore::new().await;
+    store.add_user("pat").await;
+    let eve = add_expected(&store, "eve").await;
+    let_in(&store, comes(person("ada"))).await;
+    let_in(&store, comes(person("sue"))).await;
+    store
+        .sql(&format!(
+            "UPDATE users SET status = 'suspended' WHERE username = 'sue';
+             INSERT INTO user_links (user_id, login_type, linked_id)
+             SELECT id, 'oidc', 'https://id.example||linked' FROM users WHERE username = 'pat';
+             UPDATE users SET status = 'dormant' WHERE id = '{}'",
+            eve.id
+        ))
+        .await;
+    let with = |name: &str, change: fn(&mut ExternalIdentity)| {
+        let mut identity = person(name);
+        change(&mut identity);
+        comes(identity)
+    };
+    let cases = [
+        // By the address, by the link, and an account of the system.
+        (
+            with("pat", |_| ()),
+            SignInOutcome::OtherLoginType(LoginType::Password),
+        ),
+        (
+            with("linked", |_| ()),
+            SignInOutcome::OtherLoginType(LoginType::Password),
+        ),
+        (
+            with("eve", |it| it.login_type = LoginType::Github),
+            SignInOutcome::OtherLoginType(LoginType::Oidc),
+        ),
+        (
+            with("x", |it| {
+                it.email = Email::from_stored("prebuilds@system".to_owned());
+            }),
+            SignInOutcome::OtherLoginType(LoginType::None),
+        ),
+        (
+            with("ada", |it| it.link_id = "https://id.example||2".to_owned()),
+            SignInOutcome::OtherAccount,
+        ),
+        (
+            with("ada", |it| {
+                it.link_id = "https://other.example||ada".to_owned();
+            }),
+            SignInOutcome::OtherAccount,
+        ),
+        (with("sue", |_| ()), SignInOutcome::Suspended),
+        (
+            with("ada", |it| {
+                it.email = Email::from_stored("PAT@example.com".to_owned());
+            }),
+            SignInOutcome::AddressTaken,
+        ),
+    ];
+    let before = everything(&store).await;
+
+    for (sign_in, expected) in cases {
+        let who = sign_in.identity.clone();
+        assert_eq!(attempt(&store, sign_in).await, expected, "{who:?}");
+        assert_eq!(everything(&store).await, before, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn whose_an_account_is_can_be_asked() {
+    let store = TestStore::new().await;
+    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let pat = store.add_user("pat").await;
+    let owner = async |identity: ExternalIdentity| {
+        let found = ExternalLoginStore::find_user(&*store, &identity).await;
+        found.unwrap().map(|user| user.id)
+    };
+    let moved = ExternalIdentity {
+        email: pat.email.clone(),
+        ..person("ada")
+    };
+
+    assert_eq!(owner(moved).await, Some(ada.id));
+    assert_eq!(owner(person("pat")).await, Some(pat.id));
+    assert_eq!(owner(person("nobody")).await, None);
+    store.delete_user(pat.id, false, &nobody()).await.unwrap();
+    assert_eq!(owner(person("pat")).await, None);
+    assert!(
+        store
+            .find_link(pat.id, LoginType::Oidc)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}

@@ -1,0 +1,15 @@
+-- Of all replicas, one at a time refreshes the tokens of a link. It holds no
+-- connection while it asks the provider, but a lease.
+
+ALTER TABLE user_links ADD COLUMN oauth_refresh_leased_until timestamptz;
+
+COMMENT ON COLUMN user_links.oauth_refresh_leased_until IS 'Until then somebody is refreshing the tokens; null or past: nobody.';
+COMMENT ON COLUMN user_links.claims IS 'What the provider said at the last sign-in, an object: "id_token" of the ID token, "secondary" of user information or the access token, "merged" of both.';
+
+-- The links of the deleted are gone, so a link that is there may change. With a
+-- look at its user at each change, a refresh would lock the link before the user,
+-- and a deletion the user before the link.
+DROP TRIGGER user_links_refuse_deleted_user ON user_links;
+CREATE TRIGGER user_links_refuse_deleted_user BEFORE INSERT OR UPDATE OF user_id ON user_links
+    FOR EACH ROW
+    EXECUTE FUNCTION refuse_deleted_user();

@@ -1,0 +1,1 @@
+ALTER TABLE gitsshkeys DROP COLUMN private_key_key_id;
