@@ -34,6 +34,9 @@ pub struct AuthMethods {
     pub github: GithubAuthMethod,
     /// Through an OpenID provider.
     pub oidc: OidcAuthMethod,
+    /// Through further OpenID providers; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_oidc: Vec<FurtherOidcAuthMethod>,
 }
 
 /// A way to sign in.
@@ -63,6 +66,41 @@ pub struct OidcAuthMethod {
     /// Where the button's picture is; may be empty.
     #[serde(rename = "iconUrl")]
     pub icon_url: String,
+}
+
+/// Signing in through an OpenID provider besides the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FurtherOidcAuthMethod {
+    /// Where to begin: the path of its callback.
+    pub path: String,
+    /// The text of the button.
+    #[serde(rename = "signInText")]
+    pub sign_in_text: String,
+    /// Where the button's picture is; may be empty.
+    #[serde(rename = "iconUrl")]
+    pub icon_url: String,
+}
+
+/// A device that is signed in by a code that a person types elsewhere (RFC 8628, 3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceAuthorization {
+    /// What the device asks with.
+    pub device_code: String,
+    /// What the person types.
+    pub user_code: String,
+    /// Where they type it.
+    pub verification_uri: String,
+    /// How long both codes are good, in seconds.
+    pub expires_in: i64,
+    /// How long to wait between two questions, in seconds.
+    pub interval: i64,
+}
+
+/// A device is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignInRedirect {
+    /// Where to go now: a path of this site.
+    pub redirect_url: String,
 }
 
 /// A password to be judged.

@@ -16,7 +16,9 @@ use usher_store::{Refusal, SessionStore};
 
 use http::StatusCode;
 
-use crate::{ApiError, AppState, RequestFacts, Settings, credential, error::Challenge, limits};
+use crate::{
+    ApiError, AppState, RequestFacts, Settings, credential, error::Challenge, limits, renewal,
+};
 
 /// Who makes the request. Only routes behind [`require`] have one.
 #[derive(Clone, Debug)]
@@ -95,11 +97,15 @@ pub(crate) async fn authenticate(
     })?;
     let token = ApiToken::parse(&text)
         .map_err(|error| ApiError::signed_out(format!("Invalid session token format: {error}.")))?;
-    let credential = sessions
+    let mut credential = sessions
         .find_credential(&token.id)
         .await?
         .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
+    let overdue = renewal::take_overdue(&mut credential, now);
     let mut verified = credential.verify(&token, now).map_err(refuse)?;
+    if let Some(ended) = overdue {
+        renewal::renew(state, &verified, ended).await?;
+    }
     if let Some(touch) = verified.key.touch(now, settings.refresh_sessions) {
         let ip = facts.and_then(|facts| facts.ip);
         sessions.touch_key(&verified.key.id, touch, ip, now).await?;
@@ -116,7 +122,7 @@ pub(crate) async fn authenticate(
 }
 
 /// What the holder of a credential is told by which nobody may act.
-fn refuse(refusal: Refusal) -> ApiError {
+pub(crate) fn refuse(refusal: Refusal) -> ApiError {
     match refusal {
         Refusal::WrongSecret => ApiError::signed_out("The API key's secret is invalid."),
         Refusal::Expired(ended) => {

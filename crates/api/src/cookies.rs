@@ -1,8 +1,8 @@
-//! The cookies that answers set.
+//! The cookies that answers set and requests bring.
 
 use chrono::{DateTime, Utc};
 use cookie::{Cookie, CookieBuilder, time::OffsetDateTime};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{SameSite, Settings, credential::SESSION_COOKIE};
 
@@ -42,5 +42,27 @@ fn header(cookie: CookieBuilder<'_>) -> HeaderValue {
 
 /// Takes the session cookie from the browser.
 pub(crate) fn clear_session() -> HeaderValue {
-    HeaderValue::try_from(format!("{SESSION_COOKIE}=; Path=/; Max-Age=0")).expect("plain text")
+    clear(SESSION_COOKIE)
+}
+
+/// Takes a cookie from the browser.
+pub(crate) fn clear(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("{name}=; Path=/; Max-Age=0")).expect("plain text")
+}
+
+/// Takes the session cookie from the browser, with the attributes that it had.
+pub(crate) fn clear_own_session(settings: &Settings) -> HeaderValue {
+    let gone = cookie(SESSION_COOKIE, "", settings).max_age(cookie::time::Duration::ZERO);
+    header(gone)
+}
+
+/// The value of a cookie of the request; an empty one counts.
+pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get_all(COOKIE).iter().find_map(|value| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        Cookie::split_parse(value.as_ref())
+            .filter_map(Result::ok)
+            .find(|cookie| cookie.name() == name)
+            .map(|cookie| cookie.value().to_owned())
+    })
 }

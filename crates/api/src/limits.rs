@@ -32,7 +32,7 @@ pub(crate) const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset"
 const BYPASS: HeaderName = HeaderName::from_static("x-coder-bypass-ratelimit");
 
 /// The paths that sign in, and so could be used to guess, below `/api/v2`.
-const LOGIN_PATHS: [&str; 7] = [
+const LOGIN_PATHS: [&str; 8] = [
     "/users/login",
     "/users/otp/request",
     "/users/otp/change-password",
@@ -40,6 +40,7 @@ const LOGIN_PATHS: [&str; 7] = [
     "/users/oauth2/github/callback",
     "/users/oauth2/github/device",
     "/users/oidc/callback",
+    "/users/oidc/{provider}/callback",
 ];
 
 /// How many calls are taken in a minute; `None` is any number.

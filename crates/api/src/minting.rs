@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::{CryptoRng, RngExt as _};
+use rand::CryptoRng;
 use usher_domain::{
     Action, AllowList, ApiToken, LoginType, Object, Scope, TokenName, User, UserId,
+    username::random_words,
 };
 use usher_store::{Conflict, NewApiKey};
 
@@ -115,23 +116,10 @@ pub(crate) fn duration_text(duration: TimeDelta) -> String {
     }
 }
 
-const ADJECTIVES: [&str; 24] = [
-    "amber", "brisk", "calm", "daring", "eager", "fluent", "gentle", "hardy", "ideal", "jolly",
-    "keen", "lively", "mellow", "nimble", "open", "plain", "quick", "ready", "sunny", "tidy",
-    "upright", "vivid", "warm", "young",
-];
-const SURNAMES: [&str; 24] = [
-    "abel", "bohr", "curie", "darwin", "euler", "fermi", "gauss", "hopper", "ibsen", "joule",
-    "kepler", "lovelace", "mendel", "newton", "ohm", "pascal", "quine", "ritchie", "sagan",
-    "turing", "ulam", "volta", "wiles", "yang",
-];
-
 /// A name for a token that was given none.
 pub(crate) fn random_name(rng: &mut impl CryptoRng) -> TokenName {
-    let adjective = ADJECTIVES[rng.random_range(0..ADJECTIVES.len())];
-    let surname = SURNAMES[rng.random_range(0..SURNAMES.len())];
-    let digit = rng.random_range(0..10);
-    TokenName::new(format!("{adjective}_{surname}{digit}"))
+    let (adjective, surname) = random_words(rng);
+    TokenName::new(format!("{adjective}_{surname}"))
 }
 
 #[cfg(test)]

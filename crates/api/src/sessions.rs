@@ -31,9 +31,10 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(passcode::request))
         .routes(routes!(passcode::change_password))
         .routes(routes!(validate_password::validate))
-        .routes(routes!(providers::github_callback))
-        .routes(routes!(providers::github_device))
-        .routes(routes!(providers::oidc_callback))
+        .routes(routes!(providers::github::callback))
+        .routes(routes!(providers::device::authorize))
+        .routes(routes!(providers::oidc::callback))
+        .routes(routes!(providers::oidc::further_callback))
 }
 
 /// The routes that need one.

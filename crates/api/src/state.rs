@@ -11,15 +11,17 @@ use usher_domain::{
     ssh_key::SshKeyAlgorithm, time::Clock,
 };
 use usher_store::{
-    ApiKeyStore, AuditLogStore, AuditStore, BuildParameterStore, NotificationStore,
-    OrganizationStore, SessionStore, SettingsStore, SigningKeyStore, SiteStore, SshKeyStore,
-    UserStore,
+    ApiKeyStore, AuditLogStore, AuditStore, BuildParameterStore, ExternalLoginStore,
+    NotificationStore, OrganizationStore, SessionStore, SettingsStore, SigningKeyStore, SiteStore,
+    SshKeyStore, UserStore,
 };
 use uuid::Uuid;
 
 use crate::{
+    Providers,
     hashing::Hasher,
     limits::{Limits, RateLimits},
+    renewal::Renewals,
 };
 
 /// Everything that handlers work with. They ask for the parts that they use.
@@ -29,6 +31,8 @@ pub struct AppState {
     pub users: Arc<dyn UserStore>,
     /// Credentials, signing in and out.
     pub sessions: Arc<dyn SessionStore>,
+    /// Accounts elsewhere that people sign in with.
+    pub external_logins: Arc<dyn ExternalLoginStore>,
     /// Keys and tokens.
     pub api_keys: Arc<dyn ApiKeyStore>,
     /// Organizations and members.
@@ -57,17 +61,22 @@ pub struct AppState {
     pub limits: RateLimits,
     /// Where passwords are hashed.
     pub hasher: Hasher,
+    /// The providers that people sign in through.
+    pub providers: Arc<Providers>,
+    /// Whose access to a provider is being renewed.
+    pub renewals: Renewals,
     /// How the deployment is set up.
     pub settings: Arc<Settings>,
 }
 
 impl AppState {
     /// The state over one store that implements every trait, with the clock and the
-    /// randomness of the machine.
+    /// randomness of the machine and without providers.
     pub fn new<S>(store: Arc<S>, settings: Settings) -> Self
     where
         S: UserStore
             + SessionStore
+            + ExternalLoginStore
             + ApiKeyStore
             + OrganizationStore
             + SshKeyStore
@@ -83,6 +92,7 @@ impl AppState {
         Self {
             users: store.clone(),
             sessions: store.clone(),
+            external_logins: store.clone(),
             api_keys: store.clone(),
             organizations: store.clone(),
             ssh_keys: store.clone(),
@@ -97,8 +107,16 @@ impl AppState {
             random: Arc::new(usher_domain::random::SystemRandom),
             limits: RateLimits::new(settings.rate_limits),
             hasher: Hasher::start(settings.hash_cost),
+            providers: Arc::default(),
+            renewals: Renewals::default(),
             settings: Arc::new(settings),
         }
+    }
+
+    /// The same, with providers that people sign in through.
+    pub fn with_providers(mut self, providers: Providers) -> Self {
+        self.providers = Arc::new(providers);
+        self
     }
 }
 

@@ -4,9 +4,9 @@ use http::{Method, StatusCode};
 use usher_api_types::{
     Secret,
     session::{
-        AuthMethods, ChangePasswordWithOneTimePasscodeRequest, LoginWithPasswordRequest,
-        LoginWithPasswordResponse, RequestOneTimePasscodeRequest, ValidateUserPasswordRequest,
-        ValidateUserPasswordResponse,
+        AuthMethods, ChangePasswordWithOneTimePasscodeRequest, DeviceAuthorization,
+        LoginWithPasswordRequest, LoginWithPasswordResponse, RequestOneTimePasscodeRequest,
+        ValidateUserPasswordRequest, ValidateUserPasswordResponse,
     },
 };
 
@@ -35,6 +35,13 @@ impl Client {
     /// Lists the ways to sign in. Needs no token.
     pub async fn list_auth_methods(&self) -> Result<AuthMethods, Error> {
         self.call(Method::GET, &["users", "authmethods"])?
+            .fetch(StatusCode::OK)
+            .await
+    }
+
+    /// Begins to sign in a device through GitHub, where that is set up. Needs no token.
+    pub async fn authorize_github_device(&self) -> Result<DeviceAuthorization, Error> {
+        self.call(Method::GET, &["users", "oauth2", "github", "device"])?
             .fetch(StatusCode::OK)
             .await
     }

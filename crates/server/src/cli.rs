@@ -58,6 +58,9 @@ pub enum Command {
     /// Set the password of a user and end all their sessions and tokens.
     #[command(after_help = RESET_EXAMPLES)]
     ResetPassword(ResetPassword),
+    /// Find out whether the server can run as it is set up, and how to mend what is wrong.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Box<ServerSettings>),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the version.
@@ -96,11 +99,22 @@ Examples:
   usher reset-password alice
   usher reset-password alice@example.com < password.txt";
 
+const DOCTOR_EXAMPLES: &str = "\
+Takes the settings of `usher server`, and starts and changes nothing. Prints a line for each
+thing that it looked at, which begins with ok, warning or error; ends with status 0 unless
+there is an error.
+
+Examples:
+  usher doctor
+      Where the server is set up by variables
+  usher doctor | grep -v ^ok
+      Only what deserves a look";
+
 impl Command {
     /// How the command logs, if it does.
     pub fn log(&self) -> Option<&LogSettings> {
         match self {
-            Self::Server(settings) => Some(&settings.log),
+            Self::Server(settings) | Self::Doctor(settings) => Some(&settings.log),
             Self::Migrate(command) => Some(&command.log),
             Self::CreateAdminUser(command) => Some(&command.log),
             Self::ResetPassword(command) => Some(&command.log),

@@ -11,7 +11,7 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep};
 use usher_local_postgres::{Cluster, Options};
-use usher_postgres::{PgError, PgOptions, PgStore};
+use usher_postgres::{Inspection, PgError, PgOptions, PgStore, SecretKeys};
 
 use crate::{
     settings::{DatabaseSettings, LogSettings},
@@ -50,6 +50,7 @@ pub async fn migrate(command: Migrate) -> Result<()> {
 pub struct Database {
     url: SecretString,
     max_connections: usize,
+    secret_keys: SecretKeys,
     place: Place,
 }
 
@@ -67,8 +68,10 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// If that does not start, also because another server runs it.
+    /// If that does not start, also because another server runs it, or a setting cannot be
+    /// used.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self> {
+        let secret_keys = secret_keys(settings)?;
         let (url, place) = match named(settings) {
             Some(url) => (url, Place::Named),
             None => start(settings).await?,
@@ -76,6 +79,7 @@ impl Database {
         Ok(Self {
             url,
             max_connections: settings.pg_max_connections,
+            secret_keys,
             place,
         })
     }
@@ -86,16 +90,42 @@ impl Database {
     ///
     /// If a Postgres of our own does not start.
     pub async fn open_or_join(settings: &DatabaseSettings) -> Result<Self> {
-        if named(settings).is_none()
-            && let Some(running) = Cluster::running(&cluster_directory(&data_directory(settings)?))
-        {
-            return Ok(Self {
-                url: running.url(NAME).into(),
-                max_connections: settings.pg_max_connections,
-                place: Place::Beside,
-            });
+        match Self::find(settings)? {
+            Some(found) => Ok(found),
+            None => Self::open(settings).await,
         }
-        Self::open(settings).await
+    }
+
+    /// Finds the database that was named, or a Postgres of our own if a server runs it.
+    /// Starts nothing.
+    ///
+    /// # Errors
+    ///
+    /// If a setting cannot be used.
+    pub fn find(settings: &DatabaseSettings) -> Result<Option<Self>> {
+        let secret_keys = secret_keys(settings)?;
+        let (url, place) = match named(settings) {
+            Some(url) => (url, Place::Named),
+            None => match Cluster::running(&cluster_directory(&data_directory(settings)?)) {
+                Some(running) => (running.url(NAME).into(), Place::Beside),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Self {
+            url,
+            max_connections: settings.pg_max_connections,
+            secret_keys,
+            place,
+        }))
+    }
+
+    /// Looks at it without changing it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached.
+    pub async fn inspect(&self) -> Result<Inspection, PgError> {
+        usher_postgres::inspect(self.url.expose_secret()).await
     }
 
     /// Brings it to the schema of this version, which takes one statement if it has that.
@@ -117,6 +147,7 @@ impl Database {
     pub async fn connect(&self) -> Result<PgStore> {
         let mut options = PgOptions::new(self.url.clone());
         options.max_connections = self.max_connections;
+        options.secret_keys = self.secret_keys.clone();
         PgStore::connect(options)
             .await
             .with_context(|| self.trouble())
@@ -167,6 +198,14 @@ fn named(settings: &DatabaseSettings) -> Option<SecretString> {
     (!url.expose_secret().is_empty()).then(|| url.clone())
 }
 
+fn secret_keys(settings: &DatabaseSettings) -> Result<SecretKeys> {
+    let given = settings.external_token_encryption_keys.as_ref();
+    let keys = given.map(SecretKeys::parse).transpose().context(
+        "--external-token-encryption-keys (USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS) cannot be used",
+    )?;
+    Ok(keys.unwrap_or_default())
+}
+
 async fn start(settings: &DatabaseSettings) -> Result<(SecretString, Place)> {
     let directory = data_directory(settings)?;
     let mut options = Options::new(cluster_directory(&directory));
@@ -185,11 +224,12 @@ async fn start(settings: &DatabaseSettings) -> Result<(SecretString, Place)> {
 }
 
 /// Where the Postgres of our own is in the data directory.
-fn cluster_directory(data_directory: &Path) -> PathBuf {
+pub(crate) fn cluster_directory(data_directory: &Path) -> PathBuf {
     data_directory.join("postgres")
 }
 
-fn data_directory(settings: &DatabaseSettings) -> Result<PathBuf> {
+/// The data directory, as an absolute path.
+pub(crate) fn data_directory(settings: &DatabaseSettings) -> Result<PathBuf> {
     let directory = match &settings.data_dir {
         Some(directory) => directory.clone(),
         None => default_data_directory()?,
@@ -264,6 +304,33 @@ mod tests {
             Some("/home/a/.local/share".into())
         );
         assert_eq!(home(None, None), None);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_named_and_not_told() {
+        let settings = |keys: &str| DatabaseSettings {
+            pg_connection_url: None,
+            pg_max_connections: 1,
+            data_dir: None,
+            postgres_bin_dir: None,
+            external_token_encryption_keys: Some(keys.into()),
+        };
+        let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+        let keys = secret_keys(&settings(good)).unwrap();
+        let error = secret_keys(&settings(&format!("{good},c2hvcnQ="))).unwrap_err();
+
+        assert_eq!(keys.ids().count(), 1);
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS"),
+            "{text}"
+        );
+        assert!(
+            text.contains("key 2 has 5 bytes, and must have 32"),
+            "{text}"
+        );
+        assert!(!text.contains("c2hvcnQ"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 pub mod admin;
 pub mod cli;
 pub mod database;
+pub mod doctor;
 pub mod duration;
 pub mod environment;
 pub mod serve;
@@ -54,14 +55,18 @@ fn execute(Cli { command, warnings }: Cli) -> Result<()> {
     if let Some(log) = command.log() {
         telemetry::start(log);
     }
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    // To the doctor they are findings.
+    if !matches!(command, Command::Doctor(_)) {
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
     }
     match command {
         Command::Server(settings) => block_on(serve::serve(*settings)),
         Command::Migrate(command) => block_on(database::migrate(command)),
         Command::CreateAdminUser(command) => block_on(admin::create_admin_user(command)),
         Command::ResetPassword(command) => block_on(admin::reset_password(command)),
+        Command::Doctor(settings) => block_on(doctor::examine(*settings, warnings)),
         Command::Openapi => {
             let document = usher_api::openapi().to_pretty_json();
             terminal::print(&document.context("could not write the OpenAPI document")?)

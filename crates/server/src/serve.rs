@@ -7,6 +7,7 @@
 //! was committed is kept.
 
 use std::{
+    error::Error,
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
@@ -30,6 +31,7 @@ use tower::ServiceExt as _;
 use url::Url;
 use usher_api::{AppState, CsrfToken};
 use usher_notifier::{Notifier, NotifierOptions};
+use usher_postgres::PgStore;
 use usher_store::SiteStore as _;
 
 use crate::{
@@ -118,13 +120,37 @@ async fn prepare(
     database.migrate().await?;
     let store = database.connect().await?;
     let store = Arc::new(store.with_delivery(settings.notifications.delivery()));
+    tokio::spawn(seal_secrets(Arc::clone(&store)));
     let deployment = store.deployment_id().await;
     let deployment = deployment.context("could not read the identifier of the deployment")?;
     let api_settings = settings.for_api(deployment, url)?;
     let mut options = NotifierOptions::new(api_settings.access_url.clone());
     options.fetch_interval = settings.notifications.notifications_fetch_interval;
     let notifier = Notifier::new(Arc::clone(&store) as _, dispatchers, options);
-    Ok((AppState::new(store, api_settings), notifier))
+    let providers = settings.providers.connect(&api_settings.access_url)?;
+    let state = AppState::new(store, api_settings).with_providers(providers);
+    Ok((state, notifier))
+}
+
+/// Encrypts secrets that stand in the database in plain text or with an older key. Nothing
+/// waits for it.
+async fn seal_secrets(store: Arc<PgStore>) {
+    match store.seal_stored_secrets().await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, "encrypted secrets in the database anew"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "cannot encrypt all secrets in the database now: the next start goes on"
+        ),
+    }
+    match store.list_missing_secret_keys().await {
+        Ok(missing) if !missing.is_empty() => tracing::error!(
+            keys = missing.join(", "),
+            "secrets in the database are encrypted with keys that are not among those of \
+             USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS, and cannot be read"
+        ),
+        _ => {}
+    }
 }
 
 async fn listen(address: &HttpAddress) -> Result<TcpListener> {

@@ -29,8 +29,10 @@ use uuid::Uuid;
 use crate::duration;
 
 mod parse;
+mod providers;
 
 pub use parse::{HttpAddress, LogFormat};
+pub use providers::{FurtherOidcSettings, GithubSettings, OidcSettings, ProviderSettings};
 
 /// All settings of the server.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +49,9 @@ pub struct ServerSettings {
     /// Signing in.
     #[command(flatten)]
     pub sign_in: SignInSettings,
+    /// Signing in through providers.
+    #[command(flatten)]
+    pub providers: ProviderSettings,
     /// Secrets that the server makes.
     #[command(flatten)]
     pub secrets: SecretSettings,
@@ -125,6 +130,12 @@ pub struct DatabaseSettings {
     /// the usual places are searched, and if there is none a version is fetched.
     #[arg(long, value_name = "DIRECTORY")]
     pub postgres_bin_dir: Option<PathBuf>,
+
+    /// The keys that tokens of providers and private SSH keys are encrypted with in the
+    /// database: 32 random bytes in base64 each, separated by commas. The first encrypts,
+    /// all decrypt. Without them, a key is made at the first start and kept in the database.
+    #[arg(long, value_name = "KEYS")]
+    pub external_token_encryption_keys: Option<SecretString>,
 }
 
 /// How long credentials live.
@@ -523,7 +534,10 @@ impl ServerSettings {
     /// If the server cannot run like that.
     pub fn check(&self) -> Result<Vec<String>> {
         self.secrets.hash_cost()?;
-        let mut warnings = Vec::new();
+        let anywhere = Url::parse("http://localhost").context("a URL")?;
+        self.providers
+            .connect(self.network.access_url.as_ref().unwrap_or(&anywhere))?;
+        let mut warnings = self.providers.warnings();
         let is_https = self
             .network
             .access_url

@@ -66,8 +66,13 @@ A value that cannot be read stops the start, with a message that says what it mu
 | BOOL | `true`, `True`, `1`, `t`; `false`, `False`, `0`, `f`; the flag alone is `true` |
 | DURATION | `24h`, `90m`, `72h30m`, `1s`, `7d`, `1.5h` |
 | lists | separated by commas |
+| MAP | a JSON object of texts: `{\"prompt\":\"login\"}` |
 
 `usher migrate`, `usher create-admin-user` and `usher reset-password` know the settings of the database and the logs, the last two also those of passwords and SSH keys.
+
+People can sign in through several OpenID providers.
+The first has the settings below; the others have the same with a number from 2 to 9 in the name, without a gap: `USHER_OIDC_2_ISSUER_URL`, `USHER_OIDC_2_CLIENT_ID`, `USHER_OIDC_2_SIGN_IN_TEXT`.
+At the first provider the address to come back to is `<access URL>/api/v2/users/oidc/callback`, at the second `<access URL>/api/v2/users/oidc/2/callback`, and at GitHub `<access URL>/api/v2/users/oauth2/github/callback`.
 ";
 
 const TABLE: &str = "\
@@ -76,7 +81,8 @@ const TABLE: &str = "\
 ";
 
 fn is_setting(argument: &Arg) -> bool {
-    !matches!(argument.get_long(), None | Some("help" | "version"))
+    // The settings of numbered providers are those of the first.
+    !argument.is_hide_set() && !matches!(argument.get_long(), None | Some("help" | "version"))
 }
 
 fn row(setting: &Arg) -> String {

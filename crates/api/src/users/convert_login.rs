@@ -3,17 +3,15 @@
 //! Who knows the password may change the way to sign in. The change is made when the
 //! provider has confirmed who they are; until then a signed cookie says what was asked.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
-    response::{AppendHeaders, IntoResponse},
+    response::{AppendHeaders, IntoResponse as _, Response as AxumResponse},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{StatusCode, header::SET_COOKIE};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rand::{RngExt as _, distr::Alphanumeric};
-use secrecy::{ExposeSecret as _, SecretBox};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rand::RngExt as _;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use usher_api_types::{
@@ -23,26 +21,25 @@ use usher_api_types::{
 use usher_domain::{
     LoginType, User, Violations,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
-    random::Random,
     time::never,
 };
-use usher_store::{AuditStore, SigningFeature, SigningKey, SigningKeyStore, UserStore};
+use usher_store::{SigningFeature, SigningKey, SigningKeyStore, StoreError};
 use uuid::Uuid;
 
 use crate::{
-    ApiError, Caller, Json, RequestBody, Settings, Trail, cookies::set_cookie_until,
-    hashing::Hasher, password, sessions::login, target::TargetUser,
+    ApiError, AppState, Caller, Json, RequestBody, Settings, Trail,
+    cookies::set_cookie_until,
+    password,
+    sessions::{login, providers::state::States},
+    target::TargetUser,
 };
 
 /// The cookie that says what was asked.
-const COOKIE: &str = "coder_oauth_convert_jwt";
+pub(crate) const COOKIE: &str = "coder_oauth_convert_jwt";
 /// How long it is good.
 const LIFETIME: TimeDelta = TimeDelta::minutes(5);
 /// How far the clocks of two replicas may be apart.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(1);
-/// What the state begins with, followed by [`STATE_CHARS`] random characters.
-const STATE_PREFIX: &str = "convert-";
-const STATE_CHARS: usize = 32;
 
 /// Asks for another way to sign in.
 #[utoipa::path(
@@ -52,52 +49,67 @@ const STATE_CHARS: usize = 32;
     responses((status = 201, body = OAuthConversionResponse, description = "The change is waiting for the provider."),
               (status = 400, body = Response, description = "There is no such way."),
               (status = 401, body = Response, description = "The password is wrong, or the user is not the caller."),
-              (status = 403, body = Response, description = "Nobody signs in by password.")),
+              (status = 403, body = Response, description = "Nobody signs in by password."),
+              (status = 429, body = Response, description = "Too many passwords were tried in this minute.")),
 )]
 pub async fn create(
     caller: Caller,
     TargetUser(user): TargetUser,
-    State(users): State<Arc<dyn UserStore>>,
-    State(keys): State<Arc<dyn SigningKeyStore>>,
-    State(audit): State<Arc<dyn AuditStore>>,
-    State(hasher): State<Hasher>,
-    State(random): State<Arc<dyn Random>>,
-    State(settings): State<Arc<Settings>>,
+    State(app): State<AppState>,
+    headers: HeaderMap,
     trail: Trail,
     body: RequestBody,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<AxumResponse, ApiError> {
     let request: ConvertLoginRequest = body.parse()?;
     let to_type = parse(&request)?;
-    let stored = users.find_password_hash(user.id).await?;
+    // It could be used to guess, as a new password could.
+    let now = app.clock.now();
+    let counted = app
+        .limits
+        .check_password_change(&caller, user.id, &headers, now)?;
     let secret = password::secret(request.password);
-    let matches = hasher.verify(&secret, stored.as_ref()).await?;
+    let begun = begin(&app, &caller, &user, to_type, &secret, &trail).await;
+    let mut response = begun.unwrap_or_else(ApiError::into_response);
+    if let Some(counted) = counted {
+        counted.write(response.headers_mut());
+    }
+    Ok(response)
+}
+
+async fn begin(
+    app: &AppState,
+    caller: &Caller,
+    user: &User,
+    to_type: LoginType,
+    secret: &SecretString,
+    trail: &Trail,
+) -> Result<AxumResponse, ApiError> {
+    let stored = app.users.find_password_hash(user.id).await?;
+    let matches = app.hasher.verify(secret, stored.as_ref()).await?;
     // Only oneself may. Others are told that the password is wrong whether it is or not, or
     // the answer would tell.
-    login::check(&user, matches && user.id == caller.id(), &settings)?;
+    login::check(user, matches && user.id == caller.id(), &app.settings)?;
 
     let by = trail.initiator(StatusCode::CREATED);
-    let mut rng = random.generator();
+    let mut rng = app.random.generator();
     let fresh = SecretBox::new(Box::new(rng.random()));
-    let key = keys
+    let key = app
+        .signing_keys
         .signing_key(SigningFeature::OidcConvert, fresh, by.at)
         .await?;
-    let state: String = (0..STATE_CHARS)
-        .map(|_| char::from(rng.sample(Alphanumeric)))
-        .collect();
-    let claims = Claims::new(
-        &user,
-        to_type,
-        format!("{STATE_PREFIX}{state}"),
-        by.at,
-        &settings,
-    );
+    let states = States {
+        keys: &*app.signing_keys,
+        now: by.at,
+    };
+    let state = states.begin_conversion(&mut rng).await?;
+    let claims = Claims::new(user, to_type, state, by.at, &app.settings);
     let token = claims.sign(&key)?;
-    audit
-        .record_attempt(entry(&user, to_type, by.at), &by)
+    app.audit
+        .record_attempt(entry(user, to_type, by.at), &by)
         .await?;
 
     let expires_at = by.at + LIFETIME;
-    let cookie = set_cookie_until(COOKIE, &token, expires_at, &settings);
+    let cookie = set_cookie_until(COOKIE, &token, expires_at, &app.settings);
     let response = OAuthConversionResponse {
         state_string: claims.state,
         expires_at: expires_at.into(),
@@ -108,7 +120,8 @@ pub async fn create(
         StatusCode::CREATED,
         AppendHeaders([(SET_COOKIE, cookie)]),
         Json(response),
-    ))
+    )
+        .into_response())
 }
 
 fn parse(request: &ConvertLoginRequest) -> Result<LoginType, ApiError> {
@@ -140,7 +153,7 @@ fn entry(user: &User, to_type: LoginType, now: DateTime<Utc>) -> AuditEntry {
 
 /// What the cookie says, signed as a JWT (RFC 7519).
 #[derive(Debug, Serialize, Deserialize)]
-struct Claims {
+pub(crate) struct Claims {
     iss: String,
     sub: String,
     aud: String,
@@ -186,6 +199,57 @@ impl Claims {
         jsonwebtoken::encode(&header, self, &secret)
             .map_err(|error| ApiError::Internal(Box::new(error)))
     }
+
+    /// What a cookie says; `None` if no key of ours has signed it, or it is over.
+    pub(crate) async fn read(
+        token: &str,
+        keys: &dyn SigningKeyStore,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(sequence) = jsonwebtoken::decode_header(token)
+            .ok()
+            .and_then(|header| header.kid?.parse().ok())
+        else {
+            return Ok(None);
+        };
+        let feature = SigningFeature::OidcConvert;
+        let Some(key) = keys.find_signing_key(feature, sequence, now).await? else {
+            return Ok(None);
+        };
+        let secret = DecodingKey::from_secret(key.secret.expose_secret());
+        let decoded = jsonwebtoken::decode::<Self>(token, &secret, &signature_only());
+        Ok(decoded
+            .ok()
+            .map(|decoded| decoded.claims)
+            .filter(|claims| (claims.nbf..=claims.exp).contains(&now.timestamp())))
+    }
+
+    /// Whether the change was asked for at this deployment.
+    pub(crate) fn is_of(&self, deployment: Uuid) -> bool {
+        self.iss == deployment.to_string()
+    }
+
+    /// Whether the change goes on with that state.
+    pub(crate) fn has_state(&self, state: &str) -> bool {
+        self.state == state && self.sub == state
+    }
+
+    /// Whether the user asked to sign in that way, and has not changed it since.
+    pub(crate) fn converts(&self, user: &User, to_type: LoginType) -> bool {
+        self.user_id == user.id.0
+            && self.aud == user.id.to_string()
+            && self.from_login_type == user.login_type.as_str()
+            && self.to_login_type == to_type.as_str()
+    }
+}
+
+/// The times are compared with our clock, and the rest with what it must be, afterwards.
+fn signature_only() -> Validation {
+    let mut validation = Validation::new(Algorithm::HS512);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
 }
 
 #[cfg(test)]

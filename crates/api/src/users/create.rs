@@ -17,8 +17,8 @@ use usher_domain::{
 use usher_store::{Conflict, NewUser, OrganizationStore, StoreError, UserStore};
 
 use crate::{
-    ApiError, Caller, Json, RequestBody, Settings, Trail, hashing::Hasher, password, ssh_keys,
-    target::find_readable_organization,
+    ApiError, Caller, Json, Providers, RequestBody, Settings, Trail, hashing::Hasher, password,
+    ssh_keys, target::find_readable_organization,
 };
 
 /// The greatest number of organizations that one call takes.
@@ -41,6 +41,7 @@ pub async fn create(
     State(hasher): State<Hasher>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
+    State(providers): State<Arc<Providers>>,
     trail: Trail,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
@@ -58,7 +59,7 @@ pub async fn create(
     }
     let organization_ids =
         find_organizations(&*organizations, &caller, &request.organization_ids).await?;
-    let (login_type, chosen) = choose_login(&request)?;
+    let (login_type, chosen) = choose_login(&request, &providers)?;
     if !may_create(&caller, &organization_ids) {
         return Err(ApiError::rule(
             StatusCode::FORBIDDEN,
@@ -210,7 +211,10 @@ async fn find_organizations(
 }
 
 /// How the user will sign in, and the password if that is how.
-fn choose_login(request: &Request) -> Result<(LoginType, Option<Password>), ApiError> {
+fn choose_login(
+    request: &Request,
+    providers: &Providers,
+) -> Result<(LoginType, Option<Password>), ApiError> {
     match request.login_type.as_str() {
         "" | "password" => Ok((
             LoginType::Password,
@@ -218,6 +222,7 @@ fn choose_login(request: &Request) -> Result<(LoginType, Option<Password>), ApiE
         )),
         "none" => Ok((LoginType::None, None)),
         "github" => Ok((LoginType::Github, None)),
+        "oidc" if !providers.oidc.is_empty() => Ok((LoginType::Oidc, None)),
         "oidc" => Err(ApiError::bad_request(
             "No OpenID provider is set up, so nobody can sign in through one.",
         )),

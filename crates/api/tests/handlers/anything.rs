@@ -198,6 +198,7 @@ fn any_words_in_any_path() {
                 .replace("{organization}", &escaped(&second))
                 .replace("{keyid}", &escaped(&second))
                 .replace("{keyname}", &escaped(&second))
+                .replace("{provider}", &escaped(&second))
                 .replace("{template}", &escaped(&second))
                 .replace("{id}", &escaped(&second));
             assert!(!path.contains('{'), "{path}: what stands in its place?");

@@ -16,15 +16,17 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppState, Settings,
+    AppState, Providers, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
+    renewal::Renewals,
 };
 use usher_domain::{User, password_hash::HashCost, random::Random, time::Clock};
 use usher_store::{
     Credential, MockApiKeyStore, MockAuditLogStore, MockAuditStore, MockBuildParameterStore,
-    MockNotificationStore, MockOrganizationStore, MockSessionStore, MockSettingsStore,
-    MockSigningKeyStore, MockSiteStore, MockSshKeyStore, MockUserStore, SiteStore, UserLookup,
+    MockExternalLoginStore, MockNotificationStore, MockOrganizationStore, MockSessionStore,
+    MockSettingsStore, MockSigningKeyStore, MockSiteStore, MockSshKeyStore, MockUserStore,
+    SiteStore, UserLookup,
 };
 
 use crate::people::{self, CALLER, Role, TOKEN, key_id, now};
@@ -47,6 +49,7 @@ static HASHER: LazyLock<Hasher> = LazyLock::new(|| Hasher::start(CHEAP));
 pub(crate) struct TestApp {
     pub(crate) users: MockUserStore,
     pub(crate) sessions: MockSessionStore,
+    pub(crate) external_logins: MockExternalLoginStore,
     pub(crate) api_keys: MockApiKeyStore,
     pub(crate) organizations: MockOrganizationStore,
     pub(crate) ssh_keys: MockSshKeyStore,
@@ -57,6 +60,7 @@ pub(crate) struct TestApp {
     pub(crate) audit: MockAuditStore,
     pub(crate) audit_log: MockAuditLogStore,
     pub(crate) site: MockSiteStore,
+    pub(crate) providers: Providers,
     pub(crate) settings: Settings,
     /// What the store knows of [`TOKEN`]; requests carry it if there is something.
     pub(crate) credential: Option<Credential>,
@@ -72,6 +76,7 @@ impl TestApp {
         Self {
             users: MockUserStore::new(),
             sessions: MockSessionStore::new(),
+            external_logins: MockExternalLoginStore::new(),
             api_keys: MockApiKeyStore::new(),
             organizations: MockOrganizationStore::new(),
             ssh_keys: MockSshKeyStore::new(),
@@ -82,6 +87,7 @@ impl TestApp {
             audit: MockAuditStore::new(),
             audit_log: MockAuditLogStore::new(),
             site: MockSiteStore::new(),
+            providers: Providers::default(),
             settings: Settings {
                 hash_cost: CHEAP,
                 // The clock stands still, and so would the minute that is counted in.
@@ -261,7 +267,8 @@ impl TestApp {
         answer
     }
 
-    fn router(&mut self) -> Router {
+    /// The router, for requests that come at once.
+    pub(crate) fn router(&mut self) -> Router {
         if self.router.is_none() {
             self.router = Some(usher_api::router(self.state()));
         }
@@ -278,6 +285,7 @@ impl TestApp {
         AppState {
             users: Arc::new(mem::take(&mut self.users)),
             sessions: Arc::new(mem::take(&mut self.sessions)),
+            external_logins: Arc::new(mem::take(&mut self.external_logins)),
             api_keys: Arc::new(mem::take(&mut self.api_keys)),
             organizations: Arc::new(mem::take(&mut self.organizations)),
             ssh_keys: Arc::new(mem::take(&mut self.ssh_keys)),
@@ -292,6 +300,8 @@ impl TestApp {
             random: Arc::new(SeededRandom),
             limits: RateLimits::new(self.settings.rate_limits),
             hasher: HASHER.clone(),
+            providers: Arc::new(mem::take(&mut self.providers)),
+            renewals: Renewals::default(),
             settings: Arc::new(self.settings.clone()),
         }
     }

@@ -14,6 +14,7 @@ use usher_store::{Credential, LinkState, StoreError};
 use crate::{
     app::{Answer, CLIENT, TestApp},
     people::{CALLER, Role, TOKEN, credential, key_id, now},
+    providers::cannot_renew,
 };
 
 const ME: &str = "/api/v2/users/me";
@@ -158,6 +159,7 @@ async fn a_session_from_a_provider_needs_its_link_and_its_access() {
             credential.link = link;
             credential.key.login_type = LoginType::Oidc;
         });
+        cannot_renew(&mut app);
         let answer = app.get(ME).await;
         answer.assert_status(status);
         if status == 401 {

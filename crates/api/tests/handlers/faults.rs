@@ -60,12 +60,13 @@ fn changes_nothing(operation: &Operation) -> bool {
 }
 
 /// Operations that refuse without asking the store, and with which status.
-const REFUSALS: [(&str, u16); 5] = [
+const REFUSALS: [(&str, u16); 6] = [
     ("/api/v2/users/{user}/login-type", 403),
     ("/api/v2/users/{user}/quiet-hours", 403),
     ("/api/v2/users/oauth2/github/callback", 400),
     ("/api/v2/users/oauth2/github/device", 400),
     ("/api/v2/users/oidc/callback", 400),
+    ("/api/v2/users/oidc/{provider}/callback", 400),
 ];
 
 #[track_caller]

@@ -22,7 +22,7 @@ const METHODS: &str = "/api/v2/users/authmethods";
 const ME: &str = "/api/v2/users/me";
 const BYPASS: &str = "X-Coder-Bypass-Ratelimit";
 
-const LOGIN_PATHS: [(Method, &str); 7] = [
+const LOGIN_PATHS: [(Method, &str); 8] = [
     (Method::POST, "/api/v2/users/login"),
     (Method::POST, "/api/v2/users/otp/request"),
     (Method::POST, "/api/v2/users/otp/change-password"),
@@ -30,6 +30,7 @@ const LOGIN_PATHS: [(Method, &str); 7] = [
     (Method::GET, "/api/v2/users/oauth2/github/callback"),
     (Method::GET, "/api/v2/users/oauth2/github/device"),
     (Method::GET, "/api/v2/users/oidc/callback"),
+    (Method::GET, "/api/v2/users/oidc/2/callback"),
 ];
 
 fn limited(mut app: TestApp) -> TestApp {
@@ -410,6 +411,23 @@ fn without_settings_the_limits_are_those_of_the_reference() {
             login: Some(60),
         }
     );
+}
+
+#[tokio::test]
+async fn passwords_that_are_tried_to_change_how_one_signs_in_have_the_limit_of_signing_in() {
+    let mut app = signed_in_as(Role::Member);
+    app.users
+        .expect_find_password_hash()
+        .returning(|_| Ok(None));
+    let path = "/api/v2/users/me/convert-login";
+    let body = json!({"to_type": "oidc", "password": "wrong"});
+    for remaining in (0..LOGIN).rev() {
+        let answer = app.post(path, body.clone()).await;
+        answer.assert_status(401);
+        assert_counts(&answer, LOGIN, remaining);
+    }
+    assert_too_many(&app.post(path, body).await, LOGIN);
+    app.get(ME).await.assert_status(200);
 }
 
 fn password_of(user: &str) -> String {

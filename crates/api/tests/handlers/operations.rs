@@ -84,6 +84,7 @@ impl Operation {
             .replace("{organization}", "coder")
             .replace("{keyid}", "0123456789")
             .replace("{keyname}", "ci")
+            .replace("{provider}", "2")
             .replace("{template}", id)
             .replace("{id}", id);
         assert!(!path.contains('{'), "{path}: what stands in its place?");

@@ -16,6 +16,7 @@ use crate::{
     operations::{Operation, operations},
     people::{CALLER, Role, TOKEN, allow_list, credential, now},
     permissions::expected,
+    providers::cannot_renew,
     public::{is_public, refuses_plainly},
     stores::answer_everything,
 };
@@ -91,6 +92,7 @@ fn app(found: Option<Credential>) -> TestApp {
     app.sessions
         .expect_find_credential()
         .returning(move |_| Ok(found.clone()));
+    cannot_renew(&mut app);
     app
 }
 

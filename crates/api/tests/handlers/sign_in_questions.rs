@@ -1,8 +1,14 @@
 //! `GET /users/authmethods`, `POST /users/validate-password`, and the paths of providers.
 
 use serde_json::json;
+use usher_api::Provider;
+use usher_domain::LoginType;
 
-use crate::{app::TestApp, people::Role};
+use crate::{
+    app::TestApp,
+    people::Role,
+    providers::{app_with_providers, provider},
+};
 
 #[tokio::test]
 async fn the_ways_to_sign_in_are_told() {
@@ -28,6 +34,49 @@ async fn settings_show_in_the_ways_to_sign_in() {
     assert_eq!(
         answer.json["terms_of_service_url"],
         "https://example.com/terms"
+    );
+}
+
+#[tokio::test]
+async fn providers_show_in_the_ways_to_sign_in() {
+    let mut app = app_with_providers(
+        Some(provider(LoginType::Github)),
+        vec![Provider {
+            sign_in_text: "Sign in with Example".into(),
+            icon_url: "/icon.svg".into(),
+            ..provider(LoginType::Oidc)
+        }],
+    );
+    let answer = app.get("/api/v2/users/authmethods").await;
+    assert_eq!(
+        answer.json,
+        json!({
+            "password": {"enabled": true},
+            "github": {"enabled": true, "default_provider_configured": false},
+            "oidc": {
+                "enabled": true,
+                "signInText": "Sign in with Example",
+                "iconUrl": "/icon.svg",
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn further_openid_providers_are_told_beside_the_first() {
+    let named = |text: &str| Provider {
+        sign_in_text: text.into(),
+        ..provider(LoginType::Oidc)
+    };
+    let mut app = app_with_providers(None, vec![named("One"), named("Two"), named("Three")]);
+    let answer = app.get("/api/v2/users/authmethods").await;
+    assert_eq!(answer.json["oidc"]["signInText"], "One");
+    assert_eq!(
+        answer.json["further_oidc"],
+        json!([
+            {"path": "/api/v2/users/oidc/2/callback", "signInText": "Two", "iconUrl": ""},
+            {"path": "/api/v2/users/oidc/3/callback", "signInText": "Three", "iconUrl": ""},
+        ])
     );
 }
 
@@ -72,6 +121,9 @@ async fn while_no_provider_is_set_up_its_paths_say_so() {
             "oauth2/github/callback",
             "oauth2/github/device",
             "oidc/callback",
+            "oidc/2/callback",
+            "oidc/1/callback",
+            "oidc/x/callback",
         ] {
             for query in [
                 "",

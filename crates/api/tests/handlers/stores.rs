@@ -164,6 +164,9 @@ fn answer_about_settings(app: &mut TestApp) {
     app.signing_keys
         .expect_signing_key()
         .returning(|_, _, _| Ok(signing_key()));
+    app.signing_keys
+        .expect_list_verifying_keys()
+        .returning(|_, _| Ok(vec![signing_key()]));
 }
 
 fn answer_about_notifications(app: &mut TestApp) {
@@ -438,6 +441,9 @@ fn fail_settings(app: &mut TestApp, error: fn() -> StoreError) {
     app.signing_keys
         .expect_signing_key()
         .returning(move |_, _, _| Err(error()));
+    app.signing_keys
+        .expect_list_verifying_keys()
+        .returning(move |_, _| Err(error()));
 }
 
 fn fail_notifications(app: &mut TestApp, error: fn() -> StoreError) {

@@ -1,13 +1,13 @@
 //! `POST /users/{user}/convert-login`.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretBox};
 use serde_json::{Value, json};
 use usher_domain::{
     LoginType, User, UserStatus,
     audit::{AuditAction, AuditResource},
 };
-use usher_store::{SigningFeature, StoreError};
+use usher_store::{SigningFeature, SigningKey, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -40,14 +40,21 @@ fn converting_app() -> TestApp {
     let mut app = app(Role::Member);
     app.signing_keys
         .expect_signing_key()
-        .withf(|feature, fresh, at| {
-            *feature == SigningFeature::OidcConvert
-                && *at == now()
-                && fresh.expose_secret().iter().any(|byte| *byte != 0)
-        })
-        .returning(|_, _, _| Ok(signing_key()));
+        .withf(|_, fresh, at| *at == now() && fresh.expose_secret().iter().any(|byte| *byte != 0))
+        .returning(|feature, _, _| Ok(key_for(feature)));
     app.audit.expect_record_attempt().returning(|_, _| Ok(()));
     app
+}
+
+/// The cookie and the state in it are signed with different keys.
+fn key_for(feature: SigningFeature) -> SigningKey {
+    match feature {
+        SigningFeature::OidcConvert => signing_key(),
+        SigningFeature::SignInState => SigningKey {
+            sequence: 8,
+            secret: SecretBox::new(Box::new([9; 64])),
+        },
+    }
 }
 
 /// The one cookie, without its name, split at its attributes.
@@ -147,7 +154,7 @@ async fn the_answer_leaves_a_row_with_what_is_to_change() {
     let mut app = app(Role::Member);
     app.signing_keys
         .expect_signing_key()
-        .return_once(|_, _, _| Ok(signing_key()));
+        .returning(|feature, _, _| Ok(key_for(feature)));
     app.audit
         .expect_record_attempt()
         .withf(|entry, by| {
@@ -187,7 +194,7 @@ async fn without_its_row_nothing_is_handed_out() {
     let mut app = app(Role::Member);
     app.signing_keys
         .expect_signing_key()
-        .return_once(|_, _, _| Ok(signing_key()));
+        .returning(|feature, _, _| Ok(key_for(feature)));
     app.audit
         .expect_record_attempt()
         .return_once(|_, _| Err(StoreError::Unavailable("away".into())));

@@ -13,6 +13,7 @@ use crate::{
         ELSEWHERE, ORGANIZATION, Role, STRONG, alice, alice_as_asked, elsewhere, now, olivia,
         organization,
     },
+    providers::provider,
 };
 
 const PATH: &str = "/api/v2/users";
@@ -377,6 +378,17 @@ async fn users_without_a_password_get_none() {
 
         app.post(PATH, body).await.assert_status(201);
     }
+}
+
+#[tokio::test]
+async fn where_an_openid_provider_is_set_up_users_are_made_for_it() {
+    let mut app = app(Role::UserAdmin);
+    app.providers.oidc = vec![provider(LoginType::Oidc)];
+    expect_new(&mut app, |new| {
+        new.login_type == LoginType::Oidc && new.password.is_none()
+    });
+    let body = but(&json!({"login_type": "oidc", "password": null}));
+    app.post(PATH, body).await.assert_status(201);
 }
 
 #[tokio::test]

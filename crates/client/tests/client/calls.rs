@@ -160,6 +160,12 @@ async fn calls_about_sessions() {
     });
     call!("GET /api/v2/users/authmethods", 200, methods, |c| c
         .list_auth_methods());
+    let device = json!({
+        "device_code": "c", "user_code": "WDJB-MJHT", "verification_uri": "https://x.example",
+        "expires_in": 900, "interval": 5,
+    });
+    call!("GET /api/v2/users/oauth2/github/device", 200, device, |c| c
+        .authorize_github_device());
     let verdict = json!({"valid": true, "details": ""});
     let body = call!("POST /api/v2/users/validate-password", 200, verdict, |c| c
         .validate_password("pass"));

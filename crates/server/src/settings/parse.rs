@@ -1,6 +1,7 @@
 //! How single values are read. Each function says what a value must be.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
@@ -12,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 use usher_api::SameSite;
 use usher_domain::{notification::NotificationMethod, ssh_key::SshKeyAlgorithm};
+use usher_identity::EmailVerification;
 
 /// A place to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +155,30 @@ pub(super) fn same_site(text: &str) -> Result<SameSite, String> {
 
 pub(super) fn ssh_key_algorithm(text: &str) -> Result<SshKeyAlgorithm, String> {
     SshKeyAlgorithm::parse(text).ok_or_else(|| "must be `ed25519`, `ecdsa` or `rsa4096`".to_owned())
+}
+
+/// Reads texts that are separated by commas.
+pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
+    if text.contains(char::is_control) {
+        return Err("must be texts in one line, separated by commas".to_owned());
+    }
+    Ok(items(text).map(str::to_owned).collect())
+}
+
+/// Reads names with their values.
+pub(super) fn parameters(text: &str) -> Result<BTreeMap<String, String>, String> {
+    serde_json::from_str(text)
+        .map_err(|_| r#"must be a JSON object of texts, such as {"prompt":"login"}"#.to_owned())
+}
+
+/// Reads what is demanded of the claim `email_verified`.
+pub(super) fn email_verification(text: &str) -> Result<EmailVerification, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "if-present" => Ok(EmailVerification::IfPresent),
+        "required" => Ok(EmailVerification::Required),
+        "lax" => Ok(EmailVerification::Lax),
+        _ => Err("must be `if-present`, `required` or `lax`".to_owned()),
+    }
 }
 
 pub(super) fn header_names(text: &str) -> Result<Vec<HeaderName>, String> {

@@ -3,6 +3,8 @@ use std::ffi::OsString;
 use rstest::rstest;
 
 use super::*;
+use usher_api::Providers;
+
 use crate::{
     cli::{self, Command, Refusal},
     environment::Environment,
@@ -342,4 +344,186 @@ fn the_url_of_the_database_is_in_no_output() {
     assert!(refusal.is_answer);
     assert!(refusal.text.contains("[env: USHER_PG_CONNECTION_URL]"));
     assert!(!refusal.text.contains("topsecret"));
+}
+
+/// The providers that a server with these variables has.
+fn providers(variables: &[(&str, &str)]) -> Result<(Providers, Vec<String>), String> {
+    let (settings, warnings) = read(&[], variables)?;
+    let access_url = Url::parse("https://users.example.com/").unwrap();
+    let providers = settings.providers.connect(&access_url).unwrap();
+    Ok((providers, warnings))
+}
+
+const GITHUB: [(&str, &str); 2] = [
+    ("USHER_OAUTH2_GITHUB_CLIENT_ID", "usher"),
+    ("USHER_OAUTH2_GITHUB_CLIENT_SECRET", "secret"),
+];
+const OIDC: [(&str, &str); 3] = [
+    ("USHER_OIDC_ISSUER_URL", "https://id.example.com"),
+    ("USHER_OIDC_CLIENT_ID", "usher"),
+    ("USHER_OIDC_CLIENT_SECRET", "secret"),
+];
+const SECOND: [(&str, &str); 2] = [
+    ("USHER_OIDC_2_ISSUER_URL", "https://second.example.com"),
+    ("USHER_OIDC_2_CLIENT_ID", "usher"),
+];
+
+#[test]
+fn without_settings_there_is_no_provider() {
+    let (providers, warnings) = providers(&[]).unwrap();
+
+    assert!(providers.github.is_none());
+    assert!(providers.oidc.is_empty());
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_provider_is_set_up_without_being_asked() {
+    // Nothing answers there.
+    let everyone = ("USHER_OAUTH2_GITHUB_ALLOW_EVERYONE", "true");
+    let given = [&GITHUB[..], &[everyone], &OIDC, &SECOND].concat();
+
+    let (providers, warnings) = providers(&given).unwrap();
+
+    let github = providers.github.unwrap();
+    assert!(!github.allow_sign_ups);
+    assert!(!github.client.uses_device_flow());
+    let [first, second] = &providers.oidc[..] else {
+        panic!("two OpenID providers");
+    };
+    assert!(first.allow_sign_ups);
+    assert_eq!(first.sign_in_text, "OpenID Connect");
+    assert!(first.client.issued("https://id.example.com||1"));
+    assert!(!second.client.issued("https://id.example.com||1"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn each_openid_provider_has_settings_of_its_own() {
+    let own = [
+        ("USHER_OIDC_SIGN_IN_TEXT", "One"),
+        ("USHER_OIDC_2_SIGN_IN_TEXT", "Two"),
+        ("USHER_OIDC_2_ICON_URL", "/two.svg"),
+        ("USHER_OIDC_2_ALLOW_SIGNUPS", "F"),
+        ("USHER_OIDC_2_SIGNUPS_DISABLED_TEXT", "Ask **us**"),
+        ("USHER_OIDC_3_ISSUER_URL", "https://third.example.com"),
+        ("USHER_OIDC_3_CLIENT_ID", "usher"),
+    ];
+
+    let (providers, _) = providers(&[&OIDC[..], &SECOND, &own].concat()).unwrap();
+
+    let [first, second, third] = &providers.oidc[..] else {
+        panic!("three OpenID providers");
+    };
+    assert_eq!(first.sign_in_text, "One");
+    assert!(first.allow_sign_ups);
+    assert_eq!(second.sign_in_text, "Two");
+    assert_eq!(second.icon_url, "/two.svg");
+    assert!(!second.allow_sign_ups);
+    assert_eq!(second.sign_ups_disabled_text, "Ask **us**");
+    assert_eq!(third.sign_in_text, "OpenID Connect");
+}
+
+#[test]
+fn numbered_settings_are_flags_too() {
+    let flags = [
+        "--oidc-issuer-url=https://id.example.com",
+        "--oidc-client-id=usher",
+        "--oidc-2-issuer-url",
+        "https://second.example.com",
+        "--oidc-2-client-id=usher",
+        "--oidc-2-ignore-userinfo",
+        "--dangerous-oidc-2-skip-issuer-checks",
+    ];
+
+    let access_url = Url::parse("https://users.example.com/").unwrap();
+    let providers = settings(&flags).providers.connect(&access_url).unwrap();
+
+    assert_eq!(providers.oidc.len(), 2);
+    assert!(providers.oidc[1].client.issued("anybody||1"));
+    assert!(!providers.oidc[0].client.issued("anybody||1"));
+}
+
+#[rstest]
+#[case::nobody(&[&GITHUB[..]], "USHER_OAUTH2_GITHUB_ALLOWED_ORGS must name an organization")]
+#[case::everyone_and_some(
+    &[&GITHUB[..], &[("USHER_OAUTH2_GITHUB_ALLOW_EVERYONE", "true"), ("USHER_OAUTH2_GITHUB_ALLOWED_ORGS", "acme")]],
+    "USHER_OAUTH2_GITHUB_ALLOW_EVERYONE must not be on"
+)]
+#[case::no_team(
+    &[&GITHUB[..], &[("USHER_OAUTH2_GITHUB_ALLOWED_ORGS", "acme"), ("USHER_OAUTH2_GITHUB_ALLOWED_TEAMS", "core")]],
+    "USHER_OAUTH2_GITHUB_ALLOWED_TEAMS must be teams"
+)]
+#[case::no_address(&[&OIDC[1..]], "USHER_OIDC_CLIENT_ID is set, but not USHER_OIDC_ISSUER_URL")]
+#[case::no_url(
+    &[&OIDC[1..], &[("USHER_OIDC_ISSUER_URL", "id.example.com")]],
+    "USHER_OIDC_ISSUER_URL must be a URL"
+)]
+#[case::no_openid(&[&OIDC[..], &[("USHER_OIDC_SCOPES", "email")]], "USHER_OIDC_SCOPES must contain openid")]
+#[case::two_sources(
+    &[&OIDC[..], &[("USHER_OIDC_ACCESS_TOKEN_CLAIMS", "true")]],
+    "USHER_OIDC_ACCESS_TOKEN_CLAIMS needs USHER_OIDC_IGNORE_USERINFO as well"
+)]
+#[case::groups_of_no_claim(
+    &[&OIDC[..], &SECOND, &[("USHER_OIDC_2_ALLOWED_GROUPS", "staff")]],
+    "USHER_OIDC_2_ALLOWED_GROUPS needs"
+)]
+#[case::no_map(&[&OIDC[..], &[("USHER_OIDC_AUTH_URL_PARAMS", "prompt=login")]], "USHER_OIDC_AUTH_URL_PARAMS")]
+#[case::no_rule(&[&OIDC[..], &[("USHER_OIDC_EMAIL_VERIFIED", "maybe")]], "must be `if-present`, `required` or `lax`")]
+#[case::of_the_second(
+    &[&OIDC[..], &SECOND, &[("USHER_OIDC_2_EMAIL_VERIFIED", "maybe")]],
+    "(USHER_OIDC_2_EMAIL_VERIFIED) must be `if-present`"
+)]
+#[case::no_boolean(
+    &[&OIDC[..], &SECOND, &[("USHER_OIDC_2_ALLOW_SIGNUPS", "maybe")]],
+    "(USHER_OIDC_2_ALLOW_SIGNUPS) must be `true` or `false`"
+)]
+#[case::no_first(&[&SECOND[..]], "USHER_OIDC_2_ISSUER_URL is set, but not USHER_OIDC_ISSUER_URL")]
+#[case::a_gap(
+    &[&OIDC[..], &[("USHER_OIDC_3_ISSUER_URL", "https://third.example.com"), ("USHER_OIDC_3_CLIENT_ID", "usher")]],
+    "USHER_OIDC_3_ISSUER_URL is set, but not USHER_OIDC_2_ISSUER_URL"
+)]
+fn providers_that_cannot_be_used_stop_the_start(
+    #[case] variables: &[&[(&str, &str)]],
+    #[case] said: &str,
+) {
+    let Err(text) = providers(&variables.concat()) else {
+        panic!("it started");
+    };
+
+    assert!(text.contains(said), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn an_issuer_alone_is_no_provider_and_is_pointed_out() {
+    let (providers, warnings) = providers(&OIDC[..1]).unwrap();
+
+    assert!(providers.oidc.is_empty());
+    assert_eq!(
+        warnings,
+        [
+            "USHER_OIDC_ISSUER_URL is set, but not USHER_OIDC_CLIENT_ID: nobody signs in through that provider"
+        ]
+    );
+}
+
+#[test]
+fn secrets_of_providers_are_in_no_output() {
+    let (settings, _) = read(
+        &[],
+        &[
+            &GITHUB[..1],
+            &[
+                ("USHER_OAUTH2_GITHUB_CLIENT_SECRET", "hush"),
+                ("USHER_OAUTH2_GITHUB_ALLOW_EVERYONE", "1"),
+            ],
+            &OIDC[..2],
+            &[("USHER_OIDC_CLIENT_SECRET", "hush")],
+        ]
+        .concat(),
+    )
+    .unwrap();
+
+    assert!(!format!("{settings:?}").contains("hush"));
 }

@@ -1,0 +1,215 @@
+//! The access that a provider gave with a session, renewed when a request comes after its
+//! end.
+//!
+//! However many requests come at once, the provider is asked once: those of this process
+//! wait for the same answer, and of several processes the store gives one the turn. A
+//! provider that is down is no reason to sign anybody out: such requests are told to come
+//! again, and those of other sessions notice nothing.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use tokio::time::{sleep, timeout};
+use usher_domain::{LoginType, UserId, UserStatus, external_login::ProviderTokens, time::to_wire};
+use usher_identity::RefreshError;
+use usher_store::{
+    Credential, ExternalLogin, LinkState, RefreshTurn, Refusal, StoreError, Verified,
+};
+
+use crate::{ApiError, AppState, caller};
+
+/// How long a turn is held: longer than a provider is waited for, and what comes after.
+const HOLD: Duration = Duration::from_secs(30);
+/// How long a provider is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often another process is asked whether it is done, and how many times.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSES: usize = 150;
+/// How often it is tried to keep fresh tokens.
+const TRIES_TO_KEEP: usize = 3;
+
+/// Whose access is being renewed. Clones share it.
+#[derive(Clone, Default)]
+pub struct Renewals(Arc<Mutex<UnderWay>>);
+
+type UnderWay = HashMap<Whose, Shared<BoxFuture<'static, Outcome>>>;
+
+impl Renewals {
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Renewals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewals").finish_non_exhaustive()
+    }
+}
+
+type Whose = (UserId, LoginType);
+
+/// What became of a renewal.
+#[derive(Clone, Debug)]
+enum Outcome {
+    Renewed,
+    /// There is nothing to renew it with, or nobody who would.
+    Ended,
+    /// The link is gone.
+    Unlinked,
+    /// The provider gives no more, and says why.
+    Refused(String),
+    /// Another attempt may work.
+    Unavailable,
+}
+
+/// The end of the provider's access if it is past. The credential can then be verified in
+/// all else, and the access be [renewed](renew).
+pub(crate) fn take_overdue(
+    credential: &mut Credential,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    match credential.link {
+        LinkState::Linked(Some(ended)) if ended < now => {
+            credential.link = LinkState::NotNeeded;
+            Some(ended)
+        }
+        _ => None,
+    }
+}
+
+/// Renews the access that the key's provider gave and that ended at `ended`.
+///
+/// # Errors
+///
+/// 401 if it cannot be renewed or the user is suspended, who gets nothing from a provider
+/// either; 503 if it cannot be told.
+pub(crate) async fn renew(
+    app: &AppState,
+    verified: &Verified,
+    ended: DateTime<Utc>,
+) -> Result<(), ApiError> {
+    if verified.user.status == UserStatus::Suspended {
+        return Err(ApiError::Unauthenticated {
+            message: caller::inactive_text(UserStatus::Suspended),
+            detail: end_text(verified.key.login_type, ended),
+        });
+    }
+    let login_type = verified.key.login_type;
+    match shared(app, (verified.user.id, login_type)).await {
+        Outcome::Renewed => Ok(()),
+        Outcome::Ended => Err(ApiError::signed_out(end_text(login_type, ended))),
+        Outcome::Unlinked => Err(caller::refuse(Refusal::Unlinked)),
+        Outcome::Refused(why) => Err(ApiError::signed_out(format!(
+            "{} The provider does not renew it: {why}",
+            end_text(login_type, ended)
+        ))),
+        Outcome::Unavailable => Err(ApiError::Unavailable(None)),
+    }
+}
+
+fn end_text(login_type: LoginType, ended: DateTime<Utc>) -> String {
+    format!(
+        "The access that {:?} gave ended at {}. Sign in again.",
+        login_type.as_str(),
+        to_wire(ended)
+    )
+}
+
+/// Joins the renewal that is under way, or begins one. It goes on when the request is given
+/// up: the provider may have exchanged the token already.
+fn shared(app: &AppState, whose: Whose) -> Shared<BoxFuture<'static, Outcome>> {
+    let mut under_way = app.renewals.lock();
+    under_way
+        .entry(whose)
+        .or_insert_with(|| {
+            let app = app.clone();
+            let work = tokio::spawn(async move {
+                let _mark = Mark(app.renewals.clone(), whose);
+                attempt(&app, whose).await
+            });
+            work.map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
+                .boxed()
+                .shared()
+        })
+        .clone()
+}
+
+/// Marks a renewal as under way, until it ends in whatever way.
+struct Mark(Renewals, Whose);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
+async fn attempt(app: &AppState, whose: Whose) -> Outcome {
+    match try_attempt(app, whose).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::error!(%error, user.id = %whose.0, "a provider's access could not be renewed");
+            Outcome::Unavailable
+        }
+    }
+}
+
+async fn try_attempt(app: &AppState, (user, login_type): Whose) -> Result<Outcome, StoreError> {
+    for _ in 0..PAUSES {
+        let turn = app
+            .external_logins
+            .begin_refresh(user, login_type, app.clock.now(), HOLD)
+            .await?;
+        match turn {
+            None => return Ok(Outcome::Unlinked),
+            Some(RefreshTurn::Done) => return Ok(Outcome::Renewed),
+            Some(RefreshTurn::Mine(login)) => return take_turn(app, &login).await,
+            Some(RefreshTurn::Others) => sleep(PAUSE).await,
+        }
+    }
+    Ok(Outcome::Unavailable)
+}
+
+async fn take_turn(app: &AppState, login: &ExternalLogin) -> Result<Outcome, StoreError> {
+    let (tokens, outcome) = ask(app, login).await;
+    let mut tries = 1;
+    loop {
+        match app.external_logins.end_refresh(login, tokens.clone()).await {
+            // The old refresh token may be spent: these are not to be lost.
+            Err(_) if tokens.is_some() && tries < TRIES_TO_KEEP => sleep(PAUSE).await,
+            ended => return ended.map(|()| outcome),
+        }
+        tries += 1;
+    }
+}
+
+async fn ask(app: &AppState, login: &ExternalLogin) -> (Option<ProviderTokens>, Outcome) {
+    let provider = app.providers.of_link(login.login_type, &login.link_id);
+    let (Some(provider), Some(refresh_token)) = (provider, &login.tokens.refresh_token) else {
+        return (None, Outcome::Ended);
+    };
+    let user = login.user_id;
+    match timeout(PATIENCE, provider.client.refresh(refresh_token)).await {
+        Ok(Ok(tokens)) => (Some(tokens), Outcome::Renewed),
+        Ok(Err(RefreshError::Refused(why))) => {
+            tracing::info!(user.id = %user, why, "a provider does not renew its access");
+            (None, Outcome::Refused(why))
+        }
+        Ok(Err(RefreshError::Unavailable(why))) => {
+            tracing::warn!(user.id = %user, why, "a provider cannot be asked to renew its access");
+            (None, Outcome::Unavailable)
+        }
+        Err(_) => {
+            tracing::warn!(user.id = %user, "a provider does not answer in time");
+            (None, Outcome::Unavailable)
+        }
+    }
+}

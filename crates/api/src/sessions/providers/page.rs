@@ -1,0 +1,176 @@
+//! The pages that tell people why they cannot sign in.
+//!
+//! They have no script, take nothing from elsewhere, and may not be framed. Whatever comes
+//! from a provider or a person is text.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use axum::response::{IntoResponse, Response};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+};
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark_escape::escape_html;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color:#1d2125;background:#fff}h1{font-size:1.3rem}a{color:#0b57d0}@media(prefers-color-scheme:dark){body{color:#e3e3e3;background:#131314}a{color:#a8c7fa}}";
+
+/// What a page says.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) title: String,
+    pub(super) text: Text,
+}
+
+/// What stands below the title.
+#[derive(Clone, Debug)]
+pub(super) enum Text {
+    Plain(String),
+    /// Of the operator's settings.
+    Markdown(String),
+}
+
+impl Text {
+    /// As it was written.
+    pub(super) fn source(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Markdown(text) => text,
+        }
+    }
+
+    fn to_html(&self) -> String {
+        match self {
+            Self::Plain(text) => format!("<p>{}</p>\n", escaped(text)),
+            Self::Markdown(text) => markdown(text),
+        }
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let title = escaped(&self.title);
+        let text = self.text.to_html();
+        let body = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             <h1>{title}</h1>\n{text}<p><a href=\"/login\">Back to the sign-in page</a></p>\n\
+             </main>\n</body>\n</html>\n"
+        );
+        let headers = [
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/html; charset=utf-8"),
+            ),
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (CONTENT_SECURITY_POLICY, POLICY.clone()),
+        ];
+        (self.status, headers, body).into_response()
+    }
+}
+
+/// Our own style and nothing else.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("plain text")
+});
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_html(&mut out, text).expect("a text takes everything");
+    out
+}
+
+/// Markdown as HTML. HTML in it is text, pictures are their descriptions, and a link leads
+/// to `http`, `https` or a mail, or is only its words.
+fn markdown(text: &str) -> String {
+    let mut links = Vec::new();
+    let events = Parser::new_ext(text, Options::empty()).filter_map(|event| match event {
+        Event::Html(html) | Event::InlineHtml(html) => Some(Event::Text(html)),
+        Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+        Event::Start(Tag::Link {
+            link_type,
+            dest_url,
+            ..
+        }) => {
+            let link = link(link_type, &dest_url);
+            links.push(link.is_some());
+            link.map(|dest_url| {
+                Event::Start(Tag::Link {
+                    link_type: LinkType::Inline,
+                    dest_url,
+                    title: CowStr::Borrowed(""),
+                    id: CowStr::Borrowed(""),
+                })
+            })
+        }
+        Event::End(TagEnd::Link) => links
+            .pop()
+            .unwrap_or_default()
+            .then_some(Event::End(TagEnd::Link)),
+        other => Some(other),
+    });
+    let mut out = String::new();
+    html::push_html(&mut out, events);
+    let _ = writeln!(out);
+    out
+}
+
+fn link(link_type: LinkType, address: &str) -> Option<CowStr<'static>> {
+    let address = match link_type {
+        LinkType::Email => format!("mailto:{address}"),
+        _ => address.to_owned(),
+    };
+    let url = Url::parse(&address).ok()?;
+    matches!(url.scheme(), "http" | "https" | "mailto").then(|| String::from(url).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn markdown_is_rendered_and_cannot_do_harm() {
+        let html = markdown(
+            "Ask **us** <script>alert(1)</script> [here](https://x.example/?a=1&b=2) or \
+             [there](javascript:alert(1)) ![x](https://x.example/p.png \"t\") <help@x.example>",
+        );
+        assert!(html.contains("<strong>us</strong>"), "{html}");
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+        assert!(html.contains("<a href=\"https://x.example/?a=1&amp;b=2\">here</a>"));
+        assert!(
+            html.contains("<a href=\"mailto:help@x.example\">"),
+            "{html}"
+        );
+        assert!(html.contains(" there "), "{html}");
+        assert!(
+            !html.contains("javascript:") && !html.contains("<img"),
+            "{html}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_leaves_its_place(text in r#"([<>&"'/=a-z ]|script|onload){0,24}"#) {
+            let plain = escaped(&text);
+            prop_assert!(!plain.contains(['<', '>', '"']), "{plain}");
+            let html = markdown(&text);
+            for behind in html.split('<').skip(1) {
+                let tag = behind.trim_start_matches('/').split(['>', ' ']).next();
+                let is_plain = ["p", "blockquote", "h1", "h2", "em", "strong", "hr", "br"]
+                    .contains(&tag.unwrap_or_default());
+                prop_assert!(is_plain, "{html}");
+            }
+        }
+    }
+}

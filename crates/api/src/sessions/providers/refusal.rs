@@ -1,0 +1,228 @@
+//! Why somebody who comes from a provider is not let in, and how it is told: as a page where
+//! people see it, as JSON where a program asks.
+
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header::LOCATION};
+use url::form_urlencoded;
+use usher_domain::{LoginType, UserStatus};
+use usher_identity::{IdentifyError, ProviderError};
+use usher_store::{SignInOutcome, StoreError};
+
+use super::{
+    Provider,
+    page::{Page, Text},
+};
+use crate::{ApiError, caller::inactive_text};
+
+/// What the provider is told to be at fault for, though it answers with an error of OAuth:
+/// the settings here or there.
+const FAULTS_OF_SETTINGS: [&str; 6] = [
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "incorrect_client_credentials",
+    "redirect_uri_mismatch",
+];
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Nothing is known of who came.
+    Unknown(ApiError),
+    /// Told as JSON.
+    Json(ApiError),
+    /// Told as a page.
+    Page(Page),
+    /// Told on the sign-in page, which the browser may go back to.
+    SignInPage(String),
+}
+
+impl Refusal {
+    fn page(status: StatusCode, title: &str, text: impl Into<String>) -> Self {
+        Self::Page(Page {
+            status,
+            title: title.to_owned(),
+            text: Text::Plain(text.into()),
+        })
+    }
+
+    /// Why the provider does not say who came.
+    pub(super) fn of_provider(error: IdentifyError, is_device: bool) -> Self {
+        match error {
+            IdentifyError::Provider(error) => Self::Unknown(no_identity(&error, is_device)),
+            IdentifyError::Pending => Self::Unknown(
+                ApiError::bad_request("The code was not confirmed yet.")
+                    .with_detail("authorization_pending"),
+            ),
+            IdentifyError::Unusable { message, detail } => {
+                Self::Json(ApiError::bad_request(message).with_detail(detail.unwrap_or_default()))
+            }
+            IdentifyError::UnusableGroups(text) => {
+                Self::page(StatusCode::BAD_REQUEST, "Malformed groups", text)
+            }
+            IdentifyError::NotAMember(text) => Self::SignInPage(text),
+            IdentifyError::AddressRefused(text) => {
+                Self::Json(ApiError::rule(StatusCode::FORBIDDEN, text))
+            }
+            IdentifyError::NotInGroup(text) => {
+                Self::page(StatusCode::FORBIDDEN, "Not in an allowed group", text)
+            }
+        }
+    }
+
+    /// Why the store does not let them in. `None` if it does.
+    pub(super) fn of_outcome(
+        outcome: &SignInOutcome,
+        comes_by: LoginType,
+        provider: &Provider,
+    ) -> Option<Self> {
+        let forbidden = |title, text| Self::page(StatusCode::FORBIDDEN, title, text);
+        let refusal = match outcome {
+            SignInOutcome::SignedIn { .. } => return None,
+            SignInOutcome::OtherLoginType(usual) => {
+                forbidden("Incorrect login type", other_way(*usual, comes_by))
+            }
+            SignInOutcome::OtherAccount => forbidden(
+                "Another account",
+                "The user with this address is linked to another account of the provider. \
+                 Sign in with that one."
+                    .to_owned(),
+            ),
+            SignInOutcome::Suspended => forbidden(
+                "Your account is not active",
+                inactive_text(UserStatus::Suspended),
+            ),
+            SignInOutcome::SignUpClosed => Self::Page(Page {
+                status: StatusCode::FORBIDDEN,
+                title: "Sign-ups are disabled".to_owned(),
+                text: sign_ups_disabled(provider),
+            }),
+            SignInOutcome::AddressTaken => Self::Json(
+                ApiError::rule(
+                    StatusCode::CONFLICT,
+                    "The address that the provider says belongs to another user.",
+                )
+                .with_detail("Nothing was changed. Please ask an administrator."),
+            ),
+            SignInOutcome::UsernamesTaken => Self::Json(
+                ApiError::rule(
+                    StatusCode::CONFLICT,
+                    "Every username that was tried is taken.",
+                )
+                .with_detail("Please try again, or ask an administrator to create your user."),
+            ),
+        };
+        Some(refusal)
+    }
+
+    /// The status of the audit row, if somebody is known to have been refused.
+    pub(super) fn recorded_status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Unknown(_) | Self::Json(ApiError::Unavailable(_) | ApiError::Internal(_)) => None,
+            Self::Json(error) => Some(error.status()),
+            Self::Page(page) => Some(page.status),
+            Self::SignInPage(_) => Some(StatusCode::UNAUTHORIZED),
+        }
+    }
+
+    /// The answer to a browser that wants to be at `target` afterwards.
+    pub(super) fn tell_browser(self, target: &str) -> Response {
+        match self {
+            Self::Unknown(error) | Self::Json(error) => error.into_response(),
+            Self::Page(page) => page.into_response(),
+            Self::SignInPage(text) => {
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("message", &text)
+                    .append_pair("redirect", target)
+                    .finish();
+                let page = Page {
+                    status: StatusCode::UNAUTHORIZED,
+                    title: "You may not sign in".to_owned(),
+                    text: Text::Plain(text),
+                };
+                let mut response = page.into_response();
+                let location = HeaderValue::try_from(format!("/login?{query}"));
+                let location = location.expect("a form is plain text");
+                response.headers_mut().insert(LOCATION, location);
+                response
+            }
+        }
+    }
+
+    /// The answer to a program.
+    pub(super) fn tell_program(self) -> Response {
+        let error = match self {
+            Self::Unknown(error) | Self::Json(error) => error,
+            Self::Page(page) => {
+                ApiError::rule(page.status, page.title).with_detail(page.text.source())
+            }
+            Self::SignInPage(text) => {
+                ApiError::rule(StatusCode::UNAUTHORIZED, "Unauthorized").with_detail(text)
+            }
+        };
+        error.into_response()
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Json(error.into())
+    }
+}
+
+fn no_identity(error: &ProviderError, is_device: bool) -> ApiError {
+    match error {
+        ProviderError::Unavailable(_) => {
+            tracing::warn!(%error, "a provider could not be asked who signs in");
+            ApiError::rule(
+                StatusCode::BAD_GATEWAY,
+                "The provider could not be asked who you are. Please try again.",
+            )
+            .with_detail(error.to_string())
+        }
+        ProviderError::Refused { code, description } => {
+            let is_ours = FAULTS_OF_SETTINGS.contains(&&**code);
+            let status = if is_ours {
+                tracing::warn!(%code, %error, "a provider refuses this service");
+                StatusCode::BAD_GATEWAY
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            // Programs wait for some of these words.
+            let detail = match description {
+                Some(description) if !is_device => format!("{code}: {description}"),
+                _ => code.clone(),
+            };
+            ApiError::rule(status, "The provider did not accept the code.").with_detail(detail)
+        }
+    }
+}
+
+fn other_way(usual: LoginType, comes_by: LoginType) -> String {
+    let (usual_word, word) = (usual.as_str(), comes_by.as_str());
+    let hint = match usual {
+        LoginType::Password => {
+            " Sign in by password; then you can change the way to sign in in your account settings."
+        }
+        _ => "",
+    };
+    format!("The user with this address signs in by {usual_word:?}, not by {word:?}.{hint}")
+}
+
+fn sign_ups_disabled(provider: &Provider) -> Text {
+    let text = &provider.sign_ups_disabled_text;
+    if text.trim().is_empty() {
+        let text = "You have no account here yet, and none is made by signing in. Please ask an \
+                    administrator for one.";
+        Text::Plain(text.to_owned())
+    } else {
+        Text::Markdown(text.clone())
+    }
+}

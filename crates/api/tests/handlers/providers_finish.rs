@@ -1,0 +1,504 @@
+//! Back from a provider with a code: who is let in, what the store is asked, and how a
+//! refusal is told.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use secrecy::ExposeSecret as _;
+use usher_api::Provider;
+use usher_domain::{
+    Email, LoginType, Scope, UserId, UserStatus, Username,
+    audit::{AuditAction, AuditResource},
+    external_login::ExternalIdentity,
+    ssh_key::SshKeyAlgorithm,
+};
+use usher_identity::{IdentifyError, ProviderError};
+use usher_store::{ExternalSignIn, SignInOutcome, StoreError};
+use uuid::Uuid;
+
+use crate::{
+    app::{Answer, CLIENT, TestApp},
+    people::{alice, now},
+    providers::{
+        GITHUB, OIDC, SECOND, app_with_providers, begin, client_that_says, come_back, cookie,
+        identity, offered, sign_in,
+    },
+};
+
+const EVERY: [(&str, LoginType); 3] = [
+    (GITHUB, LoginType::Github),
+    (OIDC, LoginType::Oidc),
+    (SECOND, LoginType::Oidc),
+];
+
+fn provider_saying(
+    login_type: LoginType,
+    answer: Result<ExternalIdentity, IdentifyError>,
+) -> Provider {
+    offered(client_that_says(login_type, move |_| answer.clone()))
+}
+
+/// Every provider says this of everybody.
+fn app_saying(answer: &Result<ExternalIdentity, IdentifyError>) -> TestApp {
+    let of = |login_type| {
+        let answer = answer.clone().map(|identity| ExternalIdentity {
+            login_type,
+            ..identity
+        });
+        provider_saying(login_type, answer)
+    };
+    app_with_providers(
+        Some(of(LoginType::Github)),
+        vec![of(LoginType::Oidc), of(LoginType::Oidc)],
+    )
+}
+
+fn app() -> TestApp {
+    app_saying(&Ok(identity(LoginType::Oidc)))
+}
+
+fn signed_in(is_new: bool) -> SignInOutcome {
+    SignInOutcome::SignedIn {
+        user: Box::new(alice()),
+        is_new,
+    }
+}
+
+/// The store answers so to every sign-in.
+fn app_with_outcome(outcome: SignInOutcome) -> TestApp {
+    let mut app = app();
+    app.external_logins
+        .expect_sign_in()
+        .returning(move |_, _| Ok(outcome.clone()));
+    app
+}
+
+/// The store must be asked for one row that names nobody.
+fn expect_nameless_row(app: &mut TestApp, status: u16) {
+    app.audit
+        .expect_record_attempt()
+        .withf(move |entry, by| {
+            entry.action == AuditAction::Login
+                && entry.resource == AuditResource::ApiKey
+                && entry.resource_id.is_nil()
+                && entry.target.is_empty()
+                && by.user_id == UserId(Uuid::nil())
+                && by.key_id.is_none()
+                && by.ip == Some(CLIENT.into())
+                && by.status_code == status
+        })
+        .times(1)
+        .returning(|_, _| Ok(()));
+}
+
+#[track_caller]
+fn assert_nobody_is_in(answer: &Answer) {
+    assert!(answer.cookies().is_empty(), "{answer:?}");
+    assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
+}
+
+#[track_caller]
+fn assert_page(answer: &Answer, status: u16, words: &str) {
+    answer.assert_status(status);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(answer.text.contains(words), "{answer:?}");
+    let policy = answer.header("content-security-policy").expect("a policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert!(!answer.text.contains("<script"), "{answer:?}");
+    assert_nobody_is_in(answer);
+}
+
+#[tokio::test]
+async fn whoever_the_store_lets_in_gets_a_session_and_goes_on() {
+    for (path, login_type) in EVERY {
+        let seen = Arc::new(Mutex::new(None::<ExternalSignIn>));
+        let mut app = app();
+        let kept = Arc::clone(&seen);
+        app.external_logins
+            .expect_sign_in()
+            .withf(|_, by| by.status_code == 307 && by.at == now() && by.key_id.is_none())
+            .times(1)
+            .returning(move |sign_in, by| {
+                assert_eq!(by.user_id, sign_in.new_user.id);
+                *kept.lock().unwrap() = Some(sign_in);
+                Ok(signed_in(true))
+            });
+        let answer = sign_in(&mut app, path).await;
+        answer.assert_status(307);
+        assert_eq!(answer.header("location"), Some("/"));
+        let session = cookie(&answer, "coder_session_token").expect("a session");
+        assert_eq!(answer.cookies().len(), 1);
+        assert!(answer.cookies()[0].contains("HttpOnly"));
+
+        let asked = seen.lock().unwrap().take().expect("the store was asked");
+        let (id, secret) = session.split_once('-').expect("a key");
+        assert_eq!(asked.key.id.as_str(), id);
+        assert_eq!(secret.len(), 22);
+        assert_eq!(asked.key.login_type, login_type);
+        assert_eq!(asked.key.user_id, asked.new_user.id);
+        assert_eq!(asked.key.scopes, [Scope::ALL]);
+        assert_eq!(asked.key.lifetime_seconds, 86_400);
+        assert_eq!(asked.key.ip, Some(CLIENT.into()));
+        assert_eq!(asked.identity.login_type, login_type);
+        assert_eq!(asked.identity.link_id, "https://id.example||s-1");
+        assert_eq!(asked.identity.tokens.access_token.expose_secret(), "access");
+        assert!(asked.allow_sign_up);
+        assert_eq!(asked.new_user.usernames.len(), 11);
+        let first = asked.new_user.usernames[0].as_str();
+        let expected = if login_type == LoginType::Github {
+            "ann-lee"
+        } else {
+            "annlee"
+        };
+        assert_eq!(first, expected);
+        assert!(
+            asked
+                .new_user
+                .ssh_key
+                .public_key
+                .starts_with("ssh-ed25519 ")
+        );
+    }
+}
+
+#[tokio::test]
+async fn usernames_are_made_from_what_the_provider_says() {
+    for (username, expected) in [("hotdog", "hotdog"), ("", "ann"), ("a.b@c.example", "ab")] {
+        let mut app = app_saying(&Ok(ExternalIdentity {
+            username: username.into(),
+            ..identity(LoginType::Oidc)
+        }));
+        app.external_logins
+            .expect_sign_in()
+            .withf(move |asked, _| asked.new_user.usernames[0].as_str() == expected)
+            .times(1)
+            .returning(|_, _| Ok(signed_in(true)));
+        sign_in(&mut app, OIDC).await.assert_status(307);
+    }
+}
+
+#[tokio::test]
+async fn where_one_goes_on_is_what_was_asked_for_at_the_start() {
+    let mut app = app_with_outcome(signed_in(false));
+    let state = begin(&mut app, OIDC).await;
+    for (cookie, query, expected) in [
+        ("; oauth_redirect=/settings", "", "/settings"),
+        (
+            "; oauth_redirect=/settings?x=1",
+            "&redirect=%2Fworkspaces",
+            "/settings?x=1",
+        ),
+        ("; oauth_redirect=", "&redirect=%2Fworkspaces", "/"),
+        ("", "&redirect=%2Fworkspaces", "/workspaces"),
+        ("", "", "/"),
+        (
+            "; oauth_redirect=https://evil.example/my/path?x=1",
+            "",
+            "/my/path?x=1",
+        ),
+        ("; oauth_redirect=//evil.example/my/path", "", "/my/path"),
+        ("; oauth_redirect=///evil.example/x", "", "/evil.example/x"),
+        ("; oauth_redirect=/\\evil.example", "", "/"),
+        ("; oauth_redirect=/%2f%2fevil.example", "", "/"),
+        ("; oauth_redirect=next", "", "/api/v2/users/oidc/next"),
+        ("", "&redirect=%2F%2Fevil.example", "/"),
+    ] {
+        let cookies = format!("oauth_state={state}{cookie}");
+        let url = format!("{OIDC}?code=c&state={state}{query}");
+        let answer = app.get_with(&url, &[("Cookie", &cookies)]).await;
+        answer.assert_status(307);
+        assert_eq!(
+            answer.header("location"),
+            Some(expected),
+            "{cookie} {query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_way_may_be_gone_again() {
+    let mut app = app_with_outcome(signed_in(false));
+    let state = begin(&mut app, OIDC).await;
+    for _ in 0..3 {
+        come_back(&mut app, OIDC, &state, "")
+            .await
+            .assert_status(307);
+    }
+}
+
+#[tokio::test]
+async fn whether_people_may_sign_up_is_a_setting_of_each_provider() {
+    for allow_sign_ups in [true, false] {
+        let answer = Ok(identity(LoginType::Oidc));
+        let mut app = app_with_providers(
+            None,
+            vec![Provider {
+                allow_sign_ups,
+                ..provider_saying(LoginType::Oidc, answer)
+            }],
+        );
+        app.external_logins
+            .expect_sign_in()
+            .withf(move |asked, _| asked.allow_sign_up == allow_sign_ups)
+            .times(1)
+            .returning(|_, _| Ok(signed_in(false)));
+        sign_in(&mut app, OIDC).await.assert_status(307);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_ssh_key_is_made_only_for_somebody_who_will_have_it() {
+    let cases = [
+        // Known; may sign up; is not the first: no slow key.
+        (true, true, true, "ssh-ed25519 "),
+        (false, false, true, "ssh-ed25519 "),
+        (false, false, false, "ssh-rsa "),
+    ];
+    for (is_known, allow_sign_ups, has_users, kind) in cases {
+        let answer = Ok(identity(LoginType::Oidc));
+        let mut app = app_with_providers(
+            None,
+            vec![Provider {
+                allow_sign_ups,
+                ..provider_saying(LoginType::Oidc, answer)
+            }],
+        );
+        app.settings.ssh_key_algorithm = SshKeyAlgorithm::Rsa4096;
+        app.external_logins
+            .expect_find_user()
+            .returning(move |_| Ok(is_known.then(alice)));
+        app.users
+            .expect_has_users()
+            .returning(move || Ok(has_users));
+        app.external_logins
+            .expect_sign_in()
+            .withf(move |asked, _| asked.new_user.ssh_key.public_key.starts_with(kind))
+            .times(1)
+            .returning(|_, _| Ok(signed_in(true)));
+        sign_in(&mut app, OIDC).await.assert_status(307);
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_the_provider_refuses_is_refused_and_leaves_no_row() {
+    for (code, status) in [
+        ("invalid_grant", 400),
+        ("bad_verification_code", 400),
+        ("invalid_client", 502),
+        ("redirect_uri_mismatch", 502),
+    ] {
+        let refused = ProviderError::Refused {
+            code: code.into(),
+            description: Some("as it says".into()),
+        };
+        let mut app = app_saying(&Err(IdentifyError::Provider(refused)));
+        let answer = sign_in(&mut app, OIDC).await;
+        answer.assert_status(status);
+        assert_eq!(answer.detail(), format!("{code}: as it says"));
+        assert_nobody_is_in(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_is_no_fault_of_ours() {
+    let down = ProviderError::Unavailable("no answer in time".into());
+    let mut app = app_saying(&Err(IdentifyError::Provider(down)));
+    for (path, _) in EVERY {
+        let answer = sign_in(&mut app, path).await;
+        answer.assert_status(502);
+        assert_eq!(answer.detail(), "no answer in time");
+        assert_nobody_is_in(&answer);
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_says_that_cannot_be_used_is_told() {
+    for detail in [None, Some("the signature is wrong".to_owned())] {
+        let unusable = IdentifyError::Unusable {
+            message: "The ID token cannot be used.".into(),
+            detail: detail.clone(),
+        };
+        let mut app = app_saying(&Err(unusable));
+        expect_nameless_row(&mut app, 400);
+        let answer = sign_in(&mut app, OIDC).await;
+        answer.assert_faults(&[]);
+        assert_eq!(answer.message(), "The ID token cannot be used.");
+        assert_eq!(answer.detail(), detail.unwrap_or_default());
+        assert_nobody_is_in(&answer);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_is_403() {
+    let refused = IdentifyError::AddressRefused("Verify your address.".into());
+    let mut app = app_saying(&Err(refused));
+    expect_nameless_row(&mut app, 403);
+    let answer = sign_in(&mut app, OIDC).await;
+    answer.assert_status(403);
+    assert_eq!(answer.message(), "Verify your address.");
+    assert_nobody_is_in(&answer);
+}
+
+#[tokio::test]
+async fn groups_are_told_of_on_pages() {
+    let malformed = IdentifyError::UnusableGroups("not <a> list".into());
+    let mut app = app_saying(&Err(malformed));
+    expect_nameless_row(&mut app, 400);
+    assert_page(&sign_in(&mut app, OIDC).await, 400, "not &lt;a&gt; list");
+
+    let mut app = app_saying(&Err(IdentifyError::NotInGroup("none of yours".into())));
+    expect_nameless_row(&mut app, 403);
+    assert_page(&sign_in(&mut app, OIDC).await, 403, "none of yours");
+}
+
+#[tokio::test]
+async fn who_is_no_member_is_told_on_the_sign_in_page() {
+    let outside = || {
+        Err(IdentifyError::NotAMember(
+            "You are not in acme & co.".into(),
+        ))
+    };
+    for (cookies, redirect) in [
+        ("", ""),
+        ("; oauth_redirect=/templates?x=1", "%2Ftemplates%3Fx%3D1"),
+        ("; oauth_redirect=//evil.example/a", "%2Fa"),
+    ] {
+        let mut app = app_saying(&outside());
+        expect_nameless_row(&mut app, 401);
+        let state = begin(&mut app, GITHUB).await;
+        let answer = come_back(&mut app, GITHUB, &state, cookies).await;
+        assert_page(&answer, 401, "You are not in acme &amp; co.");
+        let expected = format!("/login?message=You+are+not+in+acme+%26+co.&redirect={redirect}");
+        assert_eq!(answer.header("location"), Some(&*expected));
+    }
+}
+
+#[tokio::test]
+async fn another_way_to_sign_in_is_told_on_a_page_with_what_to_do() {
+    for (usual, words) in [
+        (LoginType::Password, "account settings"),
+        (LoginType::Github, "github"),
+        (LoginType::None, "none"),
+    ] {
+        let mut app = app_with_outcome(SignInOutcome::OtherLoginType(usual));
+        expect_nameless_row(&mut app, 403);
+        let answer = sign_in(&mut app, OIDC).await;
+        assert_page(&answer, 403, "Incorrect login type");
+        assert!(answer.text.contains(words), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_account_with_the_address_of_somebody_linked_is_refused() {
+    let mut app = app_with_outcome(SignInOutcome::OtherAccount);
+    expect_nameless_row(&mut app, 403);
+    assert_page(&sign_in(&mut app, OIDC).await, 403, "another account");
+}
+
+#[tokio::test]
+async fn a_suspended_user_gets_no_session() {
+    let mut app = app_with_outcome(SignInOutcome::Suspended);
+    expect_nameless_row(&mut app, 403);
+    let status = UserStatus::Suspended.as_str();
+    assert_page(&sign_in(&mut app, OIDC).await, 403, status);
+}
+
+#[tokio::test]
+async fn where_nobody_signs_up_the_operator_says_what_to_do() {
+    for (text, words) in [
+        ("", "ask an administrator"),
+        ("Ask **us** for an account", "<strong>us</strong>"),
+        ("<script>alert(1)</script>", "&lt;script&gt;"),
+        ("[x](javascript:alert(1))", "<p>x</p>"),
+    ] {
+        let mut app = app_with_providers(
+            None,
+            vec![Provider {
+                allow_sign_ups: false,
+                sign_ups_disabled_text: text.into(),
+                ..provider_saying(LoginType::Oidc, Ok(identity(LoginType::Oidc)))
+            }],
+        );
+        app.external_logins
+            .expect_sign_in()
+            .returning(|_, _| Ok(SignInOutcome::SignUpClosed));
+        expect_nameless_row(&mut app, 403);
+        let answer = sign_in(&mut app, OIDC).await;
+        assert_page(&answer, 403, words);
+        assert!(answer.text.contains("Sign-ups are disabled"));
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_a_conflict() {
+    for outcome in [SignInOutcome::AddressTaken, SignInOutcome::UsernamesTaken] {
+        let mut app = app_with_outcome(outcome);
+        expect_nameless_row(&mut app, 409);
+        let answer = sign_in(&mut app, OIDC).await;
+        answer.assert_status(409);
+        assert_ne!(answer.message(), "");
+        assert_nobody_is_in(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_lets_nobody_in_and_is_not_asked_for_a_row() {
+    let mut app = app();
+    app.external_logins
+        .expect_sign_in()
+        .returning(|_, _| Err(StoreError::Unavailable("away".into())));
+    let answer = sign_in(&mut app, OIDC).await;
+    answer.assert_status(503);
+    assert_nobody_is_in(&answer);
+}
+
+#[tokio::test]
+async fn answers_are_not_kept_and_do_not_pass_the_address_on() {
+    let mut app = app_with_outcome(signed_in(false));
+    let answer = sign_in(&mut app, OIDC).await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+}
+
+#[tokio::test]
+async fn a_session_lives_as_long_as_the_settings_say() {
+    let mut app = app();
+    app.settings.session_duration = TimeDelta::hours(2);
+    app.settings.secure_auth_cookie = true;
+    app.external_logins
+        .expect_sign_in()
+        .withf(|asked, _| asked.key.lifetime_seconds == 7200)
+        .returning(|_, _| Ok(signed_in(false)));
+    let answer = sign_in(&mut app, OIDC).await;
+    answer.assert_status(307);
+    assert!(answer.cookies()[0].contains("Secure"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_address_and_a_name_of_any_kind_make_a_good_username() {
+    for (email, username) in [("x@example.com", "日本"), ("new@example.com", "")] {
+        let mut app = app_saying(&Ok(ExternalIdentity {
+            email: Email::parse(email).expect("an address"),
+            username: username.into(),
+            ..identity(LoginType::Oidc)
+        }));
+        app.external_logins
+            .expect_sign_in()
+            .withf(|asked, _| {
+                let names = &asked.new_user.usernames;
+                names
+                    .iter()
+                    .all(|name| Username::parse(name.as_str()).is_ok())
+            })
+            .times(1)
+            .returning(|_, _| Ok(signed_in(true)));
+        sign_in(&mut app, OIDC).await.assert_status(307);
+    }
+}

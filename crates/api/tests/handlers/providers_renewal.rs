@@ -1,0 +1,375 @@
+//! Requests that come after the end of the access that the provider of their session gave.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use http::Request;
+use secrecy::{ExposeSecret as _, SecretString};
+use tower::ServiceExt as _;
+use url::Url;
+use usher_api::Provider;
+use usher_domain::{
+    LoginType, User, UserStatus,
+    external_login::{ExternalIdentity, ProviderTokens},
+};
+use usher_identity::{
+    DeviceAuthorization, Flow, IdentifyError, IdentityProvider, MockIdentityProvider,
+    ProviderError, RefreshError,
+};
+use usher_store::{Credential, LinkState, RefreshTurn, StoreError};
+
+use crate::{
+    app::TestApp,
+    people::{CALLER, Role, TOKEN, credential, now},
+    providers::{cannot_renew, client, link, offered, tokens},
+};
+
+const ME: &str = "/api/v2/users/me";
+
+/// The session of a provider whose access ended a minute ago.
+fn overdue(login_type: LoginType) -> Credential {
+    let mut credential = credential(Role::Member);
+    credential.key.login_type = login_type;
+    credential.user.login_type = login_type;
+    credential.link = LinkState::Linked(Some(now() - TimeDelta::minutes(1)));
+    credential
+}
+
+/// A client whose links these are, and which renews so.
+fn renewing(answer: Result<(), RefreshError>) -> MockIdentityProvider {
+    let mut client = client(LoginType::Oidc);
+    client.expect_issued().return_const(true);
+    client
+        .expect_refresh()
+        .withf(|token| token.expose_secret() == "refresh")
+        .returning(move |_| answer.clone().map(|()| tokens("fresh")));
+    client
+}
+
+fn app(client: MockIdentityProvider) -> TestApp {
+    let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
+    app.providers.oidc = vec![offered(client)];
+    app
+}
+
+/// The store gives the turn, and must be told of its end with these tokens.
+fn take_turn(app: &mut TestApp, fresh: Option<&'static str>) {
+    app.external_logins
+        .expect_begin_refresh()
+        .withf(|user, login_type, at, _| {
+            *user == CALLER && *login_type == LoginType::Oidc && *at == now()
+        })
+        .returning(|_, login_type, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+    app.external_logins
+        .expect_end_refresh()
+        .withf(move |_, tokens| {
+            let given = tokens
+                .as_ref()
+                .map(|given| given.access_token.expose_secret());
+            given == fresh
+        })
+        .times(1)
+        .returning(|_, _| Ok(()));
+}
+
+#[tokio::test]
+async fn access_that_ended_is_renewed_and_the_request_answered() {
+    let mut app = app(renewing(Ok(())));
+    take_turn(&mut app, Some("fresh"));
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn access_that_goes_on_is_not_renewed() {
+    for link in [None, Some(now()), Some(now() + TimeDelta::hours(1))] {
+        let mut credential = overdue(LoginType::Oidc);
+        credential.link = LinkState::Linked(link);
+        TestApp::with_credential(credential)
+            .get(ME)
+            .await
+            .assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_ask_the_provider_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut client = client(LoginType::Oidc);
+    client.expect_issued().return_const(true);
+    let counted = Arc::clone(&asked);
+    client.expect_refresh().returning(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(tokens("fresh"))
+    });
+    let mut app = app(client);
+    take_turn(&mut app, Some("fresh"));
+    let router = app.router();
+    let requests = (0..50).map(|_| {
+        let request = Request::get(ME)
+            .header("Coder-Session-Token", TOKEN)
+            .body(Body::empty())
+            .expect("a good request");
+        router.clone().oneshot(request)
+    });
+    for answer in join_all(requests).await {
+        assert_eq!(answer.expect("infallible").status(), 200);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_another_process_renewed_is_good() {
+    let mut app = app(client(LoginType::Oidc));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, _, _, _| Ok(Some(RefreshTurn::Done)));
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_is_waited_for() {
+    let mut app = app(client(LoginType::Oidc));
+    let turns = AtomicUsize::new(0);
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(move |_, _, _, _| {
+            Ok(Some(if turns.fetch_add(1, Ordering::SeqCst) < 20 {
+                RefreshTurn::Others
+            } else {
+                RefreshTurn::Done
+            }))
+        });
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_is_not_waited_for_without_end() {
+    let mut app = app(client(LoginType::Oidc));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, _, _, _| Ok(Some(RefreshTurn::Others)));
+    let answer = app.get(ME).await;
+    answer.assert_status(503);
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_or_a_provider_the_session_is_over() {
+    let mut without_token = app(client(LoginType::Oidc));
+    // A link without an account may be anybody's.
+    without_token.providers.oidc = vec![offered(renewing(Ok(())))];
+    cannot_renew(&mut without_token);
+
+    let mut foreign = client(LoginType::Oidc);
+    foreign.expect_issued().return_const(false);
+    let mut of_nobody = app(foreign);
+    take_turn(&mut of_nobody, None);
+
+    let mut without_provider = TestApp::with_credential(overdue(LoginType::Oidc));
+    take_turn(&mut without_provider, None);
+
+    for mut app in [without_token, of_nobody, without_provider] {
+        let answer = app.get(ME).await;
+        answer.assert_status(401);
+        assert!(
+            answer.message().contains("session has expired"),
+            "{answer:?}"
+        );
+        assert!(answer.detail().contains("oidc"), "{answer:?}");
+        assert!(
+            answer.detail().contains("2026-01-02T03:03:05.678901Z"),
+            "{answer:?}"
+        );
+        assert!(answer.header("www-authenticate").is_some());
+    }
+}
+
+#[tokio::test]
+async fn of_several_providers_the_one_whose_account_it_is_is_asked() {
+    let mut other = client(LoginType::Oidc);
+    other.expect_issued().return_const(false);
+    let mut app = app(other);
+    app.providers.oidc.push(offered(renewing(Ok(()))));
+    take_turn(&mut app, Some("fresh"));
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_ends_the_session_and_says_why() {
+    let refused = RefreshError::Refused("invalid_grant".into());
+    let mut app = app(renewing(Err(refused)));
+    take_turn(&mut app, None);
+    let answer = app.get(ME).await;
+    answer.assert_status(401);
+    assert!(answer.detail().contains("invalid_grant"), "{answer:?}");
+    assert!(answer.header("www-authenticate").is_some());
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_signs_nobody_out() {
+    let down = RefreshError::Unavailable("no answer".into());
+    let mut app = app(renewing(Err(down)));
+    take_turn(&mut app, None);
+    let answer = app.get(ME).await;
+    answer.assert_status(503);
+    assert!(answer.header("retry-after").is_some());
+    assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_is_gone_meanwhile_ends_the_session() {
+    let mut app = app(client(LoginType::Oidc));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, _, _, _| Ok(None));
+    app.get(ME).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_signs_nobody_out() {
+    let mut app = app(client(LoginType::Oidc));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, _, _, _| Err(StoreError::Unavailable("away".into())));
+    app.get(ME).await.assert_status(503);
+}
+
+#[tokio::test]
+async fn a_suspended_user_gets_nothing_from_the_provider_and_is_told_their_status() {
+    let mut credential = overdue(LoginType::Oidc);
+    credential.user.status = UserStatus::Suspended;
+    let answer = TestApp::with_credential(credential).get(ME).await;
+    answer.assert_status(401);
+    assert!(answer.message().contains("\"suspended\""), "{answer:?}");
+    assert!(answer.detail().contains("oidc"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_dormant_user_is_woken_by_access_that_is_renewed_only() {
+    let mut credential = overdue(LoginType::Oidc);
+    credential.user.status = UserStatus::Dormant;
+    let mut sleeping = TestApp::with_credential(credential.clone());
+    cannot_renew(&mut sleeping);
+    sleeping.get(ME).await.assert_status(401);
+
+    let mut waking = TestApp::with_credential(credential.clone());
+    waking.providers.oidc = vec![offered(renewing(Ok(())))];
+    take_turn(&mut waking, Some("fresh"));
+    waking
+        .sessions
+        .expect_wake_user()
+        .times(1)
+        .returning(move |_, _| {
+            Ok(Some(User {
+                status: UserStatus::Active,
+                ..credential.user.clone()
+            }))
+        });
+    waking.get(ME).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn nothing_is_renewed_for_a_wrong_secret_or_a_key_that_is_over() {
+    for spoil in [
+        (|it: &mut Credential| it.hashed_secret = vec![7; 32]) as fn(&mut Credential),
+        |it| it.key.expires_at = now() - TimeDelta::seconds(1),
+    ] {
+        let mut credential = overdue(LoginType::Oidc);
+        spoil(&mut credential);
+        TestApp::with_credential(credential)
+            .get(ME)
+            .await
+            .assert_status(401);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fresh_tokens_are_not_given_up_at_once() {
+    let mut app = app(renewing(Ok(())));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, login_type, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+    let tries = AtomicUsize::new(0);
+    app.external_logins
+        .expect_end_refresh()
+        .withf(|_, tokens| tokens.is_some())
+        .times(2)
+        .returning(move |_, _| match tries.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(StoreError::Unavailable("away".into())),
+            _ => Ok(()),
+        });
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn a_renewal_that_broke_does_not_stand_in_the_way_of_the_next() {
+    let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
+    app.providers.oidc = vec![Provider {
+        client: Arc::new(BreaksOnce::default()),
+        ..offered(client(LoginType::Oidc))
+    }];
+    take_turn(&mut app, Some("fresh"));
+    let router = app.router();
+    for status in [503, 200] {
+        let request = Request::get(ME)
+            .header("Coder-Session-Token", TOKEN)
+            .body(Body::empty())
+            .expect("a good request");
+        let answer = router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(answer.status(), status);
+    }
+}
+
+/// A client with a fault of its own. A mock would stay broken.
+#[derive(Default)]
+struct BreaksOnce(AtomicUsize);
+
+#[async_trait]
+impl IdentityProvider for BreaksOnce {
+    fn login_type(&self) -> LoginType {
+        LoginType::Oidc
+    }
+
+    fn issued(&self, _: &str) -> bool {
+        true
+    }
+
+    fn uses_device_flow(&self) -> bool {
+        false
+    }
+
+    async fn authorization_url(&self, _: &Flow) -> Result<Url, ProviderError> {
+        unreachable!("nobody signs in")
+    }
+
+    async fn authorize_device(&self) -> Result<DeviceAuthorization, ProviderError> {
+        unreachable!("nobody signs in")
+    }
+
+    async fn identify(
+        &self,
+        _: &SecretString,
+        _: &Flow,
+    ) -> Result<ExternalIdentity, IdentifyError> {
+        unreachable!("nobody signs in")
+    }
+
+    async fn refresh(&self, _: &SecretString) -> Result<ProviderTokens, RefreshError> {
+        assert_ne!(
+            self.0.fetch_add(1, Ordering::SeqCst),
+            0,
+            "as the test wants"
+        );
+        Ok(tokens("fresh"))
+    }
+
+    async fn check(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
