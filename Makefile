@@ -1,6 +1,6 @@
 # What people type. What needs more than a line is in scripts/.
 
-.PHONY: run test check fmt migrate openapi docs package timing
+.PHONY: run test check fmt migrate openapi docs package timing conformance
 
 run: ## Build the server and start it with a Postgres of its own
 	cargo run --release --package usher-server -- server
@@ -8,6 +8,9 @@ run: ## Build the server and start it with a Postgres of its own
 test: ## Run all tests; what they need is installed or named first
 	scripts/setup
 	scripts/test
+
+conformance: ## Sign in through a certified OpenID provider, which takes Node
+	scripts/conformance
 
 check: ## Format, lints and documentation, with warnings denied
 	cargo fmt --all --check

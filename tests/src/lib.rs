@@ -25,12 +25,13 @@
 //! ```
 //!
 //! [`Setup`](server::Setup) changes settings and puts several servers on one database.
-//! To have one more recording replayed, put its file into `recordings` and see that the
-//! list in `tests/recordings.rs` names it.
+//! To have one more recording replayed, put its file into `recordings`. Where people come from
+//! elsewhere, `usher_fake_provider` is the GitHub or OpenID provider that they come from.
 
 pub mod binary;
 pub mod browser;
 pub mod comparing;
+pub mod cookie_browser;
 pub mod database;
 pub mod deployment;
 pub mod exchange;

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::Utc;
 use serde_json::{Value, json};
+use url::Url;
+use usher_fake_provider::FakeProvider;
 
 use crate::comparing::{Difference, judge};
 use crate::database::Database;
 use crate::exchange::{self, Answer, Request};
 use crate::reading::Reader;
-use crate::recording::{Call, Recording, Step, Via, World};
+use crate::recording::{Call, Fixture, Need, Recording, Step, Via, World};
 use crate::server::Setup;
 use crate::variables::Variables;
 
@@ -100,9 +102,16 @@ impl fmt::Display for Outcome {
 pub async fn replay(recording: &Recording) -> Outcome {
     let mut outcome = Outcome::new(recording);
     let done = async {
+        let provider = if recording.needs.contains(&Need::Provider) {
+            Some(FakeProvider::start().await?)
+        } else {
+            None
+        };
+        let provider = provider.as_ref().map(FakeProvider::url);
         let mut setup = Setup::default();
         for (name, value) in &recording.settings {
-            setup = setup.set(name, &setting(value));
+            let value = setting(value).replace("{{provider}}", provider.unwrap_or_default());
+            setup = setup.set(name, &value);
         }
         if recording.rate_limits {
             setup = setup.with_rate_limits();
@@ -111,6 +120,7 @@ pub async fn replay(recording: &Recording) -> Outcome {
         let target = Target {
             base: server.base_url(),
             database: Some(server.database()),
+            provider,
         };
         target.run(recording, &mut outcome).await
     };
@@ -135,12 +145,16 @@ fn setting(value: &Value) -> String {
 struct Target<'a> {
     base: &'a str,
     database: Option<&'a Database>,
+    provider: Option<&'a str>,
 }
 
 impl Target<'_> {
     async fn run(&self, recording: &Recording, outcome: &mut Outcome) -> Result<()> {
         let mut variables = Variables::new(recording.variables.clone());
         variables.set("base", self.base);
+        if let Some(provider) = self.provider {
+            variables.set("provider", provider);
+        }
         self.prepare(recording.world, &mut variables)
             .await
             .context("preparing the world")?;
@@ -161,7 +175,9 @@ impl Target<'_> {
                 Step::Wait(step) => {
                     tokio::time::sleep(Duration::from_secs_f64(step.wait)).await;
                 }
-                Step::Fixture(_) => bail!("there is no provider of external logins here yet"),
+                Step::Fixture(step) => tell(step, &mut variables)
+                    .await
+                    .with_context(|| format!("telling {}", step.fixture))?,
             }
         }
         Ok(())
@@ -272,6 +288,19 @@ impl Target<'_> {
     }
 }
 
+/// Says a word to the provider of external logins.
+async fn tell(step: &Fixture, variables: &mut Variables) -> Result<()> {
+    let url = Url::parse(&variables.fill_text(&step.fixture)?)?;
+    let origin = url.origin().ascii_serialization();
+    let word = Request::new("POST", url.path()).json(&variables.fill(&step.body)?);
+    let answer = exchange::send(&origin, &word).await?;
+    ensure!(answer.status == 200, "{}", told(&answer));
+    for (name, source) in &step.save {
+        variables.save(name, &answer, source)?;
+    }
+    Ok(())
+}
+
 /// Returns the request that the call makes.
 fn request(call: &Call, variables: &Variables) -> Result<Request> {
     let (method, path) = call.call.split_once(' ').context("no path")?;
@@ -362,6 +391,7 @@ mod tests {
             let target = Target {
                 base: &self.base,
                 database: None,
+                provider: Some(&self.base),
             };
             let mut outcome = Outcome::new(recording);
             if let Err(error) = target.run(recording, &mut outcome).await {
@@ -475,6 +505,38 @@ mod tests {
         let trouble = outcome.trouble.unwrap();
         assert!(trouble.contains("cannot save key"), "{trouble}");
         assert_eq!(stub.asked().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_provider_is_told_and_what_it_answers_is_saved() {
+        let recording = recording(json!([
+            {
+                "fixture": "{{provider}}/control", "body": {"authorize": "{{me}}"},
+                "save": {"way": "/callback"},
+            },
+            {"id": "one", "as": "none", "call": "GET {{way}}", "want": want(200, json!({}))},
+            {"fixture": "{{provider}}/control", "body": {"unknown": 1}},
+            {"id": "two", "as": "none", "call": "GET /2", "want": want(200, json!({}))},
+        ]));
+        let stub = Stub::answering(vec![
+            (200, json!({"callback": "/back?code=1"})),
+            (200, json!({})),
+            (400, json!({"error": "unknown"})),
+        ])
+        .await;
+
+        let outcome = stub.replay(&recording).await;
+
+        let asked = stub.asked();
+        assert!(asked[0].starts_with("post /control "), "{asked:?}");
+        assert!(asked[0].ends_with("{\"authorize\":\"0123456789\"}"));
+        assert!(asked[1].starts_with("get /back?code=1 "), "{asked:?}");
+        assert_eq!(outcome.right, 1);
+        let trouble = outcome.trouble.unwrap();
+        assert!(
+            trouble.starts_with("telling {{provider}}/control: 400 "),
+            "{trouble}"
+        );
     }
 
     #[tokio::test]
