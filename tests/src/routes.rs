@@ -67,6 +67,7 @@ impl Route {
             .replace("{organization}", "coder")
             .replace("{keyid}", "0123456789")
             .replace("{keyname}", "ci")
+            .replace("{provider}", "2")
             .replace("{template}", NOTHING)
             .replace("{id}", NOTHING);
         assert!(!path.contains('{'), "{path}: what stands in its place?");
