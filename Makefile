@@ -1,6 +1,6 @@
 # What people type. What needs more than a line is in scripts/.
 
-.PHONY: run test check fmt migrate openapi docs package timing conformance
+.PHONY: run test check fmt migrate openapi docs package bench timing conformance
 
 run: ## Build the server and start it with a Postgres of its own
 	cargo run --release --package usher-server -- server
@@ -35,3 +35,8 @@ package: ## Build each library crate from its package alone, as others would get
 timing: ## Measure whether the time of a refused sign-in tells anything; takes minutes
 	cargo build --release --package usher-server
 	USHER_BINARY=$${CARGO_TARGET_DIR:-target}/release/usher cargo test --workspace --all-features --test timing -- --ignored --nocapture
+
+bench: ## Measure the server; ARGS="me start" measures some of it, ARGS=--help says more
+	cargo build --release --package usher-server
+	cargo build --release --package usher-bench
+	target/release/usher-bench $(ARGS)

@@ -101,6 +101,12 @@ const ROOMS: &[Room] = &[
         never: &[],
     },
     Room {
+        name: "usher-bench",
+        knows: LIBRARIES,
+        tests_with: LIBRARIES,
+        never: &[],
+    },
+    Room {
         name: "usher-tests",
         knows: OF_TESTS,
         tests_with: OF_TESTS,

@@ -1,0 +1,252 @@
+//! What changes something.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{Bench, Cost, number};
+use crate::{
+    load::request,
+    pgbench::{self, Reached, Statement},
+    report::{Facts, Section, Table},
+    seed::{self, FIRST_KEY, member, owner},
+    server::{Limits, Server},
+};
+
+const CONNECTIONS: usize = 16;
+
+const TEXT: &str = "\
+16 connections that change something, each change in one transaction that is on the disk when
+the answer comes: a new token (with its row in the audit log), a preference, a new user
+without a password (with their membership, their SSH key, the audit log, and whom to
+notify). `pgbench` runs the same transactions with 16 clients.";
+
+/// A kind of change.
+struct Change {
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+    /// What the facts are called.
+    fact: &'static str,
+    /// A word of the statement that makes the change.
+    word: &'static str,
+    token: fn(usize) -> String,
+    body: fn(&str) -> String,
+}
+
+const CHANGES: [Change; 3] = [
+    Change {
+        name: "new token",
+        method: "POST",
+        path: "/api/v2/users/me/keys/tokens",
+        fact: "tokens",
+        word: "INSERT INTO \"api_keys\"",
+        token: member,
+        body: |unique| json!({"token_name": unique}).to_string(),
+    },
+    Change {
+        name: "preference",
+        method: "PUT",
+        path: "/api/v2/users/me/preferences",
+        fact: "preferences",
+        word: "user_configs",
+        token: member,
+        body: |_| json!({"task_notification_alert_dismissed": true}).to_string(),
+    },
+    Change {
+        name: "new user",
+        method: "POST",
+        path: "/api/v2/users",
+        fact: "users",
+        word: "INSERT INTO \"users\"",
+        token: |_| owner(),
+        body: |unique| {
+            json!({
+                "username": unique,
+                "email": format!("{unique}@example.org"),
+                "login_type": "none",
+                "user_status": "active",
+                "organization_ids": ["00000000-0000-0000-0000-000000000000"],
+            })
+            .to_string()
+        },
+    },
+];
+
+pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Section> {
+    let mut table = Table::new([
+        "change",
+        "people",
+        "changes/s",
+        "p50",
+        "p99",
+        "server",
+        "Postgres",
+        "÷ `pgbench`",
+        "Postgres by `pgbench`",
+    ]);
+    let mut sizes = vec![bench.least(), bench.most()];
+    sizes.dedup();
+    for people in sizes {
+        let database = bench.database(people).await?;
+        let server = bench.server(&database, Limits::Off).await?;
+        for change in &CHANGES {
+            let is_about_people = change.fact == "users";
+            if people != bench.least() && !is_about_people {
+                continue;
+            }
+            let (cost, reached) = measure_one(bench, &server, &database, change).await?;
+            if people == bench.least() {
+                let rate = cost.latencies.per_second();
+                facts.insert(format!("{}.rate", change.fact), rate);
+            }
+            if is_about_people && people == bench.least() {
+                facts.insert("users.micros.least".to_owned(), cost.postgres);
+            }
+            if is_about_people && people == seed::MOST {
+                facts.insert("users.micros.most".to_owned(), cost.postgres);
+            }
+            let [rate, p50, p99, of_server, of_postgres] = cost.cells();
+            let [beside, beside_micros] = cost.beside(reached);
+            table.row([
+                change.name.to_owned(),
+                number(people as f64),
+                rate,
+                p50,
+                p99,
+                of_server,
+                of_postgres,
+                beside,
+                beside_micros,
+            ]);
+        }
+        server.stop().await?;
+    }
+    Ok(Section {
+        title: "Changes",
+        text: TEXT,
+        tables: vec![table],
+        plot: None,
+    })
+}
+
+async fn measure_one(
+    bench: &Bench,
+    server: &Server,
+    database: &str,
+    change: &'static Change,
+) -> Result<(Cost, Option<Reached>)> {
+    let attempt = std::cell::Cell::new(0);
+    let statements = pgbench::statements(&bench.postgres, change.word, async || {
+        let unique = format!("{LOGGED}{}", attempt.replace(attempt.get() + 1));
+        let mut text = Vec::new();
+        let body = (change.body)(&unique);
+        request(
+            &mut text,
+            change.method,
+            change.path,
+            &(change.token)(0),
+            &body,
+        );
+        server.send(&text).await.map(drop)
+    })
+    .await?;
+    let known = known(bench, database).await?;
+    let statements: Vec<String> = statements.iter().map(|one| anew(one, &known)).collect();
+    let script = format!(
+        "\\set unique random(1, 1000000000000)\n{}",
+        super::script(&statements)
+    );
+    let scripts = for_members(bench, database, &script).await?;
+    let reached = pgbench::run(
+        &bench.postgres,
+        database,
+        &scripts,
+        CONNECTIONS,
+        bench.duration,
+    )
+    .await?;
+    let changes = move |connection: usize, n: usize, out: &mut Vec<u8>| {
+        let unique = format!("c{connection}-n{n}");
+        let token = (change.token)(connection + n * CONNECTIONS);
+        let body = (change.body)(&unique);
+        request(out, change.method, change.path, &token, &body);
+    };
+    let load = bench.load(server, CONNECTIONS);
+    Ok((bench.cost(server, load, changes).await?, reached))
+}
+
+/// The same script for as many members as there are connections, so that they do not wait
+/// for the row of one; what an owner does, they do.
+async fn for_members(bench: &Bench, database: &str, script: &str) -> Result<Vec<String>> {
+    let client = bench.postgres.connect(database).await?;
+    let query = "SELECT string_agg(user_id::text, ' ' ORDER BY id) FROM api_keys \
+                 WHERE id ~ '^1[0-9]{9}$'";
+    let members = crate::postgres::value(&client, query).await?;
+    let members: Vec<&str> = members.split(' ').take(CONNECTIONS).collect();
+    let key = |n: usize| (FIRST_KEY + n).to_string();
+    let mut scripts: Vec<String> = members
+        .iter()
+        .enumerate()
+        .map(|(n, member)| script.replace(members[0], member).replace(&key(0), &key(n)))
+        .collect();
+    scripts.dedup();
+    Ok(scripts)
+}
+
+/// What a name begins with whose statements are read from the log.
+const LOGGED: &str = "logged";
+
+/// Identifiers that stand for what is there, and so must stay as they are.
+async fn known(bench: &Bench, database: &str) -> Result<String> {
+    let client = bench.postgres.connect(database).await?;
+    let query = "SELECT string_agg(id::text, ' ') FROM (
+                     SELECT user_id AS id FROM api_keys WHERE id ~ '^[0-9]{10}$'
+                     UNION ALL SELECT id FROM organizations
+                     UNION ALL SELECT id FROM notification_templates
+                     UNION ALL SELECT id FROM users WHERE is_system) AS known";
+    crate::postgres::value(&client, query).await
+}
+
+/// The statement, with something new for what was new in it.
+///
+/// The same new value is the same in all statements of the transaction, and another one in
+/// each of its runs.
+fn anew(statement: &Statement, known: &str) -> String {
+    statement.with(|_, value| {
+        let Some(value) = value else {
+            return "NULL".to_owned();
+        };
+        let quoted = pgbench::quoted(value);
+        if is_uuid(value) && !known.contains(value) && !value.starts_with("00000000-") {
+            return format!("md5({quoted} || :unique)::uuid");
+        }
+        let is_key = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_key && !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return format!("left(md5({quoted} || :unique), 10)");
+        }
+        if value.starts_with(LOGGED) {
+            return format!("('p' || :unique || {quoted})");
+        }
+        quoted
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.char_indices().all(|(at, c)| match at {
+            8 | 13 | 18 | 23 => c == '-',
+            _ => c.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_told_from_other_text() {
+        assert!(is_uuid("c42fdf75-3097-471c-8c33-fb52454d81c0"));
+        assert!(!is_uuid("c42fdf75-3097-471c-8c33-fb52454d81cx"));
+        assert!(!is_uuid("c42fdf75"));
+    }
+}

@@ -1,0 +1,129 @@
+//! People to measure with, by one statement for each table.
+//!
+//! Their kinds are spread evenly over the list, and of a million are as many as were there
+//! when the reference was measured. A million takes about a minute.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use secrecy::SecretString;
+use tokio_postgres::Client;
+use usher_domain::{
+    PasswordHash,
+    api_key::ApiToken,
+    password_hash::{HashCost, Scratch},
+};
+
+use crate::postgres::value;
+
+/// The most people, as there were for the reference.
+pub(crate) const MOST: usize = 1_000_002;
+/// How many members have a token.
+pub(crate) const MEMBERS: usize = 64;
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "a password of the bench";
+/// The second half of every token.
+const SECRET: &str = "benchbenchbenchbenchbe";
+/// The first half of the token of the first member; the others are the next ones. Numbers,
+/// so that `pgbench` can make them too.
+pub(crate) const FIRST_KEY: usize = 1_000_000_001;
+const OWNER_KEY: usize = 2_000_000_001;
+
+/// The token of a member.
+pub(crate) fn member(n: usize) -> String {
+    format!("{}-{SECRET}", FIRST_KEY + n % MEMBERS)
+}
+
+/// The token of an owner.
+pub(crate) fn owner() -> String {
+    format!("{OWNER_KEY}-{SECRET}")
+}
+
+/// The address of a member.
+pub(crate) async fn member_addresses(client: &Client) -> Result<Vec<String>> {
+    let query = "SELECT string_agg(email, ' ' ORDER BY k.id) FROM api_keys k \
+                 JOIN users u ON u.id = k.user_id WHERE k.id < '2'";
+    let addresses = value(client, query).await?;
+    Ok(addresses.split(' ').map(str::to_owned).collect())
+}
+
+/// Puts so many people into a database with nobody in it.
+pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
+    let secret = SecretString::from(PASSWORD);
+    let hash = PasswordHash::argon2id(
+        &secret,
+        [7; 16],
+        HashCost::default(),
+        &mut Scratch::default(),
+    );
+    // A share of a million, beginning at a place that each kind has for itself.
+    let kind = |factor: usize, of_a_million: usize| {
+        let count = (people * of_a_million).div_ceil(MOST);
+        format!("((n::bigint + {factor} * {factor}) * {factor} % {people} < {count})")
+    };
+    let statement = format!(
+        "INSERT INTO users (id, email, username, name, login_type, status, rbac_roles,
+                            hashed_password, created_at, updated_at, last_seen_at)
+         SELECT gen_random_uuid(), name || '@example.com', name, initcap(name), login_type,
+                status, roles, '{hash}'::bytea, created_at, created_at, seen
+         FROM (
+             SELECT (ARRAY['ada', 'bob', 'carol', 'david', 'erin', 'frank', 'grace', 'heidi',
+                           'ivan', 'judy', 'mallory', 'niaj', 'olivia', 'peggy', 'rupert',
+                           'sybil', 'trent', 'victor', 'walter', 'zoe'])[n % 20 + 1]
+                    || '-' || lpad(to_hex(n::bigint * 7919 % 16777216), 6, '0')
+                    || CASE WHEN {ann} THEN '-hannah' ELSE '' END AS name,
+                    CASE WHEN {other_login} THEN 'oidc' ELSE 'password' END AS login_type,
+                    CASE WHEN {suspended} THEN 'suspended' ELSE 'active' END AS status,
+                    CASE WHEN {owner} THEN '{{owner}}' ELSE '{{}}' END::text[] AS roles,
+                    now() - n * interval '10 seconds' AS created_at,
+                    CASE WHEN {long_ago} THEN timestamp '2025-01-01' + n * interval '1 second'
+                         ELSE now() AT TIME ZONE 'UTC' - n * interval '1 second' END AS seen
+             FROM generate_series(1, {people}) n
+         ) AS made ORDER BY name",
+        hash = hash.as_str(),
+        ann = kind(7, 55_725),
+        suspended = kind(11, 30_183),
+        owner = kind(13, 947),
+        long_ago = kind(17, 222_036),
+        other_login = kind(19, 50_000),
+    );
+    let mut hex = String::new();
+    for byte in ApiToken::parse(&owner())?.secret.digest() {
+        write!(hex, "{byte:02x}")?;
+    }
+    let key = |first: usize| {
+        format!(
+            "INSERT INTO api_keys (id, hashed_secret, user_id, login_type, token_name, created_at,
+                                   updated_at, last_used, expires_at, lifetime_seconds)
+             SELECT {first} + row_number() OVER () - 1, '\\x{hex}', id, 'token', 'bench',
+                    now(), now(), now(), now() + interval '1 day', 86400"
+        )
+    };
+    let statements = [
+        statement,
+        "INSERT INTO organization_members (organization_id, user_id, created_at, updated_at)
+         SELECT organizations.id, users.id, now(), now() FROM organizations, users
+         WHERE organizations.is_default AND NOT users.is_system"
+            .to_owned(),
+        "INSERT INTO gitsshkeys (user_id, private_key, public_key, created_at, updated_at)
+         SELECT id, repeat('private ', 50), repeat('public ', 10), now(), now() FROM users"
+            .to_owned(),
+        format!(
+            "{} FROM (SELECT id FROM users WHERE status = 'active' AND rbac_roles = '{{}}'
+                      AND login_type = 'password' AND NOT is_system
+                      ORDER BY md5(username) LIMIT {MEMBERS}) AS members",
+            key(FIRST_KEY)
+        ),
+        format!(
+            "{} FROM (SELECT id FROM users WHERE status = 'active' AND rbac_roles = '{{owner}}'
+                      AND login_type = 'password' ORDER BY md5(username) LIMIT 1) AS owners",
+            key(OWNER_KEY)
+        ),
+        "VACUUM (ANALYZE)".to_owned(),
+        "CHECKPOINT".to_owned(),
+    ];
+    for statement in statements {
+        client.batch_execute(&statement).await?;
+    }
+    Ok(())
+}
