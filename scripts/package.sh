@@ -5,8 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# usher-server is the program; the last three are not published.
+# usher-server is the program; the others are not published.
 cargo package --workspace \
-    --exclude usher-server --exclude usher-examples --exclude usher-tests \
+    --exclude usher-server --exclude usher-bench --exclude usher-examples --exclude usher-tests \
     --exclude usher-fake-provider \
     "$@"

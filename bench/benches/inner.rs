@@ -16,6 +16,7 @@ use usher_api::{
     AppParts, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
+    renewal::Renewals,
 };
 use usher_domain::{
     AllowList, ApiKey, ApiKeyId, ApiToken, DisplayName, Email, Initiator, LoginType, PasswordHash,
@@ -27,9 +28,9 @@ use usher_domain::{
 };
 use usher_store::{
     Credential, LinkState, MockApiKeyStore, MockAuditLogStore, MockAuditStore,
-    MockBuildParameterStore, MockNotificationStore, MockOrganizationStore, MockSettingsStore,
-    MockSigningKeyStore, MockSiteStore, MockSshKeyStore, MockUserStore, NewApiKey, PasswordAccount,
-    SessionStore, StoreError,
+    MockBuildParameterStore, MockExternalLoginStore, MockNotificationStore, MockOrganizationStore,
+    MockSettingsStore, MockSigningKeyStore, MockSiteStore, MockSshKeyStore, MockUserStore,
+    NewApiKey, PasswordAccount, SessionStore, StoreError,
 };
 use uuid::Uuid;
 
@@ -133,6 +134,7 @@ fn router() -> Router {
         AppParts {
             users: Arc::new(MockUserStore::new()),
             sessions: Arc::new(OneKey(credential())),
+            external_logins: Arc::new(MockExternalLoginStore::new()),
             api_keys: Arc::new(MockApiKeyStore::new()),
             organizations: Arc::new(MockOrganizationStore::new()),
             ssh_keys: Arc::new(MockSshKeyStore::new()),
@@ -147,6 +149,8 @@ fn router() -> Router {
             random: Arc::new(SystemRandom),
             limits: RateLimits::new(limits),
             hasher: Hasher::start(settings.hash_cost),
+            providers: Arc::default(),
+            renewals: Renewals::default(),
             settings: Arc::new(settings),
         }
         .into(),

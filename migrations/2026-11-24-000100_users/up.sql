@@ -43,14 +43,13 @@ COMMENT ON COLUMN users.quiet_hours_schedule IS 'A cron line in the user''s time
 COMMENT ON COLUMN users.last_seen_at IS 'In UTC, about an hour exact. Year 1: never seen.';
 COMMENT ON COLUMN users.is_system IS 'A hidden account: its names are taken, but no list or count shows it.';
 
--- Names and addresses of deleted users are free again.
+-- Names and addresses of deleted users are free again. The first one is also the order of
+-- the list.
 CREATE UNIQUE INDEX users_username_lower_idx ON users (lower(username)) WHERE NOT deleted;
 CREATE UNIQUE INDEX users_email_lower_idx ON users (lower(email)) WHERE NOT deleted;
 
 -- The list of users shows rows that are neither deleted nor system; a query that
 -- repeats an index's whole condition can use it.
-CREATE INDEX users_username_lower_id_idx ON users (lower(username), id)
-    WHERE NOT deleted AND NOT is_system;
 -- The usual status and login type are found by walking the list itself.
 CREATE INDEX users_status_idx ON users (status, lower(username))
     WHERE NOT deleted AND NOT is_system AND status <> 'active';

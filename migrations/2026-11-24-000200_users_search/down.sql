@@ -1,5 +1,3 @@
-DROP INDEX IF EXISTS users_search_idx;
-
 -- The extension goes if it is ours and nothing else has come to depend on it.
 DO $$
 BEGIN

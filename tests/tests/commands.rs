@@ -167,6 +167,24 @@ async fn a_reset_password_is_the_new_one_and_ends_sessions() {
     assert!(sign_in(server.base_url(), &new).await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recount_says_whether_the_kept_numbers_are_right_and_puts_them_right() {
+    let database = Database::migrated().await;
+    let made = run_on(&database, &create("carol"), PASSWORD);
+    assert!(made.status.success(), "{made:?}");
+
+    let right = run_on(&database, &["recount"], "");
+    assert!(told(&right).contains("are right"), "{right:?}");
+    let loss = "DELETE FROM user_count_deltas; DELETE FROM user_list";
+    database.query(loss).await.unwrap();
+    let wrong = run_on(&database, &["recount"], "");
+    assert!(wrong.status.success(), "{wrong:?}");
+    assert!(told(&wrong).contains("0 kept, 1 counted"), "{wrong:?}");
+    assert!(told(&wrong).contains("have been put right"), "{wrong:?}");
+    let again = run_on(&database, &["recount"], "");
+    assert!(told(&again).contains("are right"), "{again:?}");
+}
+
 #[test]
 fn what_cannot_be_read_stops_the_start_and_is_named() {
     for (name, value, rule) in [
@@ -295,6 +313,10 @@ fn run(arguments: &[impl AsRef<str>], input: &str, setting: (&str, &str)) -> Res
         .env(setting.0, setting.1)
         .stdin(file);
     Ok(command.output()?)
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn complaint(output: &Output) -> String {

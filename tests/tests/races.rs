@@ -1,6 +1,9 @@
 //! Many callers at once: one wins, the others are told so, and nothing is half done.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -166,10 +169,12 @@ async fn two_owners_who_remove_each_other_do_not_both_succeed() -> Result<()> {
 async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
     let (server, token, organization) = with_owner().await?;
     let server = Arc::new(tokio::sync::RwLock::new(server));
+    let count = Arc::new(AtomicUsize::new(0));
     let creators: Vec<_> = (0..8)
         .map(|worker| {
             let (server, token, organization) =
                 (Arc::clone(&server), token.clone(), organization.clone());
+            let count = Arc::clone(&count);
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 for n in 0.. {
@@ -177,7 +182,10 @@ async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
                     let request =
                         new_user(&token, &organization, &name, &format!("{name}@example.com"));
                     match server.read().await.send(&request).await {
-                        Ok(answer) if answer.status == 201 => acknowledged.push(name),
+                        Ok(answer) if answer.status == 201 => {
+                            acknowledged.push(name);
+                            count.fetch_add(1, Ordering::Relaxed);
+                        }
                         _ => break,
                     }
                 }
@@ -185,7 +193,9 @@ async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
             })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    while count.load(Ordering::Relaxed) <= 8 && creators.iter().any(|one| !one.is_finished()) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     let pid = server.read().await.pid().context("no process")?;
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?).context("no process")?;
     rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;

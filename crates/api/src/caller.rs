@@ -3,22 +3,17 @@
 use std::{ops::Deref, sync::Arc};
 
 use axum::{
-    extract::{FromRef, FromRequestParts, Request, State},
+    extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Uri, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use usher_domain::{
-    Actor, ApiToken, UserStatus,
-    time::{Clock, to_wire},
-};
-use usher_store::{Refusal, SessionStore};
+use usher_domain::{Actor, ApiToken, UserStatus, time::to_wire};
+use usher_store::Refusal;
 
 use http::StatusCode;
 
-use crate::{
-    ApiError, AppState, RequestFacts, Settings, credential, error::Challenge, limits, renewal,
-};
+use crate::{ApiError, AppState, RequestFacts, credential, error::Challenge, limits, renewal};
 
 /// Who makes the request. Only routes behind [`require`] have one.
 #[derive(Clone, Debug)]
@@ -46,30 +41,48 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// handlers can take a [`Caller`]. For routes of one's own, as middleware:
 /// `middleware::from_fn_with_state(state, require_caller)`.
 pub async fn require(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let facts = request.extensions().get::<RequestFacts>().cloned();
-    match authenticate(&state, request.headers(), request.uri(), facts.as_ref()).await {
-        Ok(actor) => {
-            request.extensions_mut().insert(Caller(Arc::new(actor)));
-            next.run(request).await
-        }
-        Err(error) => limits::count_stranger(&state, &request, error).into_response(),
+    match note_caller(&state, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 
-/// Lets through what [`require`] does, and refuses the rest in plainer words: without what
-/// exactly is wrong and without a challenge. Clients ask so for what pages need that may be
-/// shown to nobody yet.
-pub(crate) async fn require_plainly(
+/// Lets through what [`require`] does, as often as the caller may. In one, since each
+/// middleware has its price; the credential is looked at first, so that people are counted
+/// and not addresses.
+pub(crate) async fn require_and_limit(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match note_caller(&state, &mut request).await {
+        Ok(()) => limits::limit(State(state), request, next).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Lets through what [`require_and_limit`] does, and refuses the rest in plainer words:
+/// without what exactly is wrong and without a challenge. Clients ask so for what pages need
+/// that may be shown to nobody yet.
+pub(crate) async fn require_plainly_and_limit(
     state: State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = require(state, request, next).await;
+    let mut response = require_and_limit(state, request, next).await;
     if response.extensions_mut().remove::<Challenge>().is_some() {
         return ApiError::rule(StatusCode::UNAUTHORIZED, "Authentication required.")
             .into_response();
     }
     response
+}
+
+async fn note_caller(state: &AppState, request: &mut Request) -> Result<(), ApiError> {
+    let facts = request.extensions().get::<RequestFacts>().cloned();
+    let found = authenticate(state, request.headers(), request.uri(), facts.as_ref()).await;
+    let actor = found.map_err(|error| limits::count_stranger(state, request, error))?;
+    request.extensions_mut().insert(Caller(Arc::new(actor)));
+    Ok(())
 }
 
 /// Turns the credential of a request into its actor, in one read of the store, and writes
@@ -85,9 +98,8 @@ pub(crate) async fn authenticate(
     uri: &Uri,
     facts: Option<&RequestFacts>,
 ) -> Result<Actor, ApiError> {
-    let sessions = Arc::<dyn SessionStore>::from_ref(state);
-    let settings = Arc::<Settings>::from_ref(state);
-    let now = Arc::<dyn Clock>::from_ref(state).now();
+    let (sessions, settings) = (&state.sessions, &state.settings);
+    let now = state.clock.now();
 
     let text = credential::find(headers, uri).ok_or_else(|| {
         ApiError::signed_out(format!(

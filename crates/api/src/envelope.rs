@@ -52,9 +52,9 @@ pub(crate) async fn envelope(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let settings = state.settings;
+    let settings = &*state.settings;
     let id = RequestId(Uuid::new_v4());
-    let facts = RequestFacts::of(&request, id, &settings);
+    let facts = RequestFacts::of(&request, id, settings);
     request.extensions_mut().insert(facts);
     normalize_path(&mut request);
 
@@ -74,9 +74,9 @@ pub(crate) async fn envelope(
             http.method = %request.method(),
             http.path = without_secrets(request.uri().path()),
         );
-        respond(next, request, &settings).instrument(span).await
+        respond(next, request, settings).instrument(span).await
     };
-    surroundings.finish(&mut response, id, &settings);
+    surroundings.finish(&mut response, id, settings);
     response
 }
 
@@ -123,7 +123,11 @@ impl Surroundings {
         if challenge.is_some() {
             headers.insert(WWW_AUTHENTICATE, challenge_header(settings));
         }
-        headers.insert(REQUEST_ID, header(&id.to_string()));
+        let mut text = Uuid::encode_buffer();
+        headers.insert(
+            REQUEST_ID,
+            header(id.0.hyphenated().encode_lower(&mut text)),
+        );
         headers.insert(BUILD_VERSION, header(&settings.build_version));
         headers.insert(
             OWN_VERSION,

@@ -2,10 +2,12 @@
 //! many at once.
 //!
 //! A few threads of their own take the work in the order of its arrival, each with memory
-//! that it uses again and gives back when there is nothing to do. Work that would wait too
-//! long is refused, so that a flood of sign-ins costs neither memory nor other requests.
+//! that it uses again and gives back when there is nothing to do. They stand back behind all
+//! other threads. Work that would wait too long is refused, so that a flood of sign-ins
+//! costs neither memory nor other requests.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -16,7 +18,7 @@ use std::{
 
 use secrecy::SecretString;
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 use usher_domain::{
@@ -31,48 +33,70 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a thread keeps its memory without work.
 const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
+/// How far hashing stands back behind other threads, as `nice` has it: to a third of their
+/// share. It loses nothing by that where cores are free, and else requests that take
+/// microseconds do not wait for the end of its turn. Further back, other programs on the
+/// machine could keep people from signing in.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
 type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
 
 /// Where passwords are hashed and checked. Clones share the threads, which end with the
 /// last of them.
 #[derive(Clone)]
 pub struct Hasher {
-    jobs: Sender<Job>,
     turns: Arc<Semaphore>,
+    idle: Idle,
     cost: HashCost,
-    /// What the password of an unknown user is checked against, so that it takes as long.
-    nobody: Arc<OnceLock<PasswordHash>>,
+    nobody: Nobody,
 }
+
+/// The threads that have nothing to do, by the way to them; the last that had is the first to
+/// have again, so that others give back their memory.
+type Idle = Arc<Mutex<Vec<Sender<Job>>>>;
+
+/// The right to a thread, which is idle again when the value is dropped.
+struct Turn {
+    thread: Sender<Job>,
+    idle: Idle,
+    // Given back after the thread.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self.thread.clone());
+    }
+}
+
+/// What the password of an unknown user is checked against, so that it takes as long.
+/// Made when there is nothing else to do, and at the latest when any password is checked.
+type Nobody = Arc<OnceLock<PasswordHash>>;
 
 impl Hasher {
     /// Starts one thread for each core, two at least.
     pub fn start(cost: HashCost) -> Self {
         let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        for n in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new()
-                .name(format!("hashing-{n}"))
-                .spawn(move || work(&queue))
-                .expect("the system has a thread to give");
-        }
-        let hasher = Self {
-            jobs,
+        let nobody = Nobody::default();
+        let idle = (0..threads)
+            .map(|n| {
+                let (jobs, queue) = channel::<Job>();
+                let nobody = Arc::clone(&nobody);
+                thread::Builder::new()
+                    .name(format!("hashing-{n}"))
+                    .spawn(move || work(&queue, &nobody, cost))
+                    .expect("the system has a thread to give");
+                jobs
+            })
+            .collect();
+        Self {
             turns: Arc::new(Semaphore::new(threads)),
+            idle: Arc::new(Mutex::new(idle)),
             cost,
-            nobody: Arc::default(),
-        };
-        // Made ahead, so that the first unknown user takes no longer than the next.
-        let nobody = Arc::clone(&hasher.nobody);
-        let ahead: Job = Box::new(move |scratch| {
-            hash_of_nobody(&nobody, cost, scratch);
-        });
-        hasher
-            .jobs
-            .send(ahead)
-            .expect("the threads run while the queue is held");
-        hasher
+            nobody,
+        }
     }
 
     /// Hashes a new password.
@@ -118,10 +142,11 @@ impl Hasher {
         let known = hash.filter(|hash| !hash.is_none()).cloned();
         let (secret, cost, nobody) = (secret.clone(), self.cost, Arc::clone(&self.nobody));
         self.run(move |scratch| {
+            // Whoever comes first after the start waits for it, known or not.
+            let nobody = hash_of_nobody(&nobody, cost, scratch);
             if let Some(hash) = known {
                 return hash.verify(&secret, scratch);
             }
-            let nobody = hash_of_nobody(&nobody, cost, scratch);
             // Done for its time; the answer is known.
             std::hint::black_box(nobody.verify(&secret, scratch));
             false
@@ -161,19 +186,36 @@ impl Hasher {
         &self,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let Ok(turn) = timeout(LONGEST_WAIT, Arc::clone(&self.turns).acquire_owned()).await else {
+        let turn = timeout(LONGEST_WAIT, self.turn()).await;
+        let Ok(Some(turn)) = turn else {
             return Err(ApiError::Unavailable(None));
         };
+        let thread = turn.thread.clone();
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |scratch| {
-            // A caller who hung up is answered too; nobody listens then.
-            let _ = answer.send(work(scratch));
+            let done = work(scratch);
             drop(turn);
+            // A caller who hung up is answered too; nobody listens then.
+            let _ = answer.send(done);
         });
-        self.jobs
-            .send(job)
-            .map_err(|_| ApiError::Unavailable(None))?;
+        thread.send(job).map_err(|_| ApiError::Unavailable(None))?;
         answered.await.map_err(|_| ApiError::Unavailable(None))
+    }
+
+    /// Waits for a thread that is idle. There are as many permits as threads, so whoever has
+    /// one finds one.
+    async fn turn(&self) -> Option<Turn> {
+        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        let thread = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()?;
+        Some(Turn {
+            thread,
+            idle: Arc::clone(&self.idle),
+            _permit: permit,
+        })
     }
 }
 
@@ -186,18 +228,33 @@ fn hash_of_nobody<'a>(
     nobody.get_or_init(|| PasswordHash::argon2id(&secret, [0; 16], cost, scratch))
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Receiver<Job>, nobody: &OnceLock<PasswordHash>, cost: HashCost) {
+    stand_back();
     let mut scratch = Scratch::default();
     loop {
-        let next = queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv_timeout(KEEP_MEMORY);
-        match next {
-            Ok(job) => job(&mut scratch),
-            Err(RecvTimeoutError::Timeout) => scratch = Scratch::default(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
+        let job = match queue.recv_timeout(KEEP_MEMORY) {
+            Err(RecvTimeoutError::Timeout) => {
+                hash_of_nobody(nobody, cost, &mut scratch);
+                scratch = Scratch::default();
+                // There is nothing more to give back, and so nothing to wake for.
+                queue.recv().map_err(RecvTimeoutError::from)
+            }
+            received => received,
+        };
+        let Ok(job) = job else {
+            return;
+        };
+        // A panic is told by the hook of the program and by an answer that never comes; the
+        // thread goes on.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut scratch)));
+    }
+}
+
+fn stand_back() {
+    // Elsewhere all of the process would.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "hashing does not stand back");
     }
 }
 
@@ -238,5 +295,39 @@ mod tests {
             let _ = timeout(Duration::from_micros(1), pending).await;
         }
         assert!(hasher.hash(&secret, [1; 16]).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_wait_too_long_is_refused() {
+        let hasher = Hasher::start(CHEAP);
+        let all = u32::try_from(hasher.turns.available_permits()).unwrap();
+        let busy = hasher.turns.acquire_many(all).await.unwrap();
+        let secret = SecretString::from("right");
+
+        let refused = hasher.hash(&secret, [1; 16]).await;
+
+        assert!(matches!(refused, Err(ApiError::Unavailable(_))));
+        drop(busy);
+        assert!(hasher.hash(&secret, [1; 16]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_no_thread() {
+        let hasher = Hasher::start(CHEAP);
+        for _ in 0..20 {
+            let failed: Result<(), ApiError> = hasher.run(|_| std::panic::panic_any(())).await;
+            assert!(matches!(failed, Err(ApiError::Unavailable(_))));
+        }
+        let secret = SecretString::from("right");
+        assert!(hasher.hash(&secret, [1; 16]).await.is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_stands_back_and_nothing_else_does() {
+        let hasher = Hasher::start(CHEAP);
+        let of_hashing = hasher.run(|_| rustix::process::nice(0).unwrap()).await;
+        let own = rustix::process::nice(0).unwrap();
+        assert_eq!(of_hashing.unwrap(), (own + NICENESS).min(19));
     }
 }

@@ -67,7 +67,7 @@ pub use json::{Json, RequestBody};
 pub use query::QueryParameters;
 pub use request::RequestFacts;
 pub use sessions::providers::{Provider, Providers};
-pub use state::{AppState, SameSite, Settings};
+pub use state::{AppParts, AppState, SameSite, Settings};
 pub use target::{TargetOrganization, TargetUser};
 pub use trail::Trail;
 
@@ -130,15 +130,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn routes(state: &AppState) -> OpenApiRouter<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
-    let require = from_fn_with_state(state.clone(), caller::require);
-    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly);
-    // The credential is looked at first, so that people are counted and not addresses.
+    let require = from_fn_with_state(state.clone(), caller::require_and_limit);
+    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly_and_limit);
     let guarded = Routes {
-        public: public_routes().layer(limit.clone()),
-        private: private_routes().layer(limit.clone()).layer(require),
-        plain: deployment::plain_routes()
-            .layer(limit)
-            .layer(require_plainly),
+        public: public_routes().layer(limit),
+        private: private_routes().layer(require),
+        plain: deployment::plain_routes().layer(require_plainly),
     };
     guarded.mount(OpenApiRouter::new())
 }

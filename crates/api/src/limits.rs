@@ -214,27 +214,31 @@ fn network(address: IpAddr) -> IpAddr {
 /// The path below `/api/v2` with its escapes read, names in lower case, and the caller's
 /// own name and identifier as `me`.
 fn normal_path(request: &Request) -> String {
-    let below = |path: &str| path.strip_prefix("/api/v2").unwrap_or(path).to_owned();
     let Some(caller) = request.extensions().get::<Caller>() else {
         // What strangers write into a path opens no count of its own.
         let matched = request.extensions().get::<MatchedPath>();
-        return below(matched.map_or("", MatchedPath::as_str));
+        return below_prefix(matched.map_or("", MatchedPath::as_str)).to_owned();
     };
-    let path = below(request.uri().path());
-    let decoded = percent_decode_str(&path).decode_utf8_lossy().to_lowercase();
-    decoded
-        .split('/')
-        .map(|word| {
-            let is_own_name = word.eq_ignore_ascii_case(caller.user.username.as_str());
-            let id = parse_uuid(word);
-            if is_own_name || id == Some(caller.id().0) {
-                "me".to_owned()
-            } else {
-                id.map_or_else(|| word.to_owned(), |id| id.to_string())
-            }
-        })
-        .collect::<Vec<_>>()
-        .join("/")
+    let path = below_prefix(request.uri().path());
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    let mut normal = String::with_capacity(decoded.len());
+    for (at, word) in decoded.split('/').enumerate() {
+        if at > 0 {
+            normal.push('/');
+        }
+        let is_own_name = word.eq_ignore_ascii_case(caller.user.username.as_str());
+        match parse_uuid(word) {
+            _ if is_own_name => normal.push_str("me"),
+            Some(id) if id == caller.id().0 => normal.push_str("me"),
+            Some(id) => normal.push_str(&id.to_string()),
+            None => normal.push_str(word),
+        }
+    }
+    normal
+}
+
+fn below_prefix(path: &str) -> &str {
+    path.strip_prefix("/api/v2").unwrap_or(path)
 }
 
 /// What was found of one call.

@@ -1,6 +1,6 @@
 //! What handlers work with: the stores, the doors to time and chance, and the settings.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use chrono::TimeDelta;
@@ -24,9 +24,13 @@ use crate::{
     renewal::Renewals,
 };
 
-/// Everything that handlers work with. They ask for the parts that they use.
-#[derive(Clone, FromRef)]
-pub struct AppState {
+/// Everything that handlers work with. They ask for the parts that they use. A clone shares
+/// them, and costs next to nothing: each request makes dozens.
+#[derive(Clone)]
+pub struct AppState(Arc<AppParts>);
+
+/// What an [`AppState`] is made of.
+pub struct AppParts {
     /// Users.
     pub users: Arc<dyn UserStore>,
     /// Credentials, signing in and out.
@@ -69,10 +73,56 @@ pub struct AppState {
     pub settings: Arc<Settings>,
 }
 
+impl From<AppParts> for AppState {
+    fn from(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
+/// Lets handlers ask for the parts by their types.
+macro_rules! parts {
+    ($($field:ident: $part:ty,)*) => {
+        $(impl FromRef<AppState> for $part {
+            fn from_ref(state: &AppState) -> Self {
+                state.$field.clone()
+            }
+        })*
+    };
+}
+
+parts! {
+    users: Arc<dyn UserStore>,
+    sessions: Arc<dyn SessionStore>,
+    api_keys: Arc<dyn ApiKeyStore>,
+    organizations: Arc<dyn OrganizationStore>,
+    ssh_keys: Arc<dyn SshKeyStore>,
+    user_settings: Arc<dyn SettingsStore>,
+    build_parameters: Arc<dyn BuildParameterStore>,
+    notifications: Arc<dyn NotificationStore>,
+    signing_keys: Arc<dyn SigningKeyStore>,
+    audit: Arc<dyn AuditStore>,
+    audit_log: Arc<dyn AuditLogStore>,
+    site: Arc<dyn SiteStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    limits: RateLimits,
+    hasher: Hasher,
+    providers: Arc<Providers>,
+    settings: Arc<Settings>,
+}
+
 impl AppState {
     /// The state over one store that implements every trait, with the clock and the
-    /// randomness of the machine and without providers.
-    pub fn new<S>(store: Arc<S>, settings: Settings) -> Self
+    /// randomness of the machine, and with the providers that people sign in through.
+    pub fn new<S>(store: Arc<S>, providers: Providers, settings: Settings) -> Self
     where
         S: UserStore
             + SessionStore
@@ -89,7 +139,7 @@ impl AppState {
             + SiteStore
             + 'static,
     {
-        Self {
+        AppParts {
             users: store.clone(),
             sessions: store.clone(),
             external_logins: store.clone(),
@@ -107,16 +157,11 @@ impl AppState {
             random: Arc::new(usher_domain::random::SystemRandom),
             limits: RateLimits::new(settings.rate_limits),
             hasher: Hasher::start(settings.hash_cost),
-            providers: Arc::default(),
+            providers: Arc::new(providers),
             renewals: Renewals::default(),
             settings: Arc::new(settings),
         }
-    }
-
-    /// The same, with providers that people sign in through.
-    pub fn with_providers(mut self, providers: Providers) -> Self {
-        self.providers = Arc::new(providers);
-        self
+        .into()
     }
 }
 

@@ -32,8 +32,8 @@ where
         Ok(Self {
             facts,
             caller: caller.map(|caller| (caller.id(), caller.key.id.clone())),
-            clock: state.clock,
-            store: state.audit,
+            clock: Arc::clone(&state.clock),
+            store: Arc::clone(&state.audit),
         })
     }
 }

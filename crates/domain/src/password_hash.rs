@@ -71,13 +71,20 @@ impl HashCost {
     }
 }
 
-/// Memory that hashes are made in, to be used again by the same thread.
+/// Memory that hashes are made in, to be used again by the same thread. All of it is given
+/// back when the value is dropped.
 #[derive(Default)]
 pub struct Scratch(Vec<Block>);
 
 impl Scratch {
+    /// How many blocks there is room for at least: 33 MiB, of which only those are ever
+    /// touched, and so taken, that are used. The allocator of glibc keeps for later what it
+    /// is given back, from the second time on, unless it is larger than 32 MiB.
+    const ROOM: usize = 33 * 1024;
+
     fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.0.len() < count {
+            self.0.reserve_exact(count.max(Self::ROOM) - self.0.len());
             self.0.resize(count, Block::new());
         }
         &mut self.0[..count]

@@ -62,11 +62,24 @@ impl Target {
     /// statements that only look costly. Goes with the start of the connection, since
     /// `SET` would not hold behind PgBouncer.
     pub(crate) fn limit_statements(&mut self, timeout: Duration) {
-        let own = self.config.get_options().unwrap_or_default();
-        let options = format!(
-            "-c statement_timeout={milliseconds} -c jit=off {own}",
-            milliseconds = timeout.as_millis()
+        let milliseconds = timeout.as_millis();
+        self.set(&format!("-c statement_timeout={milliseconds} -c jit=off"));
+    }
+
+    /// Has the server look rows up by their keys, and plan a prepared statement once. Left to
+    /// itself it would plan anew for each handful of keys, which takes longer than to look
+    /// them up, and would go through tables that are small when it first looks.
+    pub(crate) fn look_up_only(&mut self) {
+        self.set(
+            "-c plan_cache_mode=force_generic_plan \
+             -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
         );
+    }
+
+    /// Sets what the connection starts with, unless the URL says otherwise.
+    fn set(&mut self, options: &str) {
+        let own = self.config.get_options().unwrap_or_default();
+        let options = format!("{options} {own}");
         self.config.options(options.trim_end());
     }
 

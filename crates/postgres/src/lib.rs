@@ -76,6 +76,7 @@ mod ssh_key;
 mod testing;
 mod tls;
 mod user;
+mod user_count;
 
 pub use connect::MINIMUM_MAJOR;
 pub use error::{PgError, QueryFault};
@@ -85,6 +86,8 @@ pub use sealing::{InvalidSecretKeys, SecretKeys};
 use connect::Target;
 use pool::{Pool, Query, Work};
 use sealing::Keyring;
+use session::gathering::Gathering;
+use user::stream::Readers;
 
 /// How a store connects. The times are such that a call is answered within 5 seconds,
 /// whatever state the database is in.
@@ -93,7 +96,8 @@ use sealing::Keyring;
 pub struct PgOptions {
     /// The URL, as libpq understands it.
     pub url: SecretString,
-    /// The greatest number of connections.
+    /// The greatest number of connections. From two on, one of them is kept for looking up
+    /// credentials, which then wait for nothing else.
     pub max_connections: usize,
     /// How long a call waits for a connection of the pool.
     pub acquire_timeout: Duration,
@@ -144,6 +148,8 @@ impl fmt::Debug for PgOptions {
 #[derive(Clone)]
 pub struct PgStore {
     pool: Pool,
+    credentials: Gathering<Pool>,
+    readers: Readers,
     delivery: Delivery,
     secret_keys: SecretKeys,
     keyring: Arc<OnceCell<Keyring>>,
@@ -172,9 +178,11 @@ impl PgStore {
         if let Some(timeout) = options.statement_timeout {
             target.limit_statements(timeout);
         }
-        let pool = Pool::new(options, target)?;
+        let (pool, for_credentials) = Pool::pair(options, target)?;
         Ok(Self {
             pool,
+            credentials: Gathering::new(for_credentials, options.call_timeout),
+            readers: Readers::new(options.max_connections, options.acquire_timeout),
             delivery: Delivery::default(),
             secret_keys: options.secret_keys.clone(),
             keyring: Arc::default(),
@@ -185,6 +193,13 @@ impl PgStore {
     /// go to the inbox only.
     pub fn with_delivery(self, delivery: Delivery) -> Self {
         Self { delivery, ..self }
+    }
+
+    /// Closes the connections that are not in use, and opens none any more.
+    #[cfg(test)]
+    fn close(&self) {
+        self.pool.close();
+        self.credentials.source().close();
     }
 
     /// Runs queries that change nothing, or one statement that may as well be done twice.

@@ -3,7 +3,11 @@
 //! The order of locks is that of the [crate]; a change that takes others takes them
 //! after these.
 
-use diesel::{dsl::exists, prelude::*, sql_types::BigInt};
+use diesel::{
+    dsl::exists,
+    prelude::*,
+    sql_types::{BigInt, Bool},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{ApiKeyId, Initiator, UserId, UserStatus};
 use usher_store::Conflict;
@@ -35,6 +39,8 @@ pub(crate) enum Turn {
     LastOwner = 0x7573_6802,
     /// Of which signing key comes next.
     SigningKey = 0x7573_6803,
+    /// Of who changes the kept counts of users.
+    UserCounts = 0x7573_6804,
 }
 
 /// Waits for the turn.
@@ -44,6 +50,24 @@ pub(crate) async fn take_turn(conn: &mut AsyncPgConnection, turn: Turn) -> Resul
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Takes the turn if nobody has it.
+pub(crate) async fn try_to_take_turn(
+    conn: &mut AsyncPgConnection,
+    turn: Turn,
+) -> Result<bool, PgError> {
+    let taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS is_taken")
+        .bind::<BigInt, _>(turn as i64)
+        .get_result::<Taken>(conn)
+        .await?;
+    Ok(taken.is_taken)
+}
+
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = Bool)]
+    is_taken: bool,
 }
 
 /// Holds the caller, who must still be allowed to act.

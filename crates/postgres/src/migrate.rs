@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use diesel::migration::{MigrationSource, MigrationVersion};
-use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
+use diesel::{
+    QueryableByName,
+    migration::{MigrationSource, MigrationVersion},
+    sql_types::Text,
+};
+use diesel_async::{
+    AsyncPgConnection, RunQueryDsl as _, async_connection_wrapper::AsyncConnectionWrapper,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
-use crate::{PgError, connect::Target, error::chain};
+use crate::{PgError, PgStore, connect::Target, error::chain};
 
 mod inspect;
 
@@ -17,6 +23,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The session lock of whoever migrates.
 const LOCK: i64 = 0x7573_6865_7200;
+
+/// What the database has.
+const APPLIED: &str = "SELECT version FROM __diesel_schema_migrations";
 
 /// How long to wait for an answer to a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +61,29 @@ pub async fn migrate(url: &str) -> Result<(), PgError> {
         .await?;
     tracing::info!("migrated the database");
     Ok(())
+}
+
+impl PgStore {
+    /// Whether the database has the schema of this version, so that [`migrate()`] would find
+    /// nothing to do. Takes one statement, and no connection beside those of the store.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be found out, also because nothing was migrated there yet.
+    pub async fn is_migrated(&self) -> Result<bool, PgError> {
+        let query = async |conn: &mut AsyncPgConnection| -> Result<Vec<AppliedRow>, PgError> {
+            Ok(diesel::sql_query(APPLIED).load(conn).await?)
+        };
+        let applied = self.pool.read(query).await?;
+        let applied: BTreeSet<String> = applied.into_iter().map(|row| row.version).collect();
+        Ok(applied == known_versions()?)
+    }
+}
+
+#[derive(QueryableByName)]
+struct AppliedRow {
+    #[diesel(sql_type = Text)]
+    version: String,
 }
 
 /// A connection of its own, with the lock and all that ends with it.
@@ -91,8 +123,7 @@ impl Session {
     }
 
     async fn applied_versions(&self) -> Result<BTreeSet<String>, PgError> {
-        let statement = "SELECT version FROM __diesel_schema_migrations";
-        let messages = match self.client.simple_query(statement).await {
+        let messages = match self.client.simple_query(APPLIED).await {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
                 return Ok(BTreeSet::new());
             }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{PgError, PgOptions, connect::Target};
 
+pub(crate) mod long;
 #[cfg(test)]
 mod tests;
 
@@ -67,8 +68,24 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes the pool; connections are opened when they are needed.
-    pub(crate) fn new(options: &PgOptions, target: Target) -> Result<Self, PgError> {
+    /// Makes a pool for all work, and one with a connection of its own for looking up
+    /// credentials. If there may be only one connection, they are the same. Connections are
+    /// opened when they are needed.
+    pub(crate) fn pair(options: &PgOptions, target: Target) -> Result<(Self, Self), PgError> {
+        if options.max_connections <= 1 {
+            let pool = Self::new(options, target, options.max_connections)?;
+            return Ok((pool.clone(), pool));
+        }
+        let mut for_credentials = target.clone();
+        // Where a limit on statements cannot be set in this way, neither can this.
+        if options.statement_timeout.is_some() {
+            for_credentials.look_up_only();
+        }
+        let pool = Self::new(options, target, options.max_connections - 1)?;
+        Ok((pool, Self::new(options, for_credentials, 1)?))
+    }
+
+    fn new(options: &PgOptions, target: Target, size: usize) -> Result<Self, PgError> {
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |_| {
@@ -78,7 +95,7 @@ impl Pool {
         // The target knows the URL, and nobody else need.
         let manager = AsyncDieselConnectionManager::new_with_config("", config);
         let connections = Deadpool::builder(manager)
-            .max_size(options.max_connections)
+            .max_size(size)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(options.acquire_timeout),
@@ -120,14 +137,7 @@ impl Pool {
             + Send,
         T: Send,
     {
-        let mut call = self.begin_call().await?;
-        if let Err(error) = call.run(begin).await {
-            if !error.is_connection_lost() {
-                return Err(error);
-            }
-            call.replace_connection(self).await?;
-            call.run(begin).await?;
-        }
+        let mut call = self.open(begin).await?;
         call.run(async |conn: &mut AsyncPgConnection| finish(conn, change).await)
             .await
     }
@@ -136,6 +146,25 @@ impl Pool {
     #[cfg(test)]
     pub(crate) fn close(&self) {
         self.connections.close();
+    }
+
+    /// Begins a transaction on a connection that is alive.
+    async fn open<F>(&self, begin: F) -> Result<Call, PgError>
+    where
+        for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<(), PgError>
+            + Query<&'c mut AsyncPgConnection, Result<(), PgError>, Future: Send>
+            + Send
+            + Sync,
+    {
+        let mut call = self.begin_call().await?;
+        match call.run(&begin).await {
+            Err(error) if error.is_connection_lost() => {
+                call.replace_connection(self).await?;
+                call.run(&begin).await?;
+            }
+            outcome => outcome?,
+        }
+        Ok(call)
     }
 
     async fn begin_call(&self) -> Result<Call, PgError> {

@@ -27,6 +27,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_list (key) {
+        id -> Uuid,
+        key -> Text,
+        email -> Text,
+        status -> Text,
+        login_type -> Text,
+    }
+}
+
+diesel::table! {
     organizations (id) {
         id -> Uuid,
         name -> Text,
@@ -213,6 +223,7 @@ diesel::joinable!(inbox_notifications -> notification_templates (template_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     users,
+    user_list,
     organizations,
     organization_members,
     api_keys,

@@ -26,7 +26,8 @@ use crate::{
     },
 };
 
-mod credential;
+pub(crate) mod credential;
+pub(crate) mod gathering;
 #[cfg(test)]
 mod tests;
 mod touch;
@@ -34,8 +35,7 @@ mod touch;
 #[async_trait]
 impl SessionStore for PgStore {
     async fn find_credential(&self, key: &ApiKeyId) -> Result<Option<Credential>, StoreError> {
-        self.read(async |conn| credential::find_credential(conn, key).await)
-            .await
+        self.credentials.find(key).await
     }
 
     async fn touch_key(

@@ -6,7 +6,7 @@ use usher_domain::{
 };
 use usher_store::{
     NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, StoreError, UserListQuery,
-    UserLookup, UserStore,
+    UserListStream, UserLookup, UserStore,
 };
 
 use crate::{PgStore, organization};
@@ -14,10 +14,13 @@ use crate::{PgStore, organization};
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod find;
+mod kept;
 mod list;
 mod notice;
 pub(crate) mod row;
 mod secret;
+mod statement;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +47,10 @@ impl UserStore for PgStore {
     async fn list_users(&self, query: UserListQuery) -> Result<Listing<User>, StoreError> {
         self.read(async |conn| list::list_users(conn, &query).await)
             .await
+    }
+
+    async fn stream_users(&self, query: UserListQuery) -> Result<UserListStream, StoreError> {
+        Ok(stream::stream_users(&self.pool, &self.readers, query).await?)
     }
 
     async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {

@@ -176,7 +176,7 @@ async fn set_password(store: &PgStore, name: &str, hash: PasswordHash) -> Result
 }
 
 /// Does something with the store, on a database that is ready for it.
-async fn with_store<T>(
+pub(crate) async fn with_store<T>(
     settings: &DatabaseSettings,
     work: impl AsyncFnOnce(&PgStore) -> Result<T>,
 ) -> Result<T> {

@@ -17,6 +17,7 @@ use crate::{
     environment::{self, Environment},
     settings::{LogSettings, ServerSettings},
     terminal,
+    user_count::Recount,
 };
 
 /// What was asked for.
@@ -61,6 +62,9 @@ pub enum Command {
     /// Find out whether the server can run as it is set up, and how to mend what is wrong.
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Box<ServerSettings>),
+    /// Compare the kept numbers of users with the users themselves, and put right what differs.
+    #[command(after_help = RECOUNT_EXAMPLES)]
+    Recount(Recount),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the version.
@@ -110,6 +114,15 @@ Examples:
   usher doctor | grep -v ^ok
       Only what deserves a look";
 
+const RECOUNT_EXAMPLES: &str = "\
+The numbers keep themselves right. An import that turned triggers off went past them.
+
+Examples:
+  usher recount
+      The Postgres of our own, whether a server runs on it or not
+  USHER_PG_CONNECTION_URL=postgres://usher:secret@db/usher usher recount
+      A database elsewhere, while its servers run";
+
 impl Command {
     /// How the command logs, if it does.
     pub fn log(&self) -> Option<&LogSettings> {
@@ -118,6 +131,7 @@ impl Command {
             Self::Migrate(command) => Some(&command.log),
             Self::CreateAdminUser(command) => Some(&command.log),
             Self::ResetPassword(command) => Some(&command.log),
+            Self::Recount(command) => Some(&command.log),
             Self::Openapi | Self::Version => None,
         }
     }

@@ -145,12 +145,31 @@ impl Database {
     ///
     /// If it cannot be reached.
     pub async fn connect(&self) -> Result<PgStore> {
+        let connected = PgStore::connect(self.options()).await;
+        connected.with_context(|| self.trouble())
+    }
+
+    /// Opens the store on it with the schema of this version, with one connection where it
+    /// has that already: opening another takes longer than all else at the start. Waits a
+    /// while for a database that cannot be reached yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached or a migration fails.
+    pub async fn connect_migrated(&self) -> Result<PgStore> {
+        let store = PgStore::lazy(&self.options()).with_context(|| self.trouble())?;
+        // Whatever is wrong, trying to migrate tells it best.
+        if !matches!(store.is_migrated().await, Ok(true)) {
+            self.migrate().await?;
+        }
+        Ok(store)
+    }
+
+    fn options(&self) -> PgOptions {
         let mut options = PgOptions::new(self.url.clone());
         options.max_connections = self.max_connections;
         options.secret_keys = self.secret_keys.clone();
-        PgStore::connect(options)
-            .await
-            .with_context(|| self.trouble())
+        options
     }
 
     /// Whether nobody else can have migrated it: we run the Postgres that it is in.

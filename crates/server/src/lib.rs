@@ -23,6 +23,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod terminal;
+pub mod user_count;
 mod welcome;
 
 use cli::{Cli, Command};
@@ -67,6 +68,7 @@ fn execute(Cli { command, warnings }: Cli) -> Result<()> {
         Command::CreateAdminUser(command) => block_on(admin::create_admin_user(command)),
         Command::ResetPassword(command) => block_on(admin::reset_password(command)),
         Command::Doctor(settings) => block_on(doctor::examine(*settings, warnings)),
+        Command::Recount(command) => block_on(user_count::recount(command)),
         Command::Openapi => {
             let document = usher_api::openapi().to_pretty_json();
             terminal::print(&document.context("could not write the OpenAPI document")?)

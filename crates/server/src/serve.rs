@@ -32,13 +32,13 @@ use url::Url;
 use usher_api::{AppState, CsrfToken};
 use usher_notifier::{Notifier, NotifierOptions};
 use usher_postgres::PgStore;
-use usher_store::SiteStore as _;
+use usher_store::{SiteStore as _, UserCountStore};
 
 use crate::{
     database::Database,
     settings::{HttpAddress, ServerSettings},
     shutdown::StopSignals,
-    welcome,
+    user_count, welcome,
 };
 
 /// How long a connection may take to send the head of a request, and may be idle between
@@ -48,6 +48,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// How long to wait for the system to have something to accept a connection with.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long after the start there may be other work than to answer.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to stop.
 ///
@@ -73,27 +76,36 @@ async fn serve_on(
     signals: &mut StopSignals,
 ) -> Result<()> {
     let url = local_url(listener.local_addr().context("the port has no address")?)?;
-    let (state, notifier) = tokio::select! {
+    let (state, notifier, user_counts) = tokio::select! {
         prepared = prepare(database, settings, &url) => prepared?,
         () = signals.next() => return Ok(()),
     };
-    let (stop_notifier, notifier_stopped) = oneshot::channel::<()>();
-    let notifying = tokio::spawn(async move {
-        notifier
-            .run(async { notifier_stopped.await.unwrap_or_default() })
-            .await;
-    });
+    // Before the first answer, which then finds a connection that is free.
+    welcome::greet(&state, &url, database).await;
     let (stop, stopped) = oneshot::channel();
-    let router = router(state.clone());
+    let router = router(state);
     let patience = settings.network.shutdown_timeout;
     let serving = tokio::spawn(accept(listener, router, stopped, patience));
+    let (stop_notifier, notifier_stopped) = oneshot::channel::<()>();
+    let notifying = tokio::spawn(after_the_start(notifier_stopped, async move |stopped| {
+        notifier
+            .run(async { stopped.await.unwrap_or_default() })
+            .await;
+    }));
+    let (stop_tending, tending_stopped) = oneshot::channel::<()>();
+    let tending = tokio::spawn(after_the_start(tending_stopped, async move |stopped| {
+        user_count::tend(user_counts, async { stopped.await.unwrap_or_default() }).await;
+    }));
 
-    welcome::greet(&state, &url, database).await;
     signals.next().await;
     tracing::info!("stopping");
     exit_when_told_again();
     let _ = stop.send(());
     serving.await.context("the server failed")?;
+    let _ = stop_tending.send(());
+    tending
+        .await
+        .context("the task of the kept numbers failed")?;
     let _ = stop_notifier.send(());
     notifying.await.context("the notifier failed")
 }
@@ -110,15 +122,25 @@ fn router(state: AppState) -> Router {
     usher_console::assets().fallback_service(usher_api::router_with_pages(state, pages))
 }
 
-/// Readies the database, what handlers work with, and what delivers notifications.
+/// Does what can wait until the server has started, and is told when to stop.
+async fn after_the_start(
+    mut stopped: oneshot::Receiver<()>,
+    work: impl AsyncFnOnce(oneshot::Receiver<()>),
+) {
+    if timeout(START_PAUSE, &mut stopped).await.is_err() {
+        work(stopped).await;
+    }
+}
+
+/// Readies the database, what handlers work with, what delivers notifications, and what
+/// keeps numbers.
 async fn prepare(
     database: &Database,
     settings: &ServerSettings,
     url: &Url,
-) -> Result<(AppState, Notifier)> {
+) -> Result<(AppState, Notifier, Arc<dyn UserCountStore>)> {
     let dispatchers = settings.notifications.dispatchers()?;
-    database.migrate().await?;
-    let store = database.connect().await?;
+    let store = database.connect_migrated().await?;
     let store = Arc::new(store.with_delivery(settings.notifications.delivery()));
     tokio::spawn(seal_secrets(Arc::clone(&store)));
     let deployment = store.deployment_id().await;
@@ -128,8 +150,9 @@ async fn prepare(
     options.fetch_interval = settings.notifications.notifications_fetch_interval;
     let notifier = Notifier::new(Arc::clone(&store) as _, dispatchers, options);
     let providers = settings.providers.connect(&api_settings.access_url)?;
-    let state = AppState::new(store, api_settings).with_providers(providers);
-    Ok((state, notifier))
+    let user_counts = Arc::clone(&store) as Arc<dyn UserCountStore>;
+    let state = AppState::new(store, providers, api_settings);
+    Ok((state, notifier, user_counts))
 }
 
 /// Encrypts secrets that stand in the database in plain text or with an older key. Nothing

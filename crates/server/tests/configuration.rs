@@ -68,7 +68,7 @@ A value that cannot be read stops the start, with a message that says what it mu
 | lists | separated by commas |
 | MAP | a JSON object of texts: `{\"prompt\":\"login\"}` |
 
-`usher migrate`, `usher create-admin-user` and `usher reset-password` know the settings of the database and the logs, the last two also those of passwords and SSH keys.
+`usher migrate`, `usher recount`, `usher create-admin-user` and `usher reset-password` know the settings of the database and the logs, the last two also those of passwords and SSH keys.
 
 People can sign in through several OpenID providers.
 The first has the settings below; the others have the same with a number from 2 to 9 in the name, without a gap: `USHER_OIDC_2_ISSUER_URL`, `USHER_OIDC_2_CLIENT_ID`, `USHER_OIDC_2_SIGN_IN_TEXT`.

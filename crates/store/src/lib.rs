@@ -27,6 +27,7 @@ mod signing_key;
 mod site;
 mod ssh_key;
 mod user;
+mod user_count;
 
 pub use api_key::{ApiKeyStore, KeyFilter, NewApiKey};
 pub use audit::{AuditLogStore, AuditQuery, AuditRecord, AuditStore, AuditedOrganization};
@@ -48,9 +49,10 @@ pub use signing_key::{
 pub use site::SiteStore;
 pub use ssh_key::SshKeyStore;
 pub use user::{
-    NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, UserListQuery, UserLookup,
-    UserStore, Visibility,
+    NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, UserListPart, UserListQuery,
+    UserListStream, UserLookup, UserStore, Visibility,
 };
+pub use user_count::{CountDrift, UserCountStore};
 
 #[cfg(feature = "mock")]
 pub use self::{
@@ -66,4 +68,5 @@ pub use self::{
     site::MockSiteStore,
     ssh_key::MockSshKeyStore,
     user::MockUserStore,
+    user_count::MockUserCountStore,
 };

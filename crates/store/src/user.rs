@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use usher_domain::{
     DisplayName, Email, Initiator, Listing, LoginType, Membership, OrganizationId, Page,
@@ -32,6 +33,11 @@ pub trait UserStore: Send + Sync {
     /// and how many match the filter, the visibility and the cursor. An empty page
     /// counts as none at all.
     async fn list_users(&self, query: UserListQuery) -> Result<Listing<User>, StoreError>;
+
+    /// The same list in parts, all of one moment, for one that is too long to be held at
+    /// once. It ends with its count; a stream that ends without it has failed. To drop it
+    /// is to want no more.
+    async fn stream_users(&self, query: UserListQuery) -> Result<UserListStream, StoreError>;
 
     /// The user's memberships of live organizations, in no order.
     async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
@@ -148,6 +154,19 @@ pub trait UserStore: Send + Sync {
         password: PasswordHash,
         by: &Initiator,
     ) -> Result<Option<()>, StoreError>;
+}
+
+/// A list of users in parts, in its order.
+pub type UserListStream = BoxStream<'static, Result<UserListPart, StoreError>>;
+
+/// A part of a list of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserListPart {
+    /// The next users.
+    Users(Vec<User>),
+    /// How many match the filter, the visibility and the cursor; the last part, and there
+    /// only. A list without users counts as none at all.
+    Count(u64),
 }
 
 /// How a user is looked for.

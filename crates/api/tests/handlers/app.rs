@@ -10,13 +10,13 @@ use std::{
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, Method, Request, StatusCode, request::Builder};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Builder};
 use http_body_util::BodyExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppState, Providers, Settings,
+    AppParts, Providers, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -161,9 +161,9 @@ impl TestApp {
 
     /// Replaces the store of the site by another one.
     pub(crate) fn router_with_site(&mut self, site: Arc<dyn SiteStore>) {
-        let mut state = self.state();
-        state.site = site;
-        self.router = Some(usher_api::router(state));
+        let mut parts = self.parts();
+        parts.site = site;
+        self.router = Some(usher_api::router(parts.into()));
     }
 
     /// Puts pages beside the API.
@@ -237,14 +237,18 @@ impl TestApp {
         self.answer(request.expect("a good request")).await
     }
 
-    pub(crate) async fn answer(&mut self, mut request: Request<Body>) -> Answer {
+    /// The answer to a request, of which only the head is there yet.
+    pub(crate) async fn begin_answer(&mut self, mut request: Request<Body>) -> Response<Body> {
         let peer = SocketAddr::from((CLIENT, 50_000));
         request.extensions_mut().insert(ConnectInfo(peer));
+        self.router().oneshot(request).await.expect("infallible")
+    }
+
+    pub(crate) async fn answer(&mut self, request: Request<Body>) -> Answer {
         let what = format!("{} {}", request.method(), request.uri());
-        let router = self.router();
         PANIC.set(None);
         let start = Instant::now();
-        let response = router.oneshot(request).await.expect("infallible");
+        let response = self.begin_answer(request).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         let took = start.elapsed();
@@ -270,19 +274,19 @@ impl TestApp {
     /// The router, for requests that come at once.
     pub(crate) fn router(&mut self) -> Router {
         if self.router.is_none() {
-            self.router = Some(usher_api::router(self.state()));
+            self.router = Some(usher_api::router(self.parts().into()));
         }
         self.router.clone().expect("just made")
     }
 
-    fn state(&mut self) -> AppState {
+    fn parts(&mut self) -> AppParts {
         if let Some(credential) = self.credential.clone() {
             self.sessions
                 .expect_find_credential()
                 .withf(|key| *key == key_id())
                 .returning(move |_| Ok(Some(credential.clone())));
         }
-        AppState {
+        AppParts {
             users: Arc::new(mem::take(&mut self.users)),
             sessions: Arc::new(mem::take(&mut self.sessions)),
             external_logins: Arc::new(mem::take(&mut self.external_logins)),

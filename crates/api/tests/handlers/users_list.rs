@@ -1,12 +1,22 @@
 //! `GET /users`.
 
+use axum::body::Body;
+use futures_util::{StreamExt as _, stream};
+use http::Method;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use usher_domain::{Listing, Page, User, UserFilter, UserStatus};
-use usher_store::{UserListQuery, Visibility};
+use usher_store::{StoreError, UserListPart, UserListQuery, Visibility};
 
 use crate::{
     app::TestApp,
     people::{ALICE, CALLER, OLIVIA, Role, alice, olivia},
+};
+
+/// What is asked for first of a list without a limit.
+const BEGINNING: Page = Page {
+    limit: Some(1000),
+    offset: 0,
 };
 
 /// An app whose store is asked exactly this, and answers these users.
@@ -40,7 +50,7 @@ async fn without_parameters_everything_is_asked_for() {
                 filter: UserFilter::default(),
                 visible: Visibility::All,
                 after: None,
-                page: Page::default(),
+                page: BEGINNING,
             }
     });
 
@@ -160,9 +170,7 @@ async fn the_page_and_the_cursor_reach_the_store() {
 #[tokio::test]
 async fn empty_parameters_are_none_and_unknown_ones_do_not_matter() {
     let mut app = as_owner(|query| {
-        query.after.is_none()
-            && query.page == Page::default()
-            && query.filter == UserFilter::default()
+        query.after.is_none() && query.page == BEGINNING && query.filter == UserFilter::default()
     });
     let path = "/api/v2/users?limit=&offset=&q=&foo=1&LIMIT=x\
                 &after_id=00000000-0000-0000-0000-000000000000";
@@ -248,4 +256,105 @@ async fn faults_of_the_search_are_told_alone() {
 async fn bad_utf8_in_the_search_matches_nothing() {
     let mut app = as_owner(|query| query.filter.search.as_deref() == Some("a\u{fffd}"));
     app.get("/api/v2/users?q=a%ff").await.assert_status(200);
+}
+
+/// An app whose store has too many users for one piece, and gives these parts of them if it
+/// is asked for this page.
+fn with_parts(page: Page, parts: Vec<Result<UserListPart, StoreError>>) -> TestApp {
+    let mut app = app(
+        TestApp::signed_in_as(Role::Owner),
+        move |query| query.page.limit == Some(1000) && query.page.offset == page.offset,
+        vec![alice(); 1000],
+    );
+    app.users
+        .expect_stream_users()
+        .withf(move |query| query.page == page)
+        .times(1)
+        .return_once(|_| Ok(stream::iter(parts).boxed()));
+    app
+}
+
+fn alices(count: usize) -> UserListPart {
+    UserListPart::Users(vec![alice(); count])
+}
+
+#[tokio::test]
+async fn a_long_list_is_sent_in_parts_and_reads_as_one() {
+    for (query, limit, offset) in [
+        ("", None, 0),
+        ("?limit=0&offset=7", None, 7),
+        ("?limit=1001", Some(1001), 0),
+    ] {
+        let parts = vec![Ok(alices(2)), Ok(alices(1)), Ok(UserListPart::Count(1234))];
+        let mut app = with_parts(Page { limit, offset }, parts);
+
+        let answer = app.get(&format!("/api/v2/users{query}")).await;
+
+        answer.assert_status(200);
+        assert_eq!(
+            answer.headers["content-type"],
+            "application/json; charset=utf-8"
+        );
+        assert_eq!(answer.json["count"], 1234);
+        assert_eq!(answer.json["users"].as_array().map(Vec::len), Some(3));
+        assert_eq!(answer.json["users"][2]["username"], "alice");
+        assert!(
+            answer.text.starts_with("{\"users\":[{\"id\":"),
+            "{}",
+            answer.text
+        );
+        assert!(
+            answer.text.ends_with("}],\"count\":1234}\n"),
+            "{}",
+            answer.text
+        );
+    }
+    let mut app = with_parts(Page::default(), vec![Ok(UserListPart::Count(0))]);
+    let answer = app.get("/api/v2/users").await;
+    assert_eq!(answer.text, "{\"users\":[],\"count\":0}\n");
+}
+
+#[tokio::test]
+async fn a_full_page_of_the_usual_length_is_sent_whole() {
+    let mut app = app(
+        TestApp::signed_in_as(Role::Owner),
+        |_| true,
+        vec![alice(); 1000],
+    );
+
+    let answer = app.get("/api/v2/users?limit=1000").await;
+
+    assert_eq!(answer.json["users"].as_array().map(Vec::len), Some(1000));
+}
+
+#[tokio::test]
+async fn a_long_list_that_breaks_off_does_not_look_whole() {
+    for last in [None, Some(Err(StoreError::Unavailable("gone".into())))] {
+        let parts = [Some(Ok(alices(2))), last].into_iter().flatten().collect();
+        let mut app = with_parts(Page::default(), parts);
+        let request = app
+            .request(Method::GET, "/api/v2/users")
+            .body(Body::empty());
+
+        let response = app.begin_answer(request.unwrap()).await;
+
+        assert_eq!(response.status(), 200);
+        let mut body = response.into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        assert!(body.frame().await.unwrap().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_that_cannot_be_opened_is_refused_as_a_whole() {
+    let mut app = app(
+        TestApp::signed_in_as(Role::Owner),
+        |_| true,
+        vec![alice(); 1000],
+    );
+    app.users
+        .expect_stream_users()
+        .return_once(|_| Err(StoreError::Unavailable("busy".into())));
+
+    app.get("/api/v2/users").await.assert_status(503);
 }

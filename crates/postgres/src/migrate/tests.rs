@@ -49,6 +49,23 @@ async fn migrations_are_applied_once_down_to_nothing_and_up_again() {
 }
 
 #[tokio::test]
+async fn a_store_tells_whether_there_is_something_to_migrate() {
+    let database = empty().await;
+    let store = PgStore::lazy(&crate::PgOptions::new(database.url())).unwrap();
+    assert!(store.is_migrated().await.is_err(), "nothing was migrated");
+    migrate(database.url()).await.unwrap();
+    assert!(store.is_migrated().await.unwrap());
+    for other in [
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')",
+        "DELETE FROM __diesel_schema_migrations WHERE version > '2026112400'",
+    ] {
+        let client = client(database.url()).await;
+        client.batch_execute(other).await.unwrap();
+        assert!(!store.is_migrated().await.unwrap(), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_of_a_later_version_is_left_alone() {
     let database = empty().await;
     migrate(database.url()).await.unwrap();
@@ -129,4 +146,34 @@ async fn who_does_not_answer_is_unavailable() {
         .unwrap_err();
 
     assert!(matches!(error, PgError::Unavailable(_)), "{error:?}");
+}
+
+/// A role that may not create the extension of the search.
+#[tokio::test]
+async fn without_the_right_to_an_extension_there_is_only_no_index() {
+    let database = empty().await;
+    let role = "migrator_without_extensions";
+    let admin = client(database.url()).await;
+    admin
+        .batch_execute(&format!(
+            "DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+             GRANT ALL ON SCHEMA public TO {role}"
+        ))
+        .await
+        .unwrap();
+    let statement = format!("SET SESSION AUTHORIZATION {role}");
+    admin.batch_execute(&statement).await.unwrap();
+    let extension = "CREATE EXTENSION pg_trgm";
+    assert!(admin.batch_execute(extension).await.is_err(), "it may");
+    for migration in MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS).unwrap() {
+        let name = migration.name().to_string();
+        let up = format!("{}/migrations/{name}/up.sql", env!("CARGO_MANIFEST_DIR"));
+        let sql = std::fs::read_to_string(up).unwrap();
+        admin.batch_execute(&sql).await.unwrap();
+    }
+
+    let index = "pg_class WHERE relname = 'user_list_search_idx'";
+    assert_eq!(count(database.url(), index).await, 0);
+    assert_eq!(count(database.url(), "user_list").await, 0);
+    assert_eq!(count(database.url(), "users").await, 1);
 }

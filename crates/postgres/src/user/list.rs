@@ -1,89 +1,106 @@
-//! The list of users: page, filters and count.
-//!
-//! The statement is put together for each set of filters and planned each time, with the
-//! values at hand: a plan for any value would be a scan. The conditions of the partial
-//! indexes are repeated to the letter, and words of a closed list stand in the text, so
-//! that the planner can prove an index to be enough.
+//! The list of users: who matches, and the page with its count.
 
 use diesel::{
-    dsl::{AsSelect, Select, not, sql},
+    dsl::{not, sql},
     expression::SqlLiteral,
     pg::Pg,
     prelude::*,
     sql_types::Bool,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{Listing, LoginType, Page, User, UserFilter, UserId, UserStatus};
+use usher_domain::{Listing, LoginType, User, UserFilter, UserId, UserStatus};
 use usher_store::{UserListQuery, Visibility};
 use uuid::Uuid;
 
-use super::{find::lower, row::UserRow};
-use crate::{PgError, schema::users};
+use super::{find::lower, row::UserRow, statement::ListStatement};
+use crate::{
+    PgError,
+    schema::{user_list, users},
+};
 
 /// Users as yet without order and limit.
-type Matching<'a> = users::BoxedQuery<'a, Pg>;
-type Selected<'a> = Select<Matching<'a>, AsSelect<UserRow, Pg>>;
+pub(super) type Matching<'a> = users::BoxedQuery<'a, Pg>;
+/// The same in the narrow copy.
+pub(super) type Found<'a> = user_list::BoxedQuery<'a, Pg>;
 
 pub(crate) async fn list_users(
     conn: &mut AsyncPgConnection,
     query: &UserListQuery,
 ) -> Result<Listing<User>, PgError> {
-    let after = match query.after {
-        None => None,
-        Some(id) => match find_place(conn, id).await? {
-            None => return Ok(nobody()),
-            place => place,
-        },
+    let Some(cursor) = Cursor::find(conn, query).await? else {
+        return Ok(Listing {
+            items: Vec::new(),
+            count: 0,
+        });
     };
-    let after = after.as_deref();
-    let rows: Vec<UserRow> = page(matching(query, after), query.page).load(conn).await?;
-    let count = match count_of_last_page(query.page, rows.len()) {
-        Some(count) => count,
-        None => count(conn, matching(query, after)).await?,
-    };
-    let items = rows.into_iter().map(User::try_from);
+    let statement = ListStatement::new(query, &cursor);
+    let rows: Vec<(UserRow, i64)> = statement.load(conn).await?;
+    // Each row has the count; without any it is none at all.
+    let count = rows
+        .as_slice()
+        .first()
+        .map_or(0, |(_, count)| count.unsigned_abs());
+    let items = rows.into_iter().map(|(row, _)| User::try_from(row));
     Ok(Listing {
         items: items.collect::<Result<_, _>>()?,
         count,
     })
 }
 
-fn nobody() -> Listing<User> {
-    Listing {
-        items: Vec::new(),
-        count: 0,
+/// Where a list begins: at its start, or after this lower-cased username.
+pub(super) struct Cursor(Option<String>);
+
+impl Cursor {
+    /// Where the user stands, or stood before they were deleted, after whom the list is to
+    /// begin. `None` if there is no such user.
+    pub(super) async fn find(
+        conn: &mut AsyncPgConnection,
+        query: &UserListQuery,
+    ) -> Result<Option<Self>, PgError> {
+        let Some(id) = query.after else {
+            return Ok(Some(Self(None)));
+        };
+        let username = users::table
+            .find(id.0)
+            .select(lower(users::username))
+            .first(conn)
+            .await
+            .optional()?;
+        Ok(username.map(|username| Self(Some(username))))
+    }
+
+    #[cfg(test)]
+    pub(super) fn after(username: Option<&str>) -> Self {
+        Self(username.map(str::to_owned))
+    }
+
+    pub(super) fn username(&self) -> Option<&str> {
+        self.0.as_deref()
     }
 }
 
-/// Where in the list a user stands, or stood before they were deleted.
-async fn find_place(conn: &mut AsyncPgConnection, id: UserId) -> Result<Option<String>, PgError> {
-    Ok(users::table
-        .find(id.0)
-        .select(lower(users::username))
-        .first(conn)
-        .await
-        .optional()?)
-}
-
 /// Those whom the filters, the visibility and the cursor let through.
-pub(super) fn matching<'a>(query: &'a UserListQuery, after: Option<&'a str>) -> Matching<'a> {
+///
+/// The conditions of the partial indexes are repeated to the letter, and words of a closed
+/// list stand in the text, so that the planner can prove an index to be enough.
+pub(super) fn matching<'a>(query: &'a UserListQuery, cursor: &'a Cursor) -> Matching<'a> {
     let mut matching = users::table
         .filter(not(users::deleted))
         .filter(not(users::is_system))
         .into_boxed();
     if let Visibility::Only(ids) = &query.visible {
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        matching = matching.filter(users::id.eq_any(ids));
+        matching = matching.filter(users::id.eq_any(uuids(ids)));
     }
-    if let Some(after) = after {
+    if let Some(after) = cursor.username() {
         matching = matching.filter(lower(users::username).gt(after));
     }
     let filter = &query.filter;
     matching = with_times(with_words(matching, filter), filter);
     if let Some(text) = &filter.search {
-        let pattern = containing(text);
-        let in_username = lower(users::username).like(pattern.clone());
-        matching = matching.filter(in_username.or(lower(users::email).like(pattern)));
+        let found = user_list::table
+            .filter(containing(text))
+            .select(user_list::id);
+        matching = matching.filter(users::id.eq_any(found));
     }
     if let Some(id) = filter.github_com_user_id {
         matching = matching.filter(users::github_com_user_id.eq(id));
@@ -91,14 +108,46 @@ pub(super) fn matching<'a>(query: &'a UserListQuery, after: Option<&'a str>) -> 
     matching
 }
 
-fn with_words<'a>(mut matching: Matching<'a>, filter: &'a UserFilter) -> Matching<'a> {
-    if !filter.statuses.is_empty() {
-        let words = filter.statuses.iter().copied().map(UserStatus::as_str);
-        matching = matching.filter(is_one_of("users.status", words));
+/// The same, found in the narrow copy of the table; `None` if that has not all it takes or
+/// nothing is searched for.
+pub(super) fn found<'a>(query: &'a UserListQuery, cursor: &'a Cursor) -> Option<Found<'a>> {
+    let text = query.filter.search.as_deref()?;
+    let rest = UserFilter {
+        search: None,
+        ..query.filter.clone()
+    };
+    if rest != kinds(&query.filter) {
+        return None;
     }
-    if !filter.login_types.is_empty() {
-        let words = filter.login_types.iter().copied().map(LoginType::as_str);
-        matching = matching.filter(is_one_of("users.login_type", words));
+    let mut found = user_list::table.filter(containing(text)).into_boxed();
+    if let Visibility::Only(ids) = &query.visible {
+        found = found.filter(user_list::id.eq_any(uuids(ids)));
+    }
+    if let Some(after) = cursor.username() {
+        found = found.filter(user_list::key.gt(after));
+    }
+    if let Some(condition) = of_kind(&rest) {
+        found = found.filter(condition);
+    }
+    Some(found)
+}
+
+fn uuids(ids: &[UserId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
+}
+
+/// What the filter says of status and login type.
+pub(super) fn kinds(filter: &UserFilter) -> UserFilter {
+    UserFilter {
+        statuses: filter.statuses.clone(),
+        login_types: filter.login_types.clone(),
+        ..UserFilter::default()
+    }
+}
+
+fn with_words<'a>(mut matching: Matching<'a>, filter: &'a UserFilter) -> Matching<'a> {
+    if let Some(condition) = of_kind(filter) {
+        matching = matching.filter(condition);
     }
     if !filter.roles.is_empty() {
         matching = matching
@@ -106,6 +155,24 @@ fn with_words<'a>(mut matching: Matching<'a>, filter: &'a UserFilter) -> Matchin
             .filter(users::rbac_roles.overlaps_with(&filter.roles));
     }
     matching
+}
+
+/// That status and login type are among those of the filter, where it has any.
+pub(super) fn of_kind(filter: &UserFilter) -> Option<SqlLiteral<Bool>> {
+    let statuses = filter.statuses.iter().copied().map(UserStatus::as_str);
+    let login_types = filter.login_types.iter().copied().map(LoginType::as_str);
+    let conditions = [
+        is_one_of("status", statuses),
+        is_one_of("login_type", login_types),
+    ];
+    let conditions: Vec<String> = conditions.into_iter().flatten().collect();
+    (!conditions.is_empty()).then(|| sql(&conditions.join(" AND ")))
+}
+
+/// That a column is one of our own words, each of which is plain letters.
+fn is_one_of<'a>(column: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
+    let quoted: Vec<String> = words.map(|word| format!("'{word}'")).collect();
+    (!quoted.is_empty()).then(|| format!("{column} IN ({})", quoted.join(", ")))
 }
 
 fn with_times<'a>(mut matching: Matching<'a>, filter: &UserFilter) -> Matching<'a> {
@@ -124,49 +191,20 @@ fn with_times<'a>(mut matching: Matching<'a>, filter: &UserFilter) -> Matching<'
     matching
 }
 
-/// That a column is one of our own words, each of which is plain letters.
-fn is_one_of(column: &'static str, words: impl Iterator<Item = &'static str>) -> SqlLiteral<Bool> {
-    let quoted: Vec<String> = words.map(|word| format!("'{word}'")).collect();
-    sql(&format!("{column} IN ({})", quoted.join(", ")))
+/// That a username or address contains the text. `%`, `_` and the backslash in it keep
+/// their meaning, but a backslash at the end, which would take away the meaning of our own
+/// `%`, stands for itself.
+#[diesel::dsl::auto_type]
+fn containing(text: &str) -> _ {
+    let pattern: String = pattern(text);
+    let other: String = pattern.clone();
+    user_list::key
+        .like(pattern)
+        .or(user_list::email.like(other))
 }
 
-/// The pattern of a text with anything before and after it. `%`, `_` and the backslash in
-/// it keep their meaning, but a backslash at the end, which would take away the meaning of
-/// our own `%`, stands for itself.
-fn containing(text: &str) -> String {
+fn pattern(text: &str) -> String {
     let backslashes = text.len() - text.trim_end_matches('\\').len();
     let end = if backslashes % 2 == 1 { "\\" } else { "" };
     format!("%{text}{end}%")
-}
-
-/// The page of a list. No two live users have the same lower-cased username, so that it is
-/// order enough.
-pub(super) fn page(matching: Matching<'_>, page: Page) -> Selected<'_> {
-    let mut selected = matching
-        .select(UserRow::as_select())
-        .order(lower(users::username));
-    if let Some(limit) = page.limit {
-        selected = selected.limit(limit.into());
-    }
-    if page.offset > 0 {
-        selected = selected.offset(page.offset.into());
-    }
-    selected
-}
-
-/// How many match, if the page tells it: it is empty, which counts as none at all, or not
-/// full, so that nobody comes after it.
-fn count_of_last_page(page: Page, len: usize) -> Option<u64> {
-    let len = len as u64;
-    let is_full = page.limit.is_some_and(|limit| len >= u64::from(limit));
-    match len {
-        0 => Some(0),
-        _ if is_full => None,
-        _ => Some(u64::from(page.offset) + len),
-    }
-}
-
-async fn count(conn: &mut AsyncPgConnection, matching: Matching<'_>) -> Result<u64, PgError> {
-    let count: i64 = matching.count().get_result(conn).await?;
-    Ok(count.unsigned_abs())
 }

@@ -6,3 +6,4 @@ mod list;
 mod notice;
 mod plans;
 mod secret;
+mod stream;

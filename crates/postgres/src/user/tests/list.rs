@@ -3,7 +3,10 @@ use usher_domain::{Page, User, UserFilter, UserId};
 use usher_store::{UserListQuery, UserStore, Visibility};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, nobody, now, user};
+use crate::{
+    testing::{TestStore, nobody, now, user},
+    user_count::tests::tend_finely,
+};
 
 fn everybody() -> UserListQuery {
     UserListQuery {
@@ -173,7 +176,15 @@ async fn a_caller_counts_only_whom_they_may_see() {
 
 #[tokio::test]
 async fn a_search_finds_parts_of_names_and_addresses_with_wildcards() {
+    // Also where the index of the search could not be made.
+    for statement in ["", "DROP INDEX user_list_search_idx"] {
+        a_search_finds_parts_after(statement).await;
+    }
+}
+
+async fn a_search_finds_parts_after(statement: &str) {
     let store = with_users(&["Alice", "bob", "a1c"]).await;
+    store.sql(statement).await;
     store
         .sql(
             "UPDATE users SET email = 'B_ob%x@Else.org' WHERE username = 'bob';
@@ -333,4 +344,97 @@ async fn rows_of_the_list_have_their_organizations_and_roles() {
     assert_eq!(listing.items[0].organization_ids, [organization]);
     assert_eq!(listing.items[0].roles, ["auditor"]);
     assert_eq!(listing.items[1].organization_ids, []);
+}
+
+/// Each of these shapes of a list, against a plain reading of the table.
+#[tokio::test]
+async fn every_combination_gives_the_page_and_the_count_of_a_plain_reading() {
+    let store = TestStore::new().await;
+    let insert = |from: u32, to: u32| {
+        format!(
+            "INSERT INTO users (id, email, username, status, login_type, rbac_roles, deleted,
+                                hashed_password, created_at, updated_at, last_seen_at)
+             SELECT gen_random_uuid(), n || '@Example.com',
+                    (ARRAY['ann', 'Bob', 'anna-', 'b'])[1 + n % 4] || n,
+                    (ARRAY['active', 'suspended', 'active', 'dormant', 'active'])[1 + n % 5],
+                    (ARRAY['password', 'oidc', 'password'])[1 + n % 3],
+                    CASE WHEN n % 6 = 0 THEN '{{owner}}' ELSE '{{}}' END::text[], n % 11 = 0,
+                    '', now(), now(), '2026-01-01'::timestamp + n * interval '1 day'
+             FROM generate_series({from}, {to}) n"
+        )
+    };
+    store.sql(&insert(1, 30)).await;
+    tend_finely(&store).await;
+    // These are in no bucket yet.
+    store.sql(&insert(31, 44)).await;
+    store
+        .sql(
+            "UPDATE users SET username = 'zoe' WHERE username = 'ann4';
+             UPDATE users SET status = 'suspended' WHERE username = 'ann8';
+             UPDATE users SET deleted = NOT deleted WHERE username IN ('b3', 'anna-22')",
+        )
+        .await;
+
+    let cursors = ["", "ann8", "anna-22", "Bob17", "zoe"];
+    let mut looked = 0;
+    for (q, condition) in [
+        ("", "true"),
+        ("status:suspended", "status = 'suspended'"),
+        ("status:dormant,active", "status <> 'suspended'"),
+        (
+            "login_type:oidc status:active",
+            "login_type = 'oidc' AND status = 'active'",
+        ),
+        (
+            "ann",
+            "lower(username) LIKE '%ann%' OR lower(email) LIKE '%ann%'",
+        ),
+        ("n", "lower(username) LIKE '%n%' OR lower(email) LIKE '%n%'"),
+        (
+            "ann status:active",
+            "lower(username) LIKE '%ann%' AND status = 'active'",
+        ),
+        (
+            "ann role:owner",
+            "lower(username) LIKE '%ann%' AND 'owner' = ANY (rbac_roles)",
+        ),
+        ("role:owner", "'owner' = ANY (rbac_roles)"),
+        (
+            "last_seen_before:\"2026-01-20T00:00:00Z\"",
+            "last_seen_at <= '2026-01-20'",
+        ),
+    ] {
+        for cursor in cursors {
+            let after = match cursor {
+                "" => None,
+                name => Some(id(&store, name).await),
+            };
+            let all = store
+                .column(&format!(
+                    "SELECT username FROM users WHERE NOT deleted AND NOT is_system
+                     AND ({condition}) AND lower(username) > lower('{cursor}') COLLATE \"C\"
+                     ORDER BY lower(username) COLLATE \"C\""
+                ))
+                .await;
+            for offset in [0, 1, 3, 9, 30, 60] {
+                for limit in [None, Some(1), Some(4), Some(40)] {
+                    let query = UserListQuery {
+                        after,
+                        page: Page { limit, offset },
+                        ..searching(q)
+                    };
+                    let page = all.iter().skip(offset as usize);
+                    let page: Vec<String> = page
+                        .take(limit.map_or(usize::MAX, |limit| limit as usize))
+                        .cloned()
+                        .collect();
+                    let count = if page.is_empty() { 0 } else { all.len() as u64 };
+                    let listed = list(&store, query).await;
+                    assert_eq!(listed, (page, count), "{q:?} {cursor:?} {limit:?} {offset}");
+                    looked += count.min(1);
+                }
+            }
+        }
+    }
+    assert!(looked > 300, "{looked} pages had users");
 }

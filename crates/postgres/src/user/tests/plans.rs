@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{
+    pg::Pg,
+    prelude::*,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::Json,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use usher_domain::{
@@ -12,18 +17,14 @@ use usher_domain::{
 };
 use usher_store::{
     ApiKeyStore, KeyFilter, OrganizationStore, PasswordChange, ProfileChange, RolesChange,
-    SessionStore, SshKeyStore, UserListQuery, UserLookup, UserStore, Visibility,
+    SessionStore, SshKeyStore, UserCountStore, UserListQuery, UserLookup, UserStore, Visibility,
 };
 use uuid::Uuid;
 
 use crate::{
     PgError, PgOptions, PgStore,
-    testing::{
-        TestStore, client, hash, nobody, now,
-        plan::{Explain, assert_uses_an_index},
-        session, user,
-    },
-    user::list::{matching, page},
+    testing::{TestStore, client, hash, nobody, now, plan::assert_uses_an_index, session, user},
+    user::{list::Cursor, statement::ListStatement},
 };
 
 const LOAD: &str = "
@@ -45,21 +46,67 @@ SELECT left(id::text, 10), '', id, 'token', 't', now(), now(), now(), now() FROM
 ON CONFLICT DO NOTHING;
 ";
 
-struct Plans {
-    page: Value,
-    count: Value,
-}
-
-async fn plans(store: &TestStore, query: UserListQuery, after: Option<&str>) -> Plans {
-    let explain = async |conn: &mut AsyncPgConnection| -> Result<Plans, PgError> {
-        let page = page(matching(&query, after), query.page);
-        let count = matching(&query, after).count();
-        Ok(Plans {
-            page: Explain(page).get_result(conn).await?,
-            count: Explain(count).get_result(conn).await?,
-        })
+/// How a list is read, and how much of it.
+async fn plan(store: &TestStore, query: &UserListQuery, after: Option<&str>) -> Value {
+    let cursor = Cursor::after(after);
+    let explain = async |conn: &mut AsyncPgConnection| -> Result<Value, PgError> {
+        let statement = Analyze(ListStatement::new(query, &cursor));
+        Ok(statement.get_result(conn).await?)
     };
     store.share().pool.read(explain).await.unwrap()
+}
+
+/// The plan that would be kept for any page like this one.
+async fn plan_for_any_values(
+    store: &TestStore,
+    query: &UserListQuery,
+    after: Option<&str>,
+) -> Value {
+    let cursor = Cursor::after(after);
+    let statement = ListStatement::new(query, &cursor);
+    let text = diesel::debug_query::<Pg, _>(&statement).to_string();
+    let (sql, values) = text.split_once(" -- binds: [").unwrap();
+    let values = values.trim_end_matches(']').replace('"', "'");
+    let explain = format!(
+        "SET plan_cache_mode = force_generic_plan; PREPARE list AS {sql};
+         EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE list ({values})"
+    );
+    let plan = store.column(&explain).await.concat();
+    store.sql("DEALLOCATE list; RESET plan_cache_mode").await;
+    serde_json::from_str(&plan).unwrap()
+}
+
+/// The tables that a list of users reads of which there is a row for each.
+const LISTS: [&str; 2] = ["users", "user_list"];
+
+/// Panics unless a list is read by indexes alone.
+fn assert_uses_indexes(what: &str, plan: &Value) {
+    let text = plan.to_string();
+    let read = |table: &&str| text.contains(&format!("\"Relation Name\":\"{table}\""));
+    let mut tables = LISTS.into_iter().filter(read).peekable();
+    assert!(tables.peek().is_some(), "{what}: {plan:#}");
+    for table in tables {
+        assert_uses_an_index(table, what, plan);
+    }
+}
+
+/// How many rows of the lists a plan read.
+fn rows_read(plan: &Value) -> f64 {
+    let of = |node: &Value, key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+    match plan {
+        Value::Array(nodes) => nodes.iter().map(rows_read).sum(),
+        Value::Object(fields) => {
+            let relation = plan.get("Relation Name").and_then(Value::as_str);
+            let own = if relation.is_some_and(|table| LISTS.contains(&table)) {
+                let rows = of(plan, "Actual Rows") + of(plan, "Rows Removed by Filter");
+                rows * of(plan, "Actual Loops")
+            } else {
+                0.0
+            };
+            own + fields.values().map(rows_read).sum::<f64>()
+        }
+        _ => 0.0,
+    }
 }
 
 fn query(q: &str) -> UserListQuery {
@@ -79,7 +126,11 @@ async fn indexes_are_used_at_a_hundred_thousand_users() {
     let store = TestStore::new().await;
     let loader = client(store.url()).await;
     loader.batch_execute(LOAD).await.unwrap();
-    loader.batch_execute("VACUUM ANALYZE users").await.unwrap();
+    store.tend_user_counts().await.unwrap();
+    loader
+        .batch_execute("VACUUM ANALYZE users, user_list")
+        .await
+        .unwrap();
     loader.batch_execute("ANALYZE").await.unwrap();
     let id = "SELECT id::text FROM users WHERE username = 'user-054321'";
     let id: String = loader.query_one(id, &[]).await.unwrap().get(0);
@@ -87,59 +138,92 @@ async fn indexes_are_used_at_a_hundred_thousand_users() {
     drop(loader);
 
     lists_use_an_index(&store).await;
+    lists_of_kinds_read_little(&store).await;
+    lists_of_everybody_have_good_plans_for_any_page(&store).await;
     nothing_about_one_user_scans_a_table(&store, id).await;
 }
 
 async fn lists_use_an_index(store: &TestStore) {
     let since = (Utc::now() - TimeDelta::days(5)).to_rfc3339();
 
-    // A count of all users, or of half of them, reads as many, as long as none is kept.
-    for (q, after) in [("", None), ("", Some("user-050000"))] {
-        let plans = plans(store, query(q), after).await;
-        assert_uses_an_index(
-            "users",
-            &format!("page of {q:?} after {after:?}"),
-            &plans.page,
-        );
-    }
-    for (q, after) in [
-        ("", Some("user-099900")),
-        ("ser-0123", None),
-        ("user-012345", None),
-        ("mail99999@", None),
-        ("status:suspended", None),
-        ("role:owner", None),
-        ("role:owner,auditor", None),
-        ("login_type:oidc", None),
-        ("github_com_user_id:1", None),
-        (&format!("last_seen_after:\"{since}\""), None),
-        ("last_seen_before:\"2020-01-01T00:00:00Z\"", None),
-        (&format!("created_after:\"{since}\""), None),
+    for q in [
+        "ser-0123",
+        "user-012345",
+        "mail99999@",
+        "mail99999@ status:active",
+        "mail99999@ role:owner",
+        "role:owner",
+        "role:owner,auditor",
+        "github_com_user_id:1",
+        &format!("last_seen_after:\"{since}\""),
+        "last_seen_before:\"2020-01-01T00:00:00Z\"",
+        &format!("created_after:\"{since}\""),
     ] {
-        let plans = plans(store, query(q), after).await;
-        assert_uses_an_index(
-            "users",
-            &format!("page of {q:?} after {after:?}"),
-            &plans.page,
-        );
-        assert_uses_an_index(
-            "users",
-            &format!("count of {q:?} after {after:?}"),
-            &plans.count,
-        );
+        let plan = plan(store, &query(q), None).await;
+        assert_uses_indexes(&format!("list of {q:?}"), &plan);
     }
     let visible = Visibility::Only(vec![UserId(Uuid::nil())]);
-    let plans = plans(
-        store,
-        UserListQuery {
-            visible,
-            ..query("")
-        },
-        None,
-    )
-    .await;
-    assert_uses_an_index("users", "page of one", &plans.page);
-    assert_uses_an_index("users", "count of one", &plans.count);
+    let one = UserListQuery {
+        visible,
+        ..query("")
+    };
+    assert_uses_indexes("list of one", &plan(store, &one, None).await);
+}
+
+/// Of lists whose counts are kept no more is read than the page and a bucket or two.
+async fn lists_of_kinds_read_little(store: &TestStore) {
+    let middle = Some("user-050000");
+    for q in [
+        "",
+        "status:active",
+        "status:suspended",
+        "status:suspended,dormant",
+        "login_type:oidc",
+        "status:active login_type:password,oidc",
+    ] {
+        for (after, offset) in [(None, 0), (middle, 0), (None, 1400), (middle, 700)] {
+            let mut query = query(q);
+            query.page.offset = offset;
+            let what = format!("list of {q:?} after {after:?} from {offset}");
+            let plan = plan(store, &query, after).await;
+            assert_uses_indexes(&what, &plan);
+            let rows = rows_read(&plan);
+            assert!(rows < 5000.0, "{what}: {rows} rows are read\n{plan:#}");
+        }
+    }
+}
+
+/// These are prepared and kept, whatever page they were prepared for.
+async fn lists_of_everybody_have_good_plans_for_any_page(store: &TestStore) {
+    for (after, offset) in [(None, 0), (Some("user-050000"), 0), (None, 50_000)] {
+        let mut query = query("");
+        query.page.offset = offset;
+        let what = format!("list after {after:?} from {offset}");
+        let plan = plan_for_any_values(store, &query, after).await;
+        assert_uses_indexes(&what, &plan);
+        let rows = rows_read(&plan);
+        assert!(rows < 5000.0, "{what}: {rows} rows are read\n{plan:#}");
+    }
+}
+
+/// A statement that runs, to see what it does.
+struct Analyze<Q>(Q);
+
+impl<Q> QueryId for Analyze<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Analyze<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql("EXPLAIN (ANALYZE, FORMAT JSON) ");
+        self.0.walk_ast(out)
+    }
+}
+
+impl<Q> Query for Analyze<Q> {
+    type SqlType = Json;
 }
 
 const SCANS: &str = "
@@ -148,7 +232,7 @@ WHERE relname IN ('users', 'api_keys', 'organization_members', 'gitsshkeys')";
 
 /// Waits until the connections of a store are closed, and have handed in their statistics.
 async fn close(store: PgStore, beside: &TestStore) {
-    store.pool.close();
+    store.close();
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                   AND pid <> pg_backend_pid() AND backend_type = 'client backend' \
                   AND application_name <> 'usher'";

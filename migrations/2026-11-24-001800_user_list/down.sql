@@ -1,0 +1,13 @@
+DROP TRIGGER users_list_changed ON users;
+DROP TRIGGER users_unlist_truncated ON users;
+DROP TRIGGER users_unlist_removed ON users;
+DROP TRIGGER users_list_new ON users;
+DROP FUNCTION list_changed_user();
+DROP FUNCTION unlist_truncated_users();
+DROP FUNCTION unlist_removed_users();
+DROP FUNCTION list_new_users();
+DROP TABLE user_list;
+DROP TABLE user_count_deltas;
+DROP TABLE user_buckets;
+DROP TABLE user_totals;
+ALTER TABLE users RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_insert_scale_factor);
