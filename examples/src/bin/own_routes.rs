@@ -5,7 +5,7 @@ use std::{env, net::SocketAddr, sync::Arc};
 use anyhow::Context as _;
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
-use usher_api::{AppState, Settings};
+use usher_api::{AppState, Providers, Settings};
 use usher_examples::Database;
 use usher_store::SiteStore as _;
 
@@ -27,7 +27,11 @@ async fn main() -> anyhow::Result<()> {
     // The API takes every request that no other route does.
     let app = Router::new()
         .route("/hello", get(hello))
-        .merge(usher_api::router(AppState::new(store, settings)));
+        .merge(usher_api::router(AppState::new(
+            store,
+            Providers::default(),
+            settings,
+        )));
 
     announce(&access_url);
     axum::serve(
