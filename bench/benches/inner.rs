@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppParts, Settings,
+    AppParts, Background, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -151,6 +151,7 @@ fn router() -> Router {
             hasher: Hasher::start(settings.hash_cost),
             providers: Arc::default(),
             renewals: Renewals::default(),
+            background: Background::default(),
             settings: Arc::new(settings),
         }
         .into(),

@@ -1,9 +1,12 @@
 -- Of all replicas, one at a time refreshes the tokens of a link. It holds no
 -- connection while it asks the provider, but a lease.
 
-ALTER TABLE user_links ADD COLUMN oauth_refresh_leased_until timestamptz;
+ALTER TABLE user_links
+    ADD COLUMN oauth_refresh_leased_until timestamptz,
+    ADD COLUMN oauth_refresh_leased_by uuid;
 
 COMMENT ON COLUMN user_links.oauth_refresh_leased_until IS 'Until then somebody is refreshing the tokens; null or past: nobody.';
+COMMENT ON COLUMN user_links.oauth_refresh_leased_by IS 'The turn that the lease is of.';
 COMMENT ON COLUMN user_links.claims IS 'What the provider said at the last sign-in, an object: "id_token" of the ID token, "secondary" of user information or the access token, "merged" of both.';
 
 -- The links of the deleted are gone, so a link that is there may change. With a

@@ -154,8 +154,14 @@ impl Server {
 
     /// Asks the process to stop (`SIGTERM`) and waits until it has.
     pub async fn stop_gracefully(&mut self) -> Result<ExitStatus> {
-        let child = self.child.as_mut().context("the server is not running")?;
+        let child = self.child.as_ref().context("the server is not running")?;
         kill_process(Pid::from_child(child), Signal::TERM)?;
+        self.wait().await
+    }
+
+    /// Waits until the process has ended.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the server is not running")?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if let Some(status) = child.try_wait()? {

@@ -256,6 +256,39 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_the_audit_log_that_no_answer_waited_for_is_not_lost() {
+    let mut server = Server::start().await.unwrap();
+    let first = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    let first = Request::new("POST", "/api/v2/users/first").json(&first);
+    assert_eq!(server.send(&first).await.unwrap().status, 201);
+    let database = server.database().clone();
+    let holder = database.connect().await.unwrap();
+    let lock = "BEGIN; LOCK TABLE audit_logs IN EXCLUSIVE MODE";
+    holder.batch_execute(lock).await.unwrap();
+    let login = json!({"email": "ada@example.com", "password": "wrong"});
+    let login = Request::new("POST", "/api/v2/users/login").json(&login);
+    assert_eq!(server.send(&login).await.unwrap().status, 401);
+    let waiting = "SELECT count(*) FROM pg_locks
+                   WHERE NOT granted AND relation = 'audit_logs'::regclass
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while database.query(waiting).await.unwrap() == "0" {
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    let pid = Pid::from_raw(server.pid().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    while !server.log().contains("stopping") {
+        tokio::time::sleep(PAUSE).await;
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    let status = server.wait().await.unwrap();
+
+    assert!(status.success());
+    let rows = "SELECT count(*) FROM audit_logs WHERE action = 'login' AND status_code = 401";
+    assert_eq!(database.query(rows).await.unwrap(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_server_at_once() {
     let mut server = Server::start().await.unwrap();
     let _stream = half_a_request(&server).await.unwrap();

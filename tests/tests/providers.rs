@@ -952,6 +952,26 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
     assert_eq!(eve.visit(&start).await?.answer.status, 403);
     assert!(!has_session(&eve, &deployment.server));
 
+    // Whom an administrator made comes from the first one, whatever the second one says.
+    let owner = deployment
+        .as_owner("GET", "/api/v2/users/me", &json!(null))
+        .await?;
+    let invited = json!({
+        "email": "ben@two.example", "username": "ben", "login_type": "oidc",
+        "organization_ids": owner.json().context("no body")?["organization_ids"],
+    });
+    let made = deployment
+        .as_owner("POST", "/api/v2/users", &invited)
+        .await?;
+    assert_eq!(made.status, 201, "{}", made.body);
+    second.control(&json!({"oidc": {"claims": {"sub": "2", "email": "ben@two.example"}}}))?;
+    let mut mallory = Browser::new();
+    let refused = mallory.visit(&start).await?;
+    assert_eq!(refused.answer.status, 403, "{refused:?}");
+    assert!(!has_session(&mallory, &deployment.server));
+    let mut ben = deployment.come_in("2", "ben@two.example").await?;
+    assert_eq!(deployment.me(&mut ben).await?.1["username"], "ben");
+
     // Each renews at its own.
     deployment.sql(OVERDUE).await?;
     assert_eq!(deployment.me(&mut two).await?.0, 200);

@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// handlers can take a [`Caller`]. For routes of one's own, as middleware:
 /// `middleware::from_fn_with_state(state, require_caller)`.
 pub async fn require(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    match note_caller(&state, &mut request).await {
+    match note_caller(&state, &mut request, Renewal::WhereDue).await {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
@@ -52,10 +52,36 @@ pub async fn require(State(state): State<AppState>, mut request: Request, next: 
 /// and not addresses.
 pub(crate) async fn require_and_limit(
     State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    require_with(Renewal::WhereDue, state, request, next).await
+}
+
+/// Lets through what [`require_and_limit`] does, and those whose access at their provider has
+/// ended: whoever holds a session may end it, also while the provider is down.
+pub(crate) async fn require_to_leave(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    require_with(Renewal::NotNeeded, state, request, next).await
+}
+
+/// Whether access that has ended at a provider is renewed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    WhereDue,
+    NotNeeded,
+}
+
+async fn require_with(
+    renewal: Renewal,
+    state: AppState,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match note_caller(&state, &mut request).await {
+    match note_caller(&state, &mut request, renewal).await {
         Ok(()) => limits::limit(State(state), request, next).await,
         Err(error) => error.into_response(),
     }
@@ -77,9 +103,14 @@ pub(crate) async fn require_plainly_and_limit(
     response
 }
 
-async fn note_caller(state: &AppState, request: &mut Request) -> Result<(), ApiError> {
+async fn note_caller(
+    state: &AppState,
+    request: &mut Request,
+    renewal: Renewal,
+) -> Result<(), ApiError> {
     let facts = request.extensions().get::<RequestFacts>().cloned();
-    let found = authenticate(state, request.headers(), request.uri(), facts.as_ref()).await;
+    let (headers, uri) = (request.headers(), request.uri());
+    let found = identify(state, headers, uri, facts.as_ref(), renewal).await;
     let actor = found.map_err(|error| limits::count_stranger(state, request, error))?;
     request.extensions_mut().insert(Caller(Arc::new(actor)));
     Ok(())
@@ -98,6 +129,16 @@ pub(crate) async fn authenticate(
     uri: &Uri,
     facts: Option<&RequestFacts>,
 ) -> Result<Actor, ApiError> {
+    identify(state, headers, uri, facts, Renewal::WhereDue).await
+}
+
+async fn identify(
+    state: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+    facts: Option<&RequestFacts>,
+    renewal: Renewal,
+) -> Result<Actor, ApiError> {
     let (sessions, settings) = (&state.sessions, &state.settings);
     let now = state.clock.now();
 
@@ -115,7 +156,9 @@ pub(crate) async fn authenticate(
         .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
     let overdue = renewal::take_overdue(&mut credential, now);
     let mut verified = credential.verify(&token, now).map_err(refuse)?;
-    if let Some(ended) = overdue {
+    if let Some(ended) = overdue
+        && renewal == Renewal::WhereDue
+    {
         renewal::renew(state, &verified, ended).await?;
     }
     if let Some(touch) = verified.key.touch(now, settings.refresh_sessions) {

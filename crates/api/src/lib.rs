@@ -19,6 +19,7 @@
 
 pub mod audit;
 pub mod authorization;
+mod background;
 mod caller;
 mod cookies;
 mod credential;
@@ -60,6 +61,7 @@ use tower::{Layer as _, ServiceExt as _};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use background::Background;
 pub use caller::{Caller, require as require_caller};
 pub use csrf::CsrfToken;
 pub use error::ApiError;
@@ -122,6 +124,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let bare = Routes {
         public: public_routes(),
         private: private_routes(),
+        leaving: sessions::leaving_routes(),
         plain: deployment::plain_routes(),
     };
     bare.mount(OpenApiRouter::with_openapi(openapi::Document::openapi()))
@@ -131,10 +134,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn routes(state: &AppState) -> OpenApiRouter<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
     let require = from_fn_with_state(state.clone(), caller::require_and_limit);
+    let require_to_leave = from_fn_with_state(state.clone(), caller::require_to_leave);
     let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly_and_limit);
     let guarded = Routes {
         public: public_routes().layer(limit),
         private: private_routes().layer(require),
+        leaving: sessions::leaving_routes().layer(require_to_leave),
         plain: deployment::plain_routes().layer(require_plainly),
     };
     guarded.mount(OpenApiRouter::new())
@@ -144,12 +149,14 @@ fn routes(state: &AppState) -> OpenApiRouter<AppState> {
 struct Routes {
     public: OpenApiRouter<AppState>,
     private: OpenApiRouter<AppState>,
+    leaving: OpenApiRouter<AppState>,
     plain: OpenApiRouter<AppState>,
 }
 
 impl Routes {
     fn mount(self, router: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-        let all = self.public.merge(self.private).merge(self.plain);
+        let guarded = self.private.merge(self.leaving).merge(self.plain);
+        let all = self.public.merge(guarded);
         router.merge(deployment::root_routes()).nest("/api/v2", all)
     }
 }
@@ -167,7 +174,6 @@ fn private_routes() -> OpenApiRouter<AppState> {
         .merge(deployment::private_routes())
         .merge(notifications::private_routes())
         .merge(organizations::private_routes())
-        .merge(sessions::private_routes())
         .merge(users::private_routes())
 }
 

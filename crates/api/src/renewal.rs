@@ -5,6 +5,10 @@
 //! wait for the same answer, and of several processes the store gives one the turn. A
 //! provider that is down is no reason to sign anybody out: such requests are told to come
 //! again, and those of other sessions notice nothing.
+//!
+//! A refusal is not remembered: the next request of the session asks again, since a provider
+//! may have refused for a fault of its own. Each takes the provider's time; the limit on
+//! calls bounds them.
 
 use std::{
     collections::HashMap,
@@ -24,18 +28,24 @@ use usher_identity::RefreshError;
 use usher_store::{
     Credential, ExternalLogin, LinkState, RefreshTurn, Refusal, StoreError, Verified,
 };
+use uuid::Uuid;
 
 use crate::{ApiError, AppState, caller};
 
 /// How long a turn is held: longer than a provider is waited for, and what comes after.
 const HOLD: Duration = Duration::from_secs(30);
 /// How long a provider is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+///
+/// What the client waits for twice, for what is known of the provider and for the tokens,
+/// fits in.
+const PATIENCE: Duration = Duration::from_secs(25);
 /// How often another process is asked whether it is done, and how many times.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSES: usize = 150;
 /// How often it is tried to keep fresh tokens.
 const TRIES_TO_KEEP: usize = 3;
+/// How long a provider that gives tokens which are over already is not asked again.
+const REST: Duration = Duration::from_secs(1);
 
 /// Whose access is being renewed. Clones share it.
 #[derive(Clone, Default)]
@@ -69,6 +79,8 @@ enum Outcome {
     Refused(String),
     /// Another attempt may work.
     Unavailable,
+    /// The provider gave access that is over already.
+    Useless,
 }
 
 /// The end of the provider's access if it is past. The credential can then be verified in
@@ -112,7 +124,7 @@ pub(crate) async fn renew(
             "{} The provider does not renew it: {why}",
             end_text(login_type, ended)
         ))),
-        Outcome::Unavailable => Err(ApiError::Unavailable(None)),
+        Outcome::Unavailable | Outcome::Useless => Err(ApiError::Unavailable(None)),
     }
 }
 
@@ -132,9 +144,16 @@ fn shared(app: &AppState, whose: Whose) -> Shared<BoxFuture<'static, Outcome>> {
         .entry(whose)
         .or_insert_with(|| {
             let app = app.clone();
-            let work = tokio::spawn(async move {
-                let _mark = Mark(app.renewals.clone(), whose);
-                attempt(&app, whose).await
+            let work = app.background.clone().spawn(async move {
+                let mark = Mark(app.renewals.clone(), whose);
+                let outcome = attempt(&app, whose).await;
+                if matches!(outcome, Outcome::Useless) {
+                    tokio::spawn(async move {
+                        sleep(REST).await;
+                        drop(mark);
+                    });
+                }
+                outcome
             });
             work.map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
                 .boxed()
@@ -163,26 +182,36 @@ async fn attempt(app: &AppState, whose: Whose) -> Outcome {
 }
 
 async fn try_attempt(app: &AppState, (user, login_type): Whose) -> Result<Outcome, StoreError> {
+    let turn = Uuid::new_v4();
     for _ in 0..PAUSES {
-        let turn = app
+        let begun = app
             .external_logins
-            .begin_refresh(user, login_type, app.clock.now(), HOLD)
+            .begin_refresh(user, login_type, turn, app.clock.now(), HOLD)
             .await?;
-        match turn {
+        match begun {
             None => return Ok(Outcome::Unlinked),
             Some(RefreshTurn::Done) => return Ok(Outcome::Renewed),
-            Some(RefreshTurn::Mine(login)) => return take_turn(app, &login).await,
+            Some(RefreshTurn::Mine(login)) => return take_turn(app, &login, turn).await,
             Some(RefreshTurn::Others) => sleep(PAUSE).await,
+            Some(RefreshTurn::Unreadable(why)) => {
+                tracing::error!(why, user.id = %user, "a provider's access cannot be renewed");
+                return Ok(Outcome::Ended);
+            }
         }
     }
     Ok(Outcome::Unavailable)
 }
 
-async fn take_turn(app: &AppState, login: &ExternalLogin) -> Result<Outcome, StoreError> {
+async fn take_turn(
+    app: &AppState,
+    login: &ExternalLogin,
+    turn: Uuid,
+) -> Result<Outcome, StoreError> {
     let (tokens, outcome) = ask(app, login).await;
     let mut tries = 1;
     loop {
-        match app.external_logins.end_refresh(login, tokens.clone()).await {
+        let ended = app.external_logins.end_refresh(login, turn, tokens.clone());
+        match ended.await {
             // The old refresh token may be spent: these are not to be lost.
             Err(_) if tokens.is_some() && tries < TRIES_TO_KEEP => sleep(PAUSE).await,
             ended => return ended.map(|()| outcome),
@@ -198,6 +227,11 @@ async fn ask(app: &AppState, login: &ExternalLogin) -> (Option<ProviderTokens>, 
     };
     let user = login.user_id;
     match timeout(PATIENCE, provider.client.refresh(refresh_token)).await {
+        // They are kept all the same: the refresh token may be a new one.
+        Ok(Ok(tokens)) if tokens.expires_at.is_some_and(|end| end <= app.clock.now()) => {
+            tracing::warn!(user.id = %user, "a provider renews its access with one that is over");
+            (Some(tokens), Outcome::Useless)
+        }
         Ok(Ok(tokens)) => (Some(tokens), Outcome::Renewed),
         Ok(Err(RefreshError::Refused(why))) => {
             tracing::info!(user.id = %user, why, "a provider does not renew its access");

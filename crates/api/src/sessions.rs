@@ -9,6 +9,7 @@ pub mod validate_password;
 
 use std::time::Duration;
 
+use axum::middleware::from_fn;
 use tokio::time::sleep;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -31,13 +32,19 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(passcode::request))
         .routes(routes!(passcode::change_password))
         .routes(routes!(validate_password::validate))
-        .routes(routes!(providers::github::callback))
         .routes(routes!(providers::device::authorize))
-        .routes(routes!(providers::oidc::callback))
-        .routes(routes!(providers::oidc::further_callback))
+        .merge(callbacks())
 }
 
-/// The routes that need one.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
+fn callbacks() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(providers::github::callback))
+        .routes(routes!(providers::oidc::callback))
+        .routes(routes!(providers::oidc::further_callback))
+        .route_layer(from_fn(providers::refuse_head))
+}
+
+/// The routes that need one, whether what it rests on elsewhere still holds or not.
+pub(crate) fn leaving_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(logout::logout))
 }

@@ -18,7 +18,7 @@ use usher_store::{
 use uuid::Uuid;
 
 use crate::{
-    Providers,
+    Background, Providers,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -69,6 +69,8 @@ pub struct AppParts {
     pub providers: Arc<Providers>,
     /// Whose access to a provider is being renewed.
     pub renewals: Renewals,
+    /// What no answer waits for.
+    pub background: Background,
     /// How the deployment is set up.
     pub settings: Arc<Settings>,
 }
@@ -159,6 +161,7 @@ impl AppState {
             hasher: Hasher::start(settings.hash_cost),
             providers: Arc::new(providers),
             renewals: Renewals::default(),
+            background: Background::default(),
             settings: Arc::new(settings),
         }
         .into()

@@ -8,7 +8,7 @@ use http::{StatusCode, request::Parts};
 use usher_domain::{ApiKeyId, Initiator, UserId, audit::AuditEntry, time::Clock};
 use usher_store::AuditStore;
 
-use crate::{ApiError, AppState, Caller, RequestFacts};
+use crate::{ApiError, AppState, Background, Caller, RequestFacts};
 
 /// The audit trail of a request.
 pub struct Trail {
@@ -16,6 +16,7 @@ pub struct Trail {
     caller: Option<(UserId, ApiKeyId)>,
     clock: Arc<dyn Clock>,
     store: Arc<dyn AuditStore>,
+    background: Background,
 }
 
 impl<S> FromRequestParts<S> for Trail
@@ -34,6 +35,7 @@ where
             caller: caller.map(|caller| (caller.id(), caller.key.id.clone())),
             clock: Arc::clone(&state.clock),
             store: Arc::clone(&state.audit),
+            background: state.background.clone(),
         })
     }
 }
@@ -82,10 +84,12 @@ impl Trail {
     }
 
     /// Leaves the row of a sign-in that was refused, without letting the answer wait for
-    /// it: the time of the answer must not tell whether the account exists.
+    /// it: the time of the answer must not tell whether the account exists. A server that
+    /// stops does wait.
     pub fn record_in_background(&self, entry: AuditEntry, by: Initiator) {
         let store = Arc::clone(&self.store);
-        tokio::spawn(async move { record(&*store, entry, &by).await });
+        self.background
+            .spawn(async move { record(&*store, entry, &by).await });
     }
 }
 

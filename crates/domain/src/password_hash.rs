@@ -10,7 +10,7 @@
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::password::MAX_PASSWORD_BYTES;
@@ -110,6 +110,15 @@ impl PasswordHash {
     /// Whether there is no password.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What tells this hash from others, and nothing of it: it may be shown to whoever has
+    /// the password.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(b"fingerprint of the hash of a password");
+        digest.update(self.0.as_bytes());
+        STANDARD_NO_PAD.encode(digest.finalize())
     }
 
     /// Hashes `secret` with Argon2id.

@@ -7,10 +7,12 @@ mod settings;
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use http::{Method, Request, header};
+use chrono::{DateTime, Utc};
+use http::{Method, Request, StatusCode, header};
 use oauth2::AuthType;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use url::Url;
 use usher_domain::{
     Email, LoginType,
@@ -23,7 +25,7 @@ use self::settings::Team;
 use crate::{
     DeviceAuthorization, Flow, IdentifyError, IdentityProvider, ProviderError, RefreshError,
     SetupError,
-    http::HttpClient,
+    http::{HttpClient, told_time},
     oauth::{self, OAuthClient, Registration},
     setup::below,
 };
@@ -265,8 +267,11 @@ impl IdentityProvider for GitHub {
     }
 
     fn issued(&self, link_id: &str) -> bool {
-        // An empty one is of a link from before there were identifiers.
-        link_id.bytes().all(|byte| byte.is_ascii_digit())
+        !link_id.is_empty() && link_id.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    fn may_have_issued(&self, link_id: &str) -> bool {
+        link_id.is_empty()
     }
 
     fn uses_device_flow(&self) -> bool {
@@ -333,8 +338,7 @@ impl IdentityProvider for GitHub {
             .await
     }
 
-    async fn check(&self) -> Result<(), ProviderError> {
-        // Without a token most pages are refused, which is an answer as well.
+    async fn check(&self) -> Result<Option<DateTime<Utc>>, ProviderError> {
         let request = Request::builder()
             .method(Method::GET)
             .uri(below(&self.addresses.api, ["meta"]).as_str())
@@ -347,13 +351,24 @@ impl IdentityProvider for GitHub {
             .send(request)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        if answer.status().is_server_error() {
+        // Without a token it may refuse, which is an answer as well.
+        let is_of_an_api = matches!(
+            answer.status(),
+            StatusCode::OK
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS
+        );
+        if !is_of_an_api {
             return Err(failed(format!(
                 "the answer is status {}",
                 answer.status().as_u16()
             )));
         }
-        Ok(())
+        if serde_json::from_slice::<Map<String, Value>>(answer.body()).is_err() {
+            return Err(failed("the answer is no JSON object".to_owned()));
+        }
+        Ok(told_time(answer.headers()))
     }
 }
 

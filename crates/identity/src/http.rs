@@ -2,7 +2,8 @@
 
 use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, crypto::ring};
@@ -72,13 +73,21 @@ impl HttpClient {
         Ok(answer)
     }
 
-    /// The answer's body, if the answer is a success.
-    pub(crate) async fn fetch(&self, request: Request<Vec<u8>>) -> Result<Vec<u8>, HttpError> {
+    /// The answer, if it is a success.
+    pub(crate) async fn succeed(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<HttpResponse, HttpError> {
         let answer = self.send(request).await?;
         if !answer.status().is_success() {
             return Err(HttpError::Status(answer.status().as_u16()));
         }
-        Ok(answer.into_body())
+        Ok(answer)
+    }
+
+    /// The answer's body, if the answer is a success.
+    pub(crate) async fn fetch(&self, request: Request<Vec<u8>>) -> Result<Vec<u8>, HttpError> {
+        Ok(self.succeed(request).await?.into_body())
     }
 
     /// As `send`, in the form that OAuth has for token endpoints (RFC 6749, 5): 200 with
@@ -110,6 +119,16 @@ impl<'c> AsyncHttpClient<'c> for HttpClient {
     }
 }
 
+/// When it was answered, by the clock of whoever did: if a cache has kept the answer, by the
+/// time that it is old (RFC 9110, 6.6.1, and RFC 9111, 5.1).
+pub(crate) fn told_time(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let date = DateTime::parse_from_rfc2822(text(header::DATE)?).ok()?;
+    let age = text(header::AGE).and_then(|age| age.trim().parse().ok());
+    date.to_utc()
+        .checked_add_signed(TimeDelta::try_seconds(age.unwrap_or(0))?)
+}
+
 fn reason(error: &reqwest::Error) -> HttpError {
     if error.is_timeout() {
         return HttpError::Timeout;
@@ -122,4 +141,39 @@ fn reason(error: &reqwest::Error) -> HttpError {
     HttpError::Connection(
         cause.map_or_else(|| "the connection failed".to_owned(), ToString::to_string),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain(&[("date", "Tue, 03 Mar 2026 04:05:06 GMT")], Some("2026-03-03T04:05:06Z"))]
+    #[case::kept(
+        &[("date", "Tue, 03 Mar 2026 04:05:06 GMT"), ("age", "60")],
+        Some("2026-03-03T04:06:06Z")
+    )]
+    #[case::odd_age(
+        &[("date", "Tue, 03 Mar 2026 04:05:06 GMT"), ("age", "old")],
+        Some("2026-03-03T04:05:06Z")
+    )]
+    #[case::endless_age(
+        &[("date", "Tue, 03 Mar 2026 04:05:06 GMT"), ("age", "9223372036854775807")],
+        None
+    )]
+    #[case::odd(&[("date", "yesterday")], None)]
+    #[case::none(&[], None)]
+    fn time_is_told(#[case] headers: &[(&'static str, &'static str)], #[case] time: Option<&str>) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static(value))
+            })
+            .collect();
+        let time: Option<DateTime<Utc>> = time.map(|time| time.parse().unwrap());
+        assert_eq!(told_time(&headers), time);
+    }
 }

@@ -56,6 +56,16 @@ impl KeySet {
         Some(Self(keys))
     }
 
+    /// Whether a token can be verified with one of the keys.
+    pub(crate) fn has_usable_key(&self) -> bool {
+        self.0.iter().any(|key| {
+            ALGORITHMS
+                .into_iter()
+                .any(|algorithm| fits(key, None, algorithm))
+                && DecodingKey::from_jwk(key).is_ok()
+        })
+    }
+
     /// The claims of a token that was signed with one of the keys, is for this audience, and
     /// has begun and not ended.
     pub(crate) fn verify(
@@ -273,6 +283,20 @@ mod tests {
             set(&keys[..6]).verify(&token, AUDIENCE),
             Err(TokenFault::Signature)
         );
+    }
+
+    #[test]
+    fn a_key_is_of_use_if_it_may_sign_tokens() {
+        let signer = Signer::new(Algorithm::ES256);
+        let is_of_use = |key: Value| set(&[key]).has_usable_key();
+        assert!(is_of_use(signer.published(&json!({"kid": "a"}))));
+        assert!(is_of_use(signer.published(&json!({"alg": "ES256"}))));
+        assert!(!is_of_use(signer.published(&json!({"use": "enc"}))));
+        assert!(!is_of_use(signer.published(&json!({"alg": "RSA-OAEP"}))));
+        assert!(!is_of_use(Signer::new(Algorithm::HS256).public));
+        let broken = json!({"kty": "EC", "crv": "P-256", "x": "!", "y": "?"});
+        assert!(!is_of_use(broken));
+        assert!(!set(&[]).has_usable_key());
     }
 
     #[test]

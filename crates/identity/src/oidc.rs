@@ -13,6 +13,7 @@ mod settings;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use http::{Method, Request, header};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -124,10 +125,12 @@ impl OpenIdConnect {
             .get("iss")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        if issuer.is_empty() || issuer.len() > MAX_ISSUER || issuer.contains('\0') {
+        // With a bar, issuer and subject could be those of another account.
+        if issuer.is_empty() || issuer.len() > MAX_ISSUER || issuer.contains(['\0', '|']) {
             return Err(unusable(message, "the token does not say who issued it"));
         }
-        if !self.settings.skip_issuer_checks && issuer != metadata.issuer {
+        let is_of_another = self.settings.is_issuer_of_another(issuer);
+        if is_of_another || !self.settings.skip_issuer_checks && issuer != metadata.issuer {
             return Err(unusable(
                 message,
                 "id token issued by a different provider than the configured one",
@@ -195,7 +198,7 @@ impl OpenIdConnect {
                 const MESSAGE: &str = "The access token of the identity provider cannot be used.";
                 let token = answer.access_token_text();
                 let claims = self.verify(metadata, token, MESSAGE).await?;
-                if claims.contains_key("sub") && !is_of_subject(&claims) {
+                if !is_of_subject(&claims) {
                     return Err(unusable(
                         MESSAGE,
                         "it is not about the subject of the ID token",
@@ -233,12 +236,19 @@ impl IdentityProvider for OpenIdConnect {
     }
 
     fn issued(&self, link_id: &str) -> bool {
-        // A link from before there were identifiers, or of an issuer that is not checked.
-        link_id.is_empty()
-            || self.settings.skip_issuer_checks
-            || link_id
-                .strip_prefix(&self.settings.issuer_url)
-                .is_some_and(|rest| rest.starts_with("||"))
+        link_id
+            .strip_prefix(&self.settings.issuer_url)
+            .is_some_and(|rest| rest.starts_with("||"))
+    }
+
+    fn may_have_issued(&self, link_id: &str) -> bool {
+        let settings = &self.settings;
+        let is_of_another = || {
+            link_id
+                .split_once("||")
+                .is_some_and(|(issuer, _)| settings.is_issuer_of_another(issuer))
+        };
+        link_id.is_empty() || settings.skip_issuer_checks && !is_of_another()
     }
 
     fn uses_device_flow(&self) -> bool {
@@ -324,12 +334,9 @@ impl IdentityProvider for OpenIdConnect {
             .await
     }
 
-    async fn check(&self) -> Result<(), ProviderError> {
+    async fn check(&self) -> Result<Option<DateTime<Utc>>, ProviderError> {
         let metadata = self.metadata().await?;
-        self.keys
-            .get(|| discovery::fetch_keys(&self.http, &metadata))
-            .await?;
-        Ok(())
+        discovery::check_keys(&self.http, &metadata).await
     }
 }
 

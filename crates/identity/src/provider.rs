@@ -1,6 +1,7 @@
 //! What a provider is asked.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use url::Url;
 use usher_domain::{
@@ -15,10 +16,14 @@ pub trait IdentityProvider: Send + Sync {
     /// How those sign in who come from here.
     fn login_type(&self) -> LoginType;
 
-    /// Whether an account with that identifier may be one of this provider's: of several
-    /// OpenID providers the first that says so is asked. An empty identifier, of a link from
-    /// before there were any, may be anybody's; so may any where issuers are not checked.
+    /// Whether an account with that identifier is one of this provider's, by the identifier
+    /// itself.
     fn issued(&self, link_id: &str) -> bool;
+
+    /// Whether an account with that identifier may be one of this provider's if it is no
+    /// other's: an empty identifier, of a link from before there were any, may be anybody's;
+    /// so may any of an unknown issuer where issuers are not checked.
+    fn may_have_issued(&self, link_id: &str) -> bool;
 
     /// Whether devices sign in by a code that is typed into another one (RFC 8628). Then
     /// the code of [`identify`](Self::identify) is a device code.
@@ -60,13 +65,14 @@ pub trait IdentityProvider: Send + Sync {
     async fn refresh(&self, refresh_token: &SecretString) -> Result<ProviderTokens, RefreshError>;
 
     /// Asks the provider for what everybody may know, to tell those who run the service
-    /// whether it can be used: an OpenID provider for its metadata and keys, GitHub for any
-    /// answer.
+    /// whether it can be used: an OpenID provider for its metadata and keys, of which one
+    /// must be of use, GitHub for an answer as GitHub gives them. Returns the provider's
+    /// time, if it tells it.
     ///
     /// # Errors
     ///
     /// What is in the way.
-    async fn check(&self) -> Result<(), ProviderError>;
+    async fn check(&self) -> Result<Option<DateTime<Utc>>, ProviderError>;
 }
 
 /// One attempt to sign in, as the provider sees it. Verifier and nonce follow from the

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use usher_domain::{
     Initiator, LoginType, User, UserId,
@@ -18,6 +18,7 @@ use usher_store::{
     Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, RefreshTurn, SignInOutcome,
     StoreError,
 };
+use uuid::Uuid;
 
 use crate::{PgError, PgStore, user::find::find_by_id};
 
@@ -114,25 +115,31 @@ impl ExternalLoginStore for PgStore {
         &self,
         user: UserId,
         login_type: LoginType,
+        turn: Uuid,
         at: DateTime<Utc>,
         hold: Duration,
     ) -> Result<Option<RefreshTurn>, StoreError> {
         let keys = self.keyring().await?;
-        let until = TimeDelta::from_std(hold)
-            .ok()
-            .and_then(|hold| at.checked_add_signed(hold))
-            .unwrap_or(at);
-        self.read(async |conn| refresh::begin(conn, user, login_type, at, until, keys).await)
+        let asked = refresh::Asked {
+            user,
+            login_type,
+            turn,
+            at,
+            hold,
+        };
+        // A turn that is taken twice is the same turn.
+        self.read(async |conn| refresh::begin(conn, &asked, keys).await)
             .await
     }
 
     async fn end_refresh(
         &self,
         login: &ExternalLogin,
+        turn: Uuid,
         tokens: Option<ProviderTokens>,
     ) -> Result<(), StoreError> {
         let keys = self.keyring().await?;
-        self.write(async |conn| refresh::end(conn, login, tokens.as_ref(), keys).await)
+        self.write(async |conn| refresh::end(conn, login, turn, tokens.as_ref(), keys).await)
             .await
     }
 }

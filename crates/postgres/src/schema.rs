@@ -101,6 +101,7 @@ diesel::table! {
         oauth_expiry -> Timestamptz,
         claims -> Jsonb,
         oauth_refresh_leased_until -> Nullable<Timestamptz>,
+        oauth_refresh_leased_by -> Nullable<Uuid>,
     }
 }
 

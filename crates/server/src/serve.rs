@@ -2,7 +2,8 @@
 //!
 //! The port is taken first, so that a second server ends at once, and answers are given
 //! when the database is ready; who asks earlier waits. When told to stop, the server takes
-//! no more connections, lets the requests under way finish, and then stops the Postgres of
+//! no more connections, lets the requests under way finish and what they left behind be
+//! done, and then stops the Postgres of
 //! our own. Told again, it ends as it stands: Postgres is stopped by its watchdog, and what
 //! was committed is kept.
 
@@ -25,7 +26,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::ServiceExt as _;
 use url::Url;
@@ -83,6 +84,7 @@ async fn serve_on(
     // Before the first answer, which then finds a connection that is free.
     welcome::greet(&state, &url, database).await;
     let (stop, stopped) = oneshot::channel();
+    let background = state.background.clone();
     let router = router(state);
     let patience = settings.network.shutdown_timeout;
     let serving = tokio::spawn(accept(listener, router, stopped, patience));
@@ -100,8 +102,13 @@ async fn serve_on(
     signals.next().await;
     tracing::info!("stopping");
     exit_when_told_again();
+    let deadline = Instant::now() + patience;
     let _ = stop.send(());
     serving.await.context("the server failed")?;
+    let left = background.finish();
+    if timeout_at(deadline, left).await.is_err() {
+        tracing::warn!("rows of the audit log may be lost that were not written in time");
+    }
     let _ = stop_tending.send(());
     tending
         .await

@@ -9,6 +9,7 @@ use usher_domain::{
     external_login::{ExternalIdentity, ProviderTokens},
     ssh_key::SshKeyPair,
 };
+use uuid::Uuid;
 
 use crate::{NewApiKey, StoreError};
 
@@ -26,7 +27,11 @@ pub trait ExternalLoginStore: Send + Sync {
     /// The user is the live one who is linked to the account; else the live one with the
     /// address, if they are of this login type and have no link of it yet (an old row
     /// without an account counts as none); else a new one. A link to another account
-    /// refuses. However many come at once with one account: one user, one link.
+    /// refuses, and so does an address alone where it is no
+    /// [claim](ExternalSignIn::may_claim_by_address), or the same only but for the case of
+    /// letters beyond ASCII. A link refuses, too, whose number is that of an account of
+    /// another GitHub than the one that says it now. However many come at once with one
+    /// account: one user, one link.
     async fn sign_in(
         &self,
         sign_in: ExternalSignIn,
@@ -48,7 +53,8 @@ pub trait ExternalLoginStore: Send + Sync {
     ) -> Result<SignInOutcome, StoreError>;
 
     /// The live user whom the account belongs to: linked to it, or by its address. `None`
-    /// is nobody.
+    /// is nobody. An address only selects whom to compare with whoever has proved to be
+    /// them: it lets nobody in.
     async fn find_user(&self, identity: &ExternalIdentity) -> Result<Option<User>, StoreError>;
 
     /// The user's link of that kind.
@@ -62,19 +68,25 @@ pub trait ExternalLoginStore: Send + Sync {
     /// for at most `hold`, so that of all replicas one asks the provider. `None` if the
     /// link is gone. Without a refresh token there is nothing to take a turn at: everybody
     /// gets [`RefreshTurn::Mine`] at once.
+    ///
+    /// `turn` is chosen by who asks: whoever has the turn and asks again has it again.
+    /// The hold is measured by the clock of the store, which all replicas have in common.
     async fn begin_refresh(
         &self,
         user: UserId,
         login_type: LoginType,
+        turn: Uuid,
         at: DateTime<Utc>,
         hold: Duration,
     ) -> Result<Option<RefreshTurn>, StoreError>;
 
-    /// Ends the turn. `tokens` are kept if the link still has the refresh token that was
-    /// used, `None` is that the provider gave none; claims stay.
+    /// Ends the turn, unless it is somebody else's by now. `tokens` are kept if the link
+    /// still has the refresh token that was used, `None` is that the provider gave none;
+    /// claims stay.
     async fn end_refresh(
         &self,
         login: &ExternalLogin,
+        turn: Uuid,
         tokens: Option<ProviderTokens>,
     ) -> Result<(), StoreError>;
 }
@@ -102,6 +114,10 @@ pub struct ExternalSignIn {
     pub key: NewApiKey,
     /// The user to be made if there is none.
     pub new_user: NewExternalUser,
+    /// Whether somebody who has no link yet gets the user of this login type who has their
+    /// address. Where it is false, that user counts as one of
+    /// [another account](SignInOutcome::OtherAccount).
+    pub may_claim_by_address: bool,
     /// Whether one may be made. The first user of a deployment is made in any case, and
     /// becomes an owner.
     pub allow_sign_up: bool,
@@ -124,6 +140,9 @@ pub struct NewExternalUser {
 pub struct Conversion {
     /// Who.
     pub user_id: UserId,
+    /// The [fingerprint](usher_domain::PasswordHash::fingerprint) of the hash that their
+    /// password was checked against.
+    pub replaces: String,
     /// What the provider says of them.
     pub identity: ExternalIdentity,
     /// What they came with, which ends even if it is a token.
@@ -144,9 +163,13 @@ pub enum SignInOutcome {
     },
     /// The user who is linked to the account or has its address signs in otherwise.
     OtherLoginType(LoginType),
-    /// The user with that address is linked to another account of the provider, or the
-    /// account to another user than the one who changes to it.
+    /// The user with that address is linked to another account, or may not be claimed by an
+    /// address; or the account is linked to another user than the one who changes to it, or
+    /// has its number at another GitHub.
     OtherAccount,
+    /// The user who changes to the provider has another password than the one that was
+    /// checked.
+    PasswordChanged,
     /// The user is suspended.
     Suspended,
     /// There is no such user, and nobody may sign up.
@@ -167,4 +190,6 @@ pub enum RefreshTurn {
     Others,
     /// Somebody has: the access token is good.
     Done,
+    /// Nobody can: the tokens do not open, for this reason. Another sign-in mends it.
+    Unreadable(String),
 }

@@ -18,10 +18,14 @@ pub(crate) mod state;
 
 use std::{borrow::Cow, sync::Arc};
 
-use axum::response::{IntoResponse as _, Response};
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-    header::{CACHE_CONTROL, REFERRER_POLICY},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY},
 };
 use subtle::ConstantTimeEq as _;
 use usher_domain::LoginType;
@@ -50,6 +54,10 @@ pub struct Providers {
 pub struct Provider {
     /// Its client.
     pub client: Arc<dyn IdentityProvider>,
+    /// Whether whoever comes from there for the first time gets the user whom an
+    /// administrator made for that way to sign in with their address. Whoever runs the
+    /// provider can say any address.
+    pub may_claim_by_address: bool,
     /// Whether whoever comes from there for the first time gets an account.
     pub allow_sign_ups: bool,
     /// What others are told, in Markdown; empty is a sentence of ours.
@@ -62,16 +70,22 @@ pub struct Provider {
 
 impl Providers {
     /// The one that the account of a link is from. A link without an account is from the
-    /// first of its kind.
+    /// first of its kind; one of an issuer that no provider has is from the first whose
+    /// issuer is not checked.
     pub(crate) fn of_link(&self, login_type: LoginType, link_id: &str) -> Option<&Provider> {
         let candidates = match login_type {
             LoginType::Github => self.github.as_slice(),
             LoginType::Oidc => &self.oidc,
             _ => &[],
         };
-        candidates
-            .iter()
-            .find(|provider| provider.client.issued(link_id))
+        let find = |is_it: fn(&dyn IdentityProvider, &str) -> bool| {
+            candidates
+                .iter()
+                .find(|provider| is_it(&*provider.client, link_id))
+        };
+        // A lax one must not get the tokens of the one whose they are.
+        find(|client, link_id| client.issued(link_id))
+            .or_else(|| find(|client, link_id| client.may_have_issued(link_id)))
     }
 }
 
@@ -176,6 +190,16 @@ impl Attempt<'_> {
     fn is_device(&self) -> bool {
         self.provider.client.uses_device_flow()
     }
+}
+
+/// A callback spends the code and makes a session, which a `HEAD` must not: whoever looks
+/// ahead with one, such as a filter of mails, is no browser that comes back.
+pub(super) async fn refuse_head(request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD {
+        let allowed = (ALLOW, HeaderValue::from_static("GET"));
+        return (StatusCode::METHOD_NOT_ALLOWED, [allowed]).into_response();
+    }
+    next.run(request).await
 }
 
 fn not_set_up(provider: &str) -> ApiError {

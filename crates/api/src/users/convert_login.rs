@@ -19,7 +19,7 @@ use usher_api_types::{
     convert_login::{ConvertLoginRequest, OAuthConversionResponse},
 };
 use usher_domain::{
-    LoginType, User, Violations,
+    LoginType, PasswordHash, User, Violations,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
     time::never,
 };
@@ -89,6 +89,7 @@ async fn begin(
     // Only oneself may. Others are told that the password is wrong whether it is or not, or
     // the answer would tell.
     login::check(user, matches && user.id == caller.id(), &app.settings)?;
+    let checked = stored.unwrap_or_else(PasswordHash::none);
 
     let by = trail.initiator(StatusCode::CREATED);
     let mut rng = app.random.generator();
@@ -102,7 +103,7 @@ async fn begin(
         now: by.at,
     };
     let state = states.begin_conversion(&mut rng).await?;
-    let claims = Claims::new(user, to_type, state, by.at, &app.settings);
+    let claims = Claims::new(user, &checked, to_type, state, by.at, &app.settings);
     let token = claims.sign(&key)?;
     app.audit
         .record_attempt(entry(user, to_type, by.at), &by)
@@ -165,11 +166,14 @@ pub(crate) struct Claims {
     state: String,
     from_login_type: String,
     to_login_type: String,
+    /// The fingerprint of the hash that the password matched.
+    password: String,
 }
 
 impl Claims {
     fn new(
         user: &User,
+        checked: &PasswordHash,
         to_type: LoginType,
         state: String,
         now: DateTime<Utc>,
@@ -187,6 +191,7 @@ impl Claims {
             state,
             from_login_type: user.login_type.as_str().to_owned(),
             to_login_type: to_type.as_str().to_owned(),
+            password: checked.fingerprint(),
         }
     }
 
@@ -240,6 +245,11 @@ impl Claims {
             && self.aud == user.id.to_string()
             && self.from_login_type == user.login_type.as_str()
             && self.to_login_type == to_type.as_str()
+    }
+
+    /// The fingerprint of the hash that the password matched.
+    pub(crate) fn into_password(self) -> String {
+        self.password
     }
 }
 

@@ -16,7 +16,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppParts, Providers, Settings,
+    AppParts, Background, Providers, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -168,7 +168,7 @@ impl TestApp {
 
     /// Puts pages beside the API.
     pub(crate) fn with_pages(mut self, pages: Router) -> Self {
-        let state = self.state();
+        let state = self.parts().into();
         self.router = Some(usher_api::router_with_pages(state, pages));
         self
     }
@@ -306,6 +306,7 @@ impl TestApp {
             hasher: HASHER.clone(),
             providers: Arc::new(mem::take(&mut self.providers)),
             renewals: Renewals::default(),
+            background: Background::default(),
             settings: Arc::new(self.settings.clone()),
         }
     }

@@ -62,6 +62,7 @@ pub(crate) fn device_client() -> MockIdentityProvider {
 pub(crate) fn offered(client: MockIdentityProvider) -> Provider {
     Provider {
         client: Arc::new(client),
+        may_claim_by_address: true,
         allow_sign_ups: true,
         sign_ups_disabled_text: String::new(),
         sign_in_text: "OpenID Connect".into(),
@@ -167,7 +168,7 @@ pub(crate) async fn sign_in(app: &mut TestApp, path: &str) -> Answer {
 pub(crate) fn cannot_renew(app: &mut TestApp) {
     app.external_logins
         .expect_begin_refresh()
-        .returning(|user_id, login_type, _, _| {
+        .returning(|user_id, login_type, _, _, _| {
             Ok(Some(RefreshTurn::Mine(ExternalLogin {
                 user_id,
                 login_type,
@@ -180,7 +181,7 @@ pub(crate) fn cannot_renew(app: &mut TestApp) {
         });
     app.external_logins
         .expect_end_refresh()
-        .returning(|_, _| Ok(()));
+        .returning(|_, _, _| Ok(()));
 }
 
 /// The caller's link, with a refresh token.

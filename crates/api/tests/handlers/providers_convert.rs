@@ -140,6 +140,7 @@ async fn who_was_signed_in_is_so_no_more_and_signs_in_the_new_way() {
                     && asked.identity.login_type == LoginType::Oidc
                     && asked.ended == Some(key_id())
                     && asked.key.is_none()
+                    && asked.replaces == hash().fingerprint()
                     && by.user_id == CALLER
                     && by.status_code == 307
             })
@@ -309,6 +310,7 @@ async fn what_only_the_store_knows_stands_against_it_too() {
     for (outcome, status) in [
         (SignInOutcome::OtherLoginType(LoginType::Github), 403),
         (SignInOutcome::OtherAccount, 403),
+        (SignInOutcome::PasswordChanged, 403),
         (SignInOutcome::Suspended, 403),
         (SignInOutcome::AddressTaken, 409),
         (SignInOutcome::SignUpClosed, 409),
@@ -357,6 +359,7 @@ fn claims(state: &str) -> Value {
         "state": state,
         "from_login_type": "password",
         "to_login_type": "oidc",
+        "password": hash().fingerprint(),
     })
 }
 

@@ -1,9 +1,12 @@
 //! Back from a provider with a code: who is let in, what the store is asked, and how a
 //! refusal is told.
 
+use std::time::Duration;
+
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
+use http::Method;
 use secrecy::ExposeSecret as _;
 use usher_api::Provider;
 use usher_domain::{
@@ -20,8 +23,8 @@ use crate::{
     app::{Answer, CLIENT, TestApp},
     people::{alice, now},
     providers::{
-        GITHUB, OIDC, SECOND, app_with_providers, begin, client_that_says, come_back, cookie,
-        identity, offered, sign_in,
+        GITHUB, OIDC, SECOND, app_with_providers, begin, client, client_that_says, come_back,
+        cookie, identity, offered, sign_in,
     },
 };
 
@@ -150,6 +153,7 @@ async fn whoever_the_store_lets_in_gets_a_session_and_goes_on() {
         assert_eq!(asked.identity.link_id, "https://id.example||s-1");
         assert_eq!(asked.identity.tokens.access_token.expose_secret(), "access");
         assert!(asked.allow_sign_up);
+        assert!(asked.may_claim_by_address);
         assert_eq!(asked.new_user.usernames.len(), 11);
         let first = asked.new_user.usernames[0].as_str();
         let expected = if login_type == LoginType::Github {
@@ -271,6 +275,8 @@ async fn a_slow_ssh_key_is_made_only_for_somebody_who_will_have_it() {
             }],
         );
         app.settings.ssh_key_algorithm = SshKeyAlgorithm::Rsa4096;
+        // A busy machine may look for primes for long.
+        app.settings.request_timeout = Duration::from_mins(10);
         app.external_logins
             .expect_find_user()
             .returning(move |_| Ok(is_known.then(alice)));
@@ -396,10 +402,49 @@ async fn another_way_to_sign_in_is_told_on_a_page_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn addresses_are_claims_where_the_provider_says_so() {
+    for may_claim_by_address in [true, false] {
+        let mut app = app_with_providers(
+            None,
+            vec![Provider {
+                may_claim_by_address,
+                ..provider_saying(LoginType::Oidc, Ok(identity(LoginType::Oidc)))
+            }],
+        );
+        app.external_logins
+            .expect_sign_in()
+            .withf(move |sign_in, _| sign_in.may_claim_by_address == may_claim_by_address)
+            .times(1)
+            .returning(|_, _| Ok(signed_in(false)));
+        sign_in(&mut app, OIDC).await.assert_status(307);
+    }
+}
+
+#[tokio::test]
+async fn whoever_only_looks_ahead_spends_no_code() {
+    for (path, _) in EVERY {
+        // Neither provider nor store is asked.
+        let client = |login_type| offered(client(login_type));
+        let mut app = app_with_providers(
+            Some(client(LoginType::Github)),
+            vec![client(LoginType::Oidc), client(LoginType::Oidc)],
+        );
+        let state = begin(&mut app, path).await;
+        let cookie = format!("oauth_state={state}");
+        for path in [format!("{path}?code=c&state={state}"), path.to_owned()] {
+            let answer = app.bare(Method::HEAD, &path, &[("Cookie", &cookie)]).await;
+            answer.assert_status(405);
+            assert_eq!(answer.header("allow"), Some("GET"));
+            assert_nobody_is_in(&answer);
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_account_with_the_address_of_somebody_linked_is_refused() {
     let mut app = app_with_outcome(SignInOutcome::OtherAccount);
     expect_nameless_row(&mut app, 403);
-    assert_page(&sign_in(&mut app, OIDC).await, 403, "another account");
+    assert_page(&sign_in(&mut app, OIDC).await, 403, "Another account");
 }
 
 #[tokio::test]

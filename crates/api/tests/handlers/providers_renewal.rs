@@ -1,15 +1,21 @@
 //! Requests that come after the end of the access that the provider of their session gave.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use axum::body::Body;
-use chrono::TimeDelta;
-use futures_util::future::join_all;
-use http::Request;
+use axum::{Router, body::Body};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
+use http::{Method, Request, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt as _;
 use url::Url;
@@ -23,14 +29,16 @@ use usher_identity::{
     ProviderError, RefreshError,
 };
 use usher_store::{Credential, LinkState, RefreshTurn, StoreError};
+use uuid::Uuid;
 
 use crate::{
     app::TestApp,
-    people::{CALLER, Role, TOKEN, credential, now},
+    people::{CALLER, Role, TOKEN, credential, key_id, now},
     providers::{cannot_renew, client, link, offered, tokens},
 };
 
 const ME: &str = "/api/v2/users/me";
+const LOGOUT: &str = "/api/v2/users/logout";
 
 /// The session of a provider whose access ended a minute ago.
 fn overdue(login_type: LoginType) -> Credential {
@@ -62,20 +70,20 @@ fn app(client: MockIdentityProvider) -> TestApp {
 fn take_turn(app: &mut TestApp, fresh: Option<&'static str>) {
     app.external_logins
         .expect_begin_refresh()
-        .withf(|user, login_type, at, _| {
+        .withf(|user, login_type, _, at, _| {
             *user == CALLER && *login_type == LoginType::Oidc && *at == now()
         })
-        .returning(|_, login_type, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
     app.external_logins
         .expect_end_refresh()
-        .withf(move |_, tokens| {
+        .withf(move |_, _, tokens| {
             let given = tokens
                 .as_ref()
                 .map(|given| given.access_token.expose_secret());
             given == fresh
         })
         .times(1)
-        .returning(|_, _| Ok(()));
+        .returning(|_, _, _| Ok(()));
 }
 
 #[tokio::test]
@@ -128,7 +136,7 @@ async fn what_another_process_renewed_is_good() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _| Ok(Some(RefreshTurn::Done)));
+        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Done)));
     app.get(ME).await.assert_status(200);
 }
 
@@ -138,7 +146,7 @@ async fn another_process_is_waited_for() {
     let turns = AtomicUsize::new(0);
     app.external_logins
         .expect_begin_refresh()
-        .returning(move |_, _, _, _| {
+        .returning(move |_, _, _, _, _| {
             Ok(Some(if turns.fetch_add(1, Ordering::SeqCst) < 20 {
                 RefreshTurn::Others
             } else {
@@ -153,7 +161,7 @@ async fn another_process_is_not_waited_for_without_end() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _| Ok(Some(RefreshTurn::Others)));
+        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Others)));
     let answer = app.get(ME).await;
     answer.assert_status(503);
     assert!(answer.header("retry-after").is_some());
@@ -168,6 +176,7 @@ async fn without_a_refresh_token_or_a_provider_the_session_is_over() {
 
     let mut foreign = client(LoginType::Oidc);
     foreign.expect_issued().return_const(false);
+    foreign.expect_may_have_issued().return_const(false);
     let mut of_nobody = app(foreign);
     take_turn(&mut of_nobody, None);
 
@@ -194,6 +203,8 @@ async fn without_a_refresh_token_or_a_provider_the_session_is_over() {
 async fn of_several_providers_the_one_whose_account_it_is_is_asked() {
     let mut other = client(LoginType::Oidc);
     other.expect_issued().return_const(false);
+    // It checks no issuers, and comes first.
+    other.expect_may_have_issued().return_const(true);
     let mut app = app(other);
     app.providers.oidc.push(offered(renewing(Ok(()))));
     take_turn(&mut app, Some("fresh"));
@@ -227,7 +238,7 @@ async fn a_link_that_is_gone_meanwhile_ends_the_session() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _| Ok(None));
+        .returning(|_, _, _, _, _| Ok(None));
     app.get(ME).await.assert_status(401);
 }
 
@@ -236,7 +247,7 @@ async fn a_store_that_is_away_signs_nobody_out() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _| Err(StoreError::Unavailable("away".into())));
+        .returning(|_, _, _, _, _| Err(StoreError::Unavailable("away".into())));
     app.get(ME).await.assert_status(503);
 }
 
@@ -294,13 +305,13 @@ async fn fresh_tokens_are_not_given_up_at_once() {
     let mut app = app(renewing(Ok(())));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, login_type, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
     let tries = AtomicUsize::new(0);
     app.external_logins
         .expect_end_refresh()
-        .withf(|_, tokens| tokens.is_some())
+        .withf(|_, _, tokens| tokens.is_some())
         .times(2)
-        .returning(move |_, _| match tries.fetch_add(1, Ordering::SeqCst) {
+        .returning(move |_, _, _| match tries.fetch_add(1, Ordering::SeqCst) {
             0 => Err(StoreError::Unavailable("away".into())),
             _ => Ok(()),
         });
@@ -308,36 +319,170 @@ async fn fresh_tokens_are_not_given_up_at_once() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_broke_does_not_stand_in_the_way_of_the_next() {
-    let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
-    app.providers.oidc = vec![Provider {
-        client: Arc::new(BreaksOnce::default()),
-        ..offered(client(LoginType::Oidc))
-    }];
-    take_turn(&mut app, Some("fresh"));
+async fn tokens_that_nobody_can_read_end_the_session() {
+    let mut app = app(client(LoginType::Oidc));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Unreadable("no such key".into()))));
+    let answer = app.get(ME).await;
+    answer.assert_status(401);
+    assert!(answer.header("www-authenticate").is_some());
+    assert!(!answer.text.contains("no such key"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn who_has_taken_a_turn_ends_that_one() {
+    let mut app = app(renewing(Ok(())));
+    let taken = Arc::new(Mutex::new(Uuid::nil()));
+    let noted = Arc::clone(&taken);
+    let turns = AtomicUsize::new(0);
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(move |_, login_type, turn, _, _| {
+            let first = turns.fetch_add(1, Ordering::SeqCst) == 0;
+            let mut noted = noted.lock().expect("whole");
+            if first {
+                *noted = turn;
+                return Ok(Some(RefreshTurn::Others));
+            }
+            // The one who asks again is the same.
+            assert_eq!(*noted, turn);
+            Ok(Some(RefreshTurn::Mine(link(login_type))))
+        });
+    app.external_logins
+        .expect_end_refresh()
+        .withf(move |_, turn, _| *turn == *taken.lock().expect("whole") && !turn.is_nil())
+        .times(1)
+        .returning(|_, _, _| Ok(()));
+    app.get(ME).await.assert_status(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_renews_with_what_is_over_is_left_alone_for_a_while() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let mut app = app_of(Answers(Box::new(move || {
+        let asked = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let lifetime = TimeDelta::seconds(if asked == 0 { 0 } else { 60 });
+            Ok(ProviderTokens {
+                expires_at: Some(now() + lifetime),
+                ..tokens("fresh")
+            })
+        }
+        .boxed()
+    })));
+    app.external_logins
+        .expect_begin_refresh()
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+    // The refresh token that came with it is not lost.
+    app.external_logins
+        .expect_end_refresh()
+        .withf(|_, _, tokens| tokens.is_some())
+        .times(2)
+        .returning(|_, _, _| Ok(()));
     let router = app.router();
-    for status in [503, 200] {
-        let request = Request::get(ME)
-            .header("Coder-Session-Token", TOKEN)
-            .body(Body::empty())
-            .expect("a good request");
-        let answer = router.clone().oneshot(request).await.expect("infallible");
-        assert_eq!(answer.status(), status);
+    for _ in 0..5 {
+        assert_eq!(status_of(&router).await, 503);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(status_of(&router).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_slow_in_both_of_its_answers_is_waited_for() {
+    for (seconds, status) in [(20, 200), (26, 503)] {
+        let mut app = app_of(Answers(Box::new(move || {
+            async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok(tokens("fresh"))
+            }
+            .boxed()
+        })));
+        take_turn(&mut app, (status == 200).then_some("fresh"));
+        app.get(ME).await.assert_status(status);
     }
 }
 
-/// A client with a fault of its own. A mock would stay broken.
-#[derive(Default)]
-struct BreaksOnce(AtomicUsize);
+#[tokio::test]
+async fn whoever_holds_a_session_may_end_it_without_its_provider() {
+    let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
+    app.sessions
+        .expect_log_out()
+        .withf(|key, _| *key == key_id())
+        .times(1)
+        .returning(|_, _| Ok(Some(())));
+    app.call(Method::POST, LOGOUT).await.assert_status(200);
+
+    for spoil in [
+        (|it: &mut Credential| it.hashed_secret = vec![7; 32]) as fn(&mut Credential),
+        |it| it.key.expires_at = now() - TimeDelta::seconds(1),
+        |it| it.user.status = UserStatus::Suspended,
+        |it| it.link = LinkState::Missing,
+    ] {
+        let mut credential = overdue(LoginType::Oidc);
+        spoil(&mut credential);
+        TestApp::with_credential(credential)
+            .call(Method::POST, LOGOUT)
+            .await
+            .assert_status(401);
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_broke_does_not_stand_in_the_way_of_the_next() {
+    let asked = AtomicUsize::new(0);
+    let mut app = app_of(Answers(Box::new(move || {
+        let asked = asked.fetch_add(1, Ordering::SeqCst);
+        async move {
+            assert_ne!(asked, 0, "as the test wants");
+            Ok(tokens("fresh"))
+        }
+        .boxed()
+    })));
+    take_turn(&mut app, Some("fresh"));
+    let router = app.router();
+    for status in [503, 200] {
+        assert_eq!(status_of(&router).await, status);
+    }
+}
+
+fn app_of(client: Answers) -> TestApp {
+    let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
+    app.providers.oidc = vec![Provider {
+        client: Arc::new(client),
+        ..offered(self::client(LoginType::Oidc))
+    }];
+    app
+}
+
+async fn status_of(router: &Router) -> StatusCode {
+    let request = Request::get(ME)
+        .header("Coder-Session-Token", TOKEN)
+        .body(Body::empty())
+        .expect("a good request");
+    let answer = router.clone().oneshot(request).await;
+    answer.expect("infallible").status()
+}
+
+type Refreshed = BoxFuture<'static, Result<ProviderTokens, RefreshError>>;
+
+/// A client that takes its time, or breaks. A mock cannot wait, and would stay broken.
+struct Answers(Box<dyn Fn() -> Refreshed + Send + Sync>);
 
 #[async_trait]
-impl IdentityProvider for BreaksOnce {
+impl IdentityProvider for Answers {
     fn login_type(&self) -> LoginType {
         LoginType::Oidc
     }
 
     fn issued(&self, _: &str) -> bool {
         true
+    }
+
+    fn may_have_issued(&self, _: &str) -> bool {
+        false
     }
 
     fn uses_device_flow(&self) -> bool {
@@ -361,15 +506,10 @@ impl IdentityProvider for BreaksOnce {
     }
 
     async fn refresh(&self, _: &SecretString) -> Result<ProviderTokens, RefreshError> {
-        assert_ne!(
-            self.0.fetch_add(1, Ordering::SeqCst),
-            0,
-            "as the test wants"
-        );
-        Ok(tokens("fresh"))
+        (self.0)().await
     }
 
-    async fn check(&self) -> Result<(), ProviderError> {
-        Ok(())
+    async fn check(&self) -> Result<Option<DateTime<Utc>>, ProviderError> {
+        Ok(None)
     }
 }

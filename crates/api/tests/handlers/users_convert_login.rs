@@ -145,6 +145,7 @@ async fn the_cookie_is_a_token_that_says_what_was_asked() {
             "state": state,
             "from_login_type": "password",
             "to_login_type": "oidc",
+            "password": hash().fingerprint(),
         })
     );
 }

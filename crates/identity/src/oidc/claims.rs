@@ -119,11 +119,14 @@ fn require_verification(
 /// the ID token is none for another address that the userinfo endpoint says.
 fn is_verified_where_it_is_from(settings: &OidcSettings, sources: &Sources) -> bool {
     let merged = sources.merged();
-    let address = merged.get(&settings.email_field);
+    // Nobody has verified a username, which may be the address where none is said.
+    let Some(address) = merged.get(&settings.email_field) else {
+        return false;
+    };
     [Some(&sources.id_token), sources.secondary.as_ref()]
         .into_iter()
         .flatten()
-        .filter(|claims| claims.get(&settings.email_field) == address)
+        .filter(|claims| claims.get(&settings.email_field) == Some(address))
         .any(|claims| claims.get("email_verified") == Some(&Value::Bool(true)))
 }
 
@@ -236,6 +239,18 @@ mod tests {
 
     fn is_unusable(result: &Result<String, IdentifyError>) -> bool {
         matches!(result, Err(IdentifyError::Unusable { .. }))
+    }
+
+    #[test]
+    fn a_username_is_no_verified_address() {
+        let said = only(json!({
+            "sub": "1", "preferred_username": "ann@example.com", "email_verified": true,
+        }));
+        let mut settings = settings();
+        let address = address_of(&settings, &said);
+        assert_eq!(address.unwrap(), "ann@example.com");
+        settings.email_verification = EmailVerification::Required;
+        assert!(is_refused(&address_of(&settings, &said)));
     }
 
     #[rstest]

@@ -1,12 +1,18 @@
 //! What an OpenID provider publishes (OpenID Connect Discovery 1.0).
 
+use chrono::{DateTime, Utc};
 use http::{Method, Request, header};
-use oauth2::AuthType;
+use oauth2::{AuthType, HttpResponse};
 use serde::Deserialize;
 use url::Url;
 
 use super::settings::OidcSettings;
-use crate::{ProviderError, http::HttpClient, jwt::KeySet, setup::below};
+use crate::{
+    ProviderError,
+    http::{HttpClient, told_time},
+    jwt::KeySet,
+    setup::below,
+};
 
 /// Where a provider is asked what, as it says itself.
 #[derive(Debug, Deserialize)]
@@ -59,8 +65,8 @@ pub(super) async fn fetch_metadata(
     };
     let issuer = Url::parse(&settings.issuer_url).map_err(|_| failed("it is no URL"))?;
     let url = below(&issuer, [".well-known", "openid-configuration"]);
-    let body = fetch(http, &url).await.map_err(|reason| failed(&reason))?;
-    let metadata: Metadata = serde_json::from_slice(&body)
+    let answer = fetch(http, &url).await.map_err(|reason| failed(&reason))?;
+    let metadata: Metadata = serde_json::from_slice(answer.body())
         .map_err(|_| failed("the answer is not what an OpenID provider publishes"))?;
     if !metadata.is_callable() {
         return Err(failed("its addresses must begin with https:// or http://"));
@@ -78,21 +84,48 @@ pub(super) async fn fetch_keys(
     http: &HttpClient,
     metadata: &Metadata,
 ) -> Result<KeySet, ProviderError> {
-    let failed = |reason: &str| {
-        ProviderError::Unavailable(format!("the keys of {}: {reason}", metadata.issuer))
-    };
-    let body = fetch(http, &metadata.jwks_uri)
+    fetch_keys_and_time(http, metadata)
         .await
-        .map_err(|reason| failed(&reason))?;
-    KeySet::parse(&body).ok_or_else(|| failed("the answer is no set of keys"))
+        .map(|(keys, _)| keys)
 }
 
-async fn fetch(http: &HttpClient, url: &Url) -> Result<Vec<u8>, String> {
+/// Whether there is a key that tokens can be verified with. Returns the provider's time.
+pub(super) async fn check_keys(
+    http: &HttpClient,
+    metadata: &Metadata,
+) -> Result<Option<DateTime<Utc>>, ProviderError> {
+    let (keys, time) = fetch_keys_and_time(http, metadata).await?;
+    if keys.has_usable_key() {
+        Ok(time)
+    } else {
+        Err(no_keys(metadata, "none of them can verify a token"))
+    }
+}
+
+async fn fetch_keys_and_time(
+    http: &HttpClient,
+    metadata: &Metadata,
+) -> Result<(KeySet, Option<DateTime<Utc>>), ProviderError> {
+    let answer = fetch(http, &metadata.jwks_uri)
+        .await
+        .map_err(|reason| no_keys(metadata, &reason))?;
+    let keys = KeySet::parse(answer.body())
+        .ok_or_else(|| no_keys(metadata, "the answer is no set of keys"))?;
+    Ok((keys, told_time(answer.headers())))
+}
+
+fn no_keys(metadata: &Metadata, reason: &str) -> ProviderError {
+    ProviderError::Unavailable(format!("the keys of {}: {reason}", metadata.issuer))
+}
+
+async fn fetch(http: &HttpClient, url: &Url) -> Result<HttpResponse, String> {
     let request = Request::builder()
         .method(Method::GET)
         .uri(url.as_str())
         .header(header::ACCEPT, "application/json")
         .body(Vec::new())
         .map_err(|error| error.to_string())?;
-    http.fetch(request).await.map_err(|error| error.to_string())
+    http.succeed(request)
+        .await
+        .map_err(|error| error.to_string())
 }

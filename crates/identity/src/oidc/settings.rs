@@ -56,6 +56,9 @@ pub struct OidcSettings {
     /// Takes the issuer as it comes, in the metadata and in tokens. Who may sign tokens is
     /// still only known from the keys.
     pub skip_issuer_checks: bool,
+    /// The issuers of the other providers that people sign in through. This one never speaks
+    /// for them, also where its issuer is not checked.
+    pub other_issuers: Vec<String>,
 }
 
 impl OidcSettings {
@@ -82,6 +85,7 @@ impl OidcSettings {
             group_field: String::new(),
             allowed_groups: Vec::new(),
             skip_issuer_checks: false,
+            other_issuers: Vec::new(),
         }
     }
 
@@ -92,6 +96,9 @@ impl OidcSettings {
         let issuer = Url::parse(&self.issuer_url)
             .map_err(|_| SettingFault::new("issuer_url", "must be a URL"))?;
         require_callable("issuer_url", &issuer)?;
+        if self.issuer_url.contains('|') {
+            return Err(SettingFault::new("issuer_url", "must not contain |"));
+        }
         require_text("client_id", &self.client_id)?;
         if !self.scopes.iter().any(|scope| scope == "openid") {
             return Err(SettingFault::new("scopes", "must contain openid"));
@@ -116,7 +123,7 @@ impl OidcSettings {
             ));
         }
         for domain in &mut self.email_domain {
-            let bare = domain.trim().trim_start_matches('@').to_lowercase();
+            let bare = domain.trim().trim_start_matches('@').to_ascii_lowercase();
             if bare.is_empty() || bare.contains(|c: char| c == '@' || c.is_whitespace()) {
                 return Err(SettingFault::new(
                     "email_domain",
@@ -128,10 +135,19 @@ impl OidcSettings {
         Ok(self)
     }
 
-    /// Whether addresses of that domain are let in.
+    /// Whether addresses of that domain are let in. Only ASCII letters have a case here:
+    /// others that fold to them, such as the Kelvin sign, make another domain.
     pub(crate) fn admits_domain(&self, domain: &str) -> bool {
-        let domain = domain.to_lowercase();
-        self.email_domain.is_empty() || self.email_domain.contains(&domain)
+        self.email_domain.is_empty()
+            || self
+                .email_domain
+                .iter()
+                .any(|admitted| admitted.eq_ignore_ascii_case(domain))
+    }
+
+    /// Whether another provider has that issuer.
+    pub(crate) fn is_issuer_of_another(&self, issuer: &str) -> bool {
+        self.other_issuers.iter().any(|other| other == issuer)
     }
 
     /// The groups as a set to look things up in.
@@ -208,12 +224,31 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_is_its_letters_but_for_the_case_of_ascii() {
+        let mut settings = settings();
+        settings.email_domain = vec!["@Kelvin.example".to_owned(), "bücher.example".to_owned()];
+        let settings = settings.checked().unwrap();
+        assert!(settings.admits_domain("KELVIN.example"));
+        assert!(settings.admits_domain("bücher.EXAMPLE"));
+        for domain in [
+            "\u{212a}elvin.example",
+            "kel.vin.example",
+            "elvin.example",
+            "bu\u{308}cher.example",
+            "bÜcher.example",
+        ] {
+            assert!(!settings.admits_domain(domain), "{domain}");
+        }
+    }
+
+    #[test]
     fn the_usual_settings_are_fine() {
         settings().checked().unwrap();
     }
 
     #[rstest]
     #[case::no_issuer("issuer_url", |s: &mut OidcSettings| s.issuer_url.clear())]
+    #[case::bar("issuer_url", |s: &mut OidcSettings| s.issuer_url.push_str("||x"))]
     #[case::no_url("issuer_url", |s: &mut OidcSettings| s.issuer_url = "id.example.com".into())]
     #[case::scheme("issuer_url", |s: &mut OidcSettings| s.issuer_url = "ldap://id".into())]
     #[case::password("issuer_url", |s: &mut OidcSettings| s.issuer_url = "https://a:pw@id".into())]

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use usher_identity::{GithubSettings, IdentityProvider, OidcSettings, ProviderError};
+use usher_identity::{GitHub, GithubSettings, IdentityProvider, OidcSettings, ProviderError};
 
 use crate::support::{CLIENT_ID, CLIENT_SECRET, github, oidc, redirect_url};
 
@@ -74,9 +74,13 @@ impl Drop for RawServer {
     }
 }
 
+/// That of RFC 8037 (A.2).
+const KEY: &str =
+    r#"{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
 fn metadata(base: &str) -> String {
     format!(
-        r#"{{"issuer": "{base}", "authorization_endpoint": "{base}/a", "token_endpoint": "{base}/t", "jwks_uri": "{base}/k", "keys": []}}"#
+        r#"{{"issuer": "{base}", "authorization_endpoint": "{base}/a", "token_endpoint": "{base}/t", "jwks_uri": "{base}/k", "keys": [{KEY}]}}"#
     )
 }
 
@@ -84,7 +88,16 @@ fn metadata(base: &str) -> String {
 async fn a_plain_answer_is_fine() {
     let server = RawServer::json(metadata).await;
     let settings = OidcSettings::new(&server.url, CLIENT_ID, CLIENT_SECRET.into(), redirect_url());
-    oidc(settings).check().await.unwrap();
+    assert_eq!(oidc(settings).check().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn keys_of_no_use_are_found() {
+    for key in ["", r#"{"kty": "oct", "k": "c2VjcmV0"}"#] {
+        let server = RawServer::json(move |base| metadata(base).replace(KEY, key)).await;
+        let refusal = server.refusal().await;
+        assert!(refusal.contains("verify a token"), "{refusal}");
+    }
 }
 
 #[tokio::test]
@@ -124,15 +137,48 @@ async fn addresses_must_be_of_the_web() {
     assert!(server.refusal().await.contains("https://"));
 }
 
-#[tokio::test]
-async fn github_is_told_who_asks() {
-    let server = RawServer::json(|_| "{}".to_owned()).await;
-    let settings = GithubSettings {
+fn github_at(server: &RawServer) -> GitHub {
+    github(GithubSettings {
         allow_everyone: true,
         enterprise_base_url: Some(server.url.parse().unwrap()),
         ..GithubSettings::new(CLIENT_ID, CLIENT_SECRET.into(), redirect_url())
-    };
-    github(settings).check().await.unwrap();
+    })
+}
+
+#[tokio::test]
+async fn what_answers_otherwise_than_github_is_not_github() {
+    for (answer, problem) in [
+        ("200 OK\r\n\r\n{}", None),
+        ("401 Unauthorized\r\n\r\n{}", None),
+        ("403 Forbidden\r\n\r\n{}", None),
+        ("429 Too Many Requests\r\n\r\n{}", None),
+        ("200 OK\r\n\r\n<html>", Some("no JSON")),
+        ("401 Unauthorized\r\n\r\n", Some("no JSON")),
+        ("404 Not Found\r\n\r\n{}", Some("404")),
+        ("302 Found\r\nLocation: /login\r\n\r\n{}", Some("302")),
+        ("500 Oops\r\n\r\n{}", Some("500")),
+    ] {
+        let whole = answer.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        let whole = format!("HTTP/1.1 {whole}").into_bytes();
+        let server = RawServer::start(move |_| whole.clone()).await;
+        let refusal = github_at(&server).check().await.err();
+        let refusal = refusal.map(|error| error.to_string());
+        match problem {
+            None => assert_eq!(refusal, None, "{answer}"),
+            Some(problem) => assert!(refusal.unwrap().contains(problem), "{answer}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn github_is_told_who_asks_and_tells_the_time() {
+    let server = RawServer::start(|_| {
+        b"HTTP/1.1 200 OK\r\nDate: Tue, 03 Mar 2026 04:05:06 GMT\r\nConnection: close\r\n\r\n{}"
+            .to_vec()
+    })
+    .await;
+    let time = github_at(&server).check().await.unwrap().unwrap();
+    assert_eq!(time.to_rfc3339(), "2026-03-03T04:05:06+00:00");
     let heads = server.heads.lock().unwrap();
     assert!(heads[0].starts_with("GET /api/v3/meta "), "{}", heads[0]);
     assert!(heads[0].contains("user-agent: usher/"), "{}", heads[0]);

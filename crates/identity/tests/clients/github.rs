@@ -352,8 +352,14 @@ async fn a_device_waits_and_comes_in() {
 async fn a_link_is_githubs_if_it_is_a_number() {
     let sign_in = SignIn::open().await;
     assert!(sign_in.client.issued("4711"));
-    assert!(sign_in.client.issued(""));
+    assert!(!sign_in.client.issued(""));
     assert!(!sign_in.client.issued("https://id.example.com||4711"));
+    assert!(sign_in.client.may_have_issued(""));
+    assert!(
+        !sign_in
+            .client
+            .may_have_issued("https://id.example.com||4711")
+    );
 }
 
 #[tokio::test]

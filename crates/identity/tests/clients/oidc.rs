@@ -294,6 +294,22 @@ async fn an_issuer_that_is_not_checked_is_part_of_the_identifier() {
 }
 
 #[rstest]
+#[case::itself("https://other.example", "different provider")]
+#[case::by_the_subject("https://other.example||a", "who issued it")]
+#[case::by_a_bar("https://other.example|", "who issued it")]
+#[tokio::test]
+async fn nobody_speaks_for_another_provider(#[case] issuer: &str, #[case] reason: &str) {
+    let sign_in = SignIn::oidc_with(|settings| {
+        settings.skip_issuer_checks = true;
+        settings.other_issuers = vec!["https://other.example".to_owned()];
+    })
+    .await;
+    let claims = json!({"sub": "a", "email": "ann@example.com", "iss": issuer});
+    let detail = detail(sign_in.with_claims(claims).await);
+    assert!(detail.contains(reason), "{detail}");
+}
+
+#[rstest]
 #[case(json!(true), EmailVerification::IfPresent, true)]
 #[case(json!(false), EmailVerification::IfPresent, false)]
 #[case(json!("false"), EmailVerification::IfPresent, false)]
@@ -413,6 +429,7 @@ async fn claims_of_the_access_token_fill_gaps() {
 #[case::issuer(json!({"access_claims": {"sub": "1", "iss": "https://x.example"}}), "different provider")]
 #[case::expired(json!({"access_claims": {"sub": "1", "exp": 1_700_000_000}}), "expired")]
 #[case::subject(json!({"access_claims": {"sub": "2"}}), "subject")]
+#[case::no_subject(json!({"access_claims": {"name": "Jo"}}), "subject")]
 #[tokio::test]
 async fn an_access_token_is_refused_for(#[case] change: Value, #[case] reason: &str) {
     let sign_in =
@@ -533,14 +550,21 @@ async fn a_link_is_found_by_its_issuer() {
     let client = oidc(oidc_settings(&provider));
     let issuer = format!("{}/oidc", provider.url());
     assert!(client.issued(&format!("{issuer}||7")));
-    assert!(client.issued(""));
+    assert!(!client.issued(""));
+    assert!(client.may_have_issued(""));
+    assert!(!client.may_have_issued("https://accounts.google.com||7"));
     assert!(!client.issued(&format!("{issuer}/other||7")));
     assert!(!client.issued("https://accounts.google.com||7"));
     assert!(!client.issued("17"));
 
     let mut settings = oidc_settings(&provider);
     settings.skip_issuer_checks = true;
-    assert!(oidc(settings).issued("https://accounts.google.com||7"));
+    settings.other_issuers = vec!["https://other.example".to_owned()];
+    let lax = oidc(settings);
+    assert!(lax.issued(&format!("{issuer}||7")));
+    assert!(!lax.issued("https://accounts.google.com||7"));
+    assert!(lax.may_have_issued("https://accounts.google.com||7"));
+    assert!(!lax.may_have_issued("https://other.example||7"));
 }
 
 #[tokio::test]

@@ -31,10 +31,14 @@ pub(super) async fn convert(
     let Some(old) = account.filter(|account| !account.user.deleted) else {
         return Err(Conflict::UserDeleted.into());
     };
+    let is_outdated = old.password()?.fingerprint() != conversion.replaces;
     let old = old.user;
     let login_type = parse_login_type(&old.login_type)?;
     if login_type != LoginType::Password {
         return Ok(Attempt::Done(SignInOutcome::OtherLoginType(login_type)));
+    }
+    if is_outdated {
+        return Ok(Attempt::Done(SignInOutcome::PasswordChanged));
     }
     let linked = link::find_linked(conn, identity).await?;
     if linked.is_some_and(|linked| linked != user)

@@ -1,44 +1,79 @@
 //! Whose turn it is to refresh the tokens of a link, over all replicas.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    data_types::PgInterval,
+    dsl::sql,
+    prelude::*,
+    sql_types::{Interval, Nullable, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use secrecy::ExposeSecret;
 use usher_domain::{LoginType, UserId, external_login::ProviderTokens, time::never};
 use usher_store::{ExternalLogin, RefreshTurn};
+use uuid::Uuid;
 
 use super::link::{self, LinkRow};
 use crate::{PgError, schema::user_links, sealing::Keyring};
 
-/// Takes the turn if the access token has ended and nobody has it: in one statement, so
-/// that of all who come at once one gets it.
+/// Who asks for a turn at which link, when, and for how long.
+pub(super) struct Asked {
+    pub(super) user: UserId,
+    pub(super) login_type: LoginType,
+    pub(super) turn: Uuid,
+    pub(super) at: DateTime<Utc>,
+    pub(super) hold: Duration,
+}
+
+/// Takes the turn if the access token has ended and nobody else has it: in one statement,
+/// so that of all who come at once one gets it. The lease is measured by the clock of the
+/// database: those of the replicas may differ.
 pub(super) async fn begin(
     conn: &mut AsyncPgConnection,
-    user: UserId,
-    login_type: LoginType,
-    at: DateTime<Utc>,
-    until: DateTime<Utc>,
+    asked: &Asked,
     keys: &Keyring,
 ) -> Result<Option<RefreshTurn>, PgError> {
-    let is_free =
-        user_links::oauth_refresh_leased_until
-            .is_null()
-            .or(user_links::oauth_refresh_leased_until
-                .le(at)
-                .assume_not_null());
+    let Asked {
+        user,
+        login_type,
+        turn,
+        at,
+        hold,
+    } = *asked;
+    let hold = PgInterval::from_microseconds(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX));
+    let until = sql::<Nullable<Timestamptz>>("clock_timestamp() + ").bind::<Interval, _>(hold);
+    let is_over = user_links::oauth_refresh_leased_until
+        .le(sql::<Nullable<Timestamptz>>("clock_timestamp()"))
+        .assume_not_null();
+    let is_mine = user_links::oauth_refresh_leased_by
+        .eq(turn)
+        .assume_not_null();
+    let is_free = user_links::oauth_refresh_leased_until
+        .is_null()
+        .or(is_over)
+        .or(is_mine);
     let taken: Option<LinkRow> =
         diesel::update(user_links::table.find((user.0, login_type.as_str())))
             .filter(user_links::oauth_expiry.ne(never()))
             .filter(user_links::oauth_expiry.lt(at))
             .filter(user_links::oauth_refresh_token.ne(""))
             .filter(is_free)
-            .set(user_links::oauth_refresh_leased_until.eq(until))
+            .set((
+                user_links::oauth_refresh_leased_until.eq(until),
+                user_links::oauth_refresh_leased_by.eq(turn),
+            ))
             .returning(LinkRow::as_returning())
             .get_result(conn)
             .await
             .optional()?;
     if let Some(row) = taken {
-        return Ok(Some(RefreshTurn::Mine(row.open(keys)?)));
+        let opened = open(row, keys)?;
+        if matches!(opened, RefreshTurn::Unreadable(_)) {
+            release(conn, user, login_type, turn).await?;
+        }
+        return Ok(Some(opened));
     }
     let Some(row) = link::find(conn, user, login_type).await? else {
         return Ok(None);
@@ -48,19 +83,54 @@ pub(super) async fn begin(
     } else if row.has_refresh_token() {
         RefreshTurn::Others
     } else {
-        RefreshTurn::Mine(row.open(keys)?)
+        open(row, keys)?
     }))
 }
 
-/// Keeps the fresh tokens and ends the turn, unless the link has got other tokens
-/// meanwhile, by a sign-in or by whoever had the turn after this one.
+/// The turn at the link, if its tokens can be decrypted.
+fn open(row: LinkRow, keys: &Keyring) -> Result<RefreshTurn, PgError> {
+    match row.open(keys) {
+        Ok(login) => Ok(RefreshTurn::Mine(login)),
+        Err(error @ (PgError::UnknownSecretKey(_) | PgError::Corrupt(_))) => {
+            Ok(RefreshTurn::Unreadable(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the lease, if it is that turn's.
+async fn release(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    login_type: LoginType,
+    turn: Uuid,
+) -> Result<(), PgError> {
+    diesel::update(user_links::table.find((user.0, login_type.as_str())))
+        .filter(user_links::oauth_refresh_leased_by.eq(turn))
+        .set((
+            user_links::oauth_refresh_leased_until.eq(None::<DateTime<Utc>>),
+            user_links::oauth_refresh_leased_by.eq(None::<Uuid>),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends the turn, unless somebody else has it by now, and keeps the fresh tokens, unless
+/// the link has got other tokens meanwhile, by a sign-in or by whoever had the turn after
+/// this one.
 pub(super) async fn end(
     conn: &mut AsyncPgConnection,
     login: &ExternalLogin,
+    turn: Uuid,
     tokens: Option<&ProviderTokens>,
     keys: &Keyring,
 ) -> Result<(), PgError> {
     let (user, login_type) = (login.user_id, login.login_type);
+    release(conn, user, login_type, turn).await?;
+    let Some(tokens) = tokens else {
+        return Ok(());
+    };
     let query = LinkRow::query()
         .filter(user_links::user_id.eq(user.0))
         .filter(user_links::login_type.eq(login_type.as_str()))
@@ -74,21 +144,15 @@ pub(super) async fn end(
     if stored.as_ref().map(ExposeSecret::expose_secret) != sent.map(ExposeSecret::expose_secret) {
         return Ok(());
     }
-    let fresh = tokens
-        .map(|tokens| {
-            let (access, refresh) = link::seal(tokens, user, login_type, keys)?;
-            Ok::<_, PgError>((
-                user_links::oauth_access_token.eq(access.text),
-                user_links::oauth_access_token_key_id.eq(access.key_id),
-                user_links::oauth_refresh_token.eq(refresh.text),
-                user_links::oauth_refresh_token_key_id.eq(refresh.key_id),
-                user_links::oauth_expiry.eq(tokens.expires_at.unwrap_or_else(never)),
-            ))
-        })
-        .transpose()?;
-    let ended = user_links::oauth_refresh_leased_until.eq(None::<DateTime<Utc>>);
+    let (access, refresh) = link::seal(tokens, user, login_type, keys)?;
     diesel::update(user_links::table.find((user.0, login_type.as_str())))
-        .set((ended, fresh))
+        .set((
+            user_links::oauth_access_token.eq(access.text),
+            user_links::oauth_access_token_key_id.eq(access.key_id),
+            user_links::oauth_refresh_token.eq(refresh.text),
+            user_links::oauth_refresh_token_key_id.eq(refresh.key_id),
+            user_links::oauth_expiry.eq(tokens.expires_at.unwrap_or_else(never)),
+        ))
         .execute(conn)
         .await?;
     Ok(())

@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, PasswordHash, SiteRole, User, UserId, UserStatus, Username,
+    Initiator, LoginType, PasswordHash, SiteRole, User, UserId, UserStatus, Username,
     audit::{AuditAction, Diff},
+    external_login::ExternalIdentity,
 };
 use usher_store::{Conflict, ExternalSignIn, NewApiKey, NewUser, SignInOutcome};
 
@@ -21,7 +22,7 @@ use crate::{
     user::{
         change, create,
         find::{self, lower, lower_username},
-        row::parse_login_type,
+        row::{UserRow, parse_login_type},
     },
 };
 
@@ -55,7 +56,10 @@ async fn enter(
     if login_type != identity.login_type {
         return Ok(Attempt::Done(SignInOutcome::OtherLoginType(login_type)));
     }
-    if link::is_to_another(conn, user, identity).await? {
+    if link::is_to_another(conn, user, identity).await?
+        || is_of_another_github(conn, user, identity).await?
+        || !may_claim(sign_in, &old) && link::find_linked(conn, identity).await? != Some(user)
+    {
         return Ok(Attempt::Done(SignInOutcome::OtherAccount));
     }
     if old.status == UserStatus::Suspended.as_str() {
@@ -77,6 +81,38 @@ async fn enter(
     insert_key(conn, &of_user(&sign_in.key, user)).await?;
     session::record(conn, AuditAction::Login, user, &log.by).await?;
     Ok(Attempt::signed_in(read(conn, user).await?, false))
+}
+
+/// Whether the user may be found by the address. The database folds letters beyond ASCII,
+/// which are another mailbox for a provider.
+fn may_claim(sign_in: &ExternalSignIn, user: &UserRow) -> bool {
+    sign_in.may_claim_by_address
+        && user
+            .email
+            .eq_ignore_ascii_case(sign_in.identity.email.as_str())
+}
+
+/// Whether the user has signed in at another GitHub. Accounts there are bare numbers, which
+/// are other people's at another server.
+async fn is_of_another_github(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    identity: &ExternalIdentity,
+) -> Result<bool, PgError> {
+    if identity.login_type != LoginType::Github {
+        return Ok(false);
+    }
+    let at_github_com: Option<i64> = users::table
+        .find(user.0)
+        .select(users::github_com_user_id)
+        .first(conn)
+        .await?;
+    Ok(
+        at_github_com.is_some_and(|known| match identity.github_com_user_id {
+            Some(number) => number != known,
+            None => identity.link_id == known.to_string(),
+        }),
+    )
 }
 
 async fn sign_up(

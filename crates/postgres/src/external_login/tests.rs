@@ -64,6 +64,7 @@ fn comes(identity: ExternalIdentity) -> ExternalSignIn {
             ssh_key: key_pair(&identity.username),
         },
         identity,
+        may_claim_by_address: true,
         allow_sign_up: true,
     }
 }

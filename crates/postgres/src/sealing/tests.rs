@@ -238,7 +238,10 @@ async fn what_an_earlier_key_sealed_is_read_and_sealed_with_the_first_when_it_is
             refresh_token: Some(token.into()),
             expires_at: None,
         };
-        store.end_refresh(&login, Some(tokens)).await.unwrap();
+        store
+            .end_refresh(&login, Uuid::new_v4(), Some(tokens))
+            .await
+            .unwrap();
     };
     let column = "SELECT oauth_access_token_key_id || oauth_refresh_token_key_id FROM user_links";
     write(&store, "of the database").await;

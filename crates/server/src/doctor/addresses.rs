@@ -98,11 +98,12 @@ fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn is_of_this_machine(url: &Url) -> bool {
+/// Whether it leads to whatever machine it is used on.
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
         None => false,
     }
 }

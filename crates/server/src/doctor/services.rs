@@ -1,6 +1,8 @@
 //! What the server talks to besides the database: the mail server, the webhook, and
 //! identity providers.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
 use usher_api::{
     Provider,
     sessions::providers::{github, oidc::callback_path},
@@ -9,6 +11,10 @@ use usher_domain::notification::NotificationMethod;
 
 use super::{Finding, addresses};
 use crate::settings::{NotificationSettings, ServerSettings};
+
+/// How far this machine's clock and a provider's may be apart, with the time that an answer
+/// takes: its tokens are believed a minute before and after their time.
+const MAX_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// Greets the mail server and asks the webhook whether it is there. Sends no message.
 pub(super) async fn look_at_notifications(settings: &NotificationSettings) -> Vec<Finding> {
@@ -54,8 +60,8 @@ fn words(method: NotificationMethod) -> (&'static str, &'static str) {
     }
 }
 
-/// Asks each identity provider for what everybody may know, and says which address must be
-/// registered there.
+/// Asks each identity provider for what everybody may know, says which address must be
+/// registered there, and looks whether browsers can come back by it.
 pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding> {
     let access_url = match &settings.network.access_url {
         Some(url) => Ok(url.clone()),
@@ -71,17 +77,19 @@ pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding>
     let base = access_url.as_str().trim_end_matches('/');
     let mut findings = Vec::new();
     if let Some(provider) = &providers.github {
-        findings.push(
-            ask(
-                "GitHub",
-                "OAUTH2_GITHUB",
-                provider,
-                &format!("{base}{}", github::PATH),
-            )
-            .await,
-        );
+        let enterprise = &settings.providers.github.oauth2_github_enterprise_base_url;
+        let asked = Asked {
+            about: "GitHub".to_owned(),
+            section: "OAUTH2_GITHUB".to_owned(),
+            is_of_this_machine: enterprise
+                .as_ref()
+                .is_some_and(addresses::is_of_this_machine),
+            callback: format!("{base}{}", github::PATH),
+        };
+        findings.extend(asked.look(provider, &access_url).await);
     }
-    for (index, provider) in providers.oidc.iter().enumerate() {
+    let issuers = settings.providers.issuers();
+    for (index, (provider, (_, issuer))) in providers.oidc.iter().zip(issuers).enumerate() {
         let (about, section) = match index {
             0 => ("OpenID provider".to_owned(), "OIDC".to_owned()),
             _ => (
@@ -89,30 +97,94 @@ pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding>
                 format!("OIDC_{}", index + 1),
             ),
         };
-        let callback = format!("{base}{}", callback_path(index));
-        findings.push(ask(&about, &section, provider, &callback).await);
+        let asked = Asked {
+            about,
+            section,
+            is_of_this_machine: Url::parse(issuer)
+                .is_ok_and(|url| addresses::is_of_this_machine(&url)),
+            callback: format!("{base}{}", callback_path(index)),
+        };
+        findings.extend(asked.look(provider, &access_url).await);
     }
     findings
 }
 
-async fn ask(about: &str, section: &str, provider: &Provider, callback: &str) -> Finding {
-    match provider.client.check().await {
-        Ok(()) => Finding::ok(
-            about,
-            format!("it answers; {callback} must be registered there as where browsers go back to"),
-        ),
-        Err(error) => Finding::error(
-            about,
+/// A provider that is asked.
+struct Asked {
+    about: String,
+    /// What its variables begin with.
+    section: String,
+    is_of_this_machine: bool,
+    /// Where browsers go back to.
+    callback: String,
+}
+
+impl Asked {
+    async fn look(&self, provider: &Provider, access_url: &Url) -> Vec<Finding> {
+        let (about, callback) = (&self.about, &self.callback);
+        let mut findings = Vec::new();
+        match provider.client.check().await {
+            Ok(time) => {
+                let text = format!(
+                    "it answers; {callback} must be registered there as where browsers go back to"
+                );
+                findings.push(Finding::ok(about, text));
+                findings.extend(time.and_then(|theirs| self.clock(theirs, Utc::now())));
+            }
+            Err(error) => findings.push(Finding::error(
+                about,
+                format!(
+                    "{error}; see that this machine may reach it, and the settings that begin \
+                     with USHER_{}_. Nobody signs in through it until then; all others do",
+                    self.section
+                ),
+            )),
+        }
+        findings.extend(self.way_back(access_url));
+        findings
+    }
+
+    /// What is wrong with where the provider sends browsers back to. One on this machine is
+    /// there to try things out.
+    fn way_back(&self, access_url: &Url) -> Option<Finding> {
+        if self.is_of_this_machine {
+            return None;
+        }
+        let callback = &self.callback;
+        let text = if addresses::is_of_this_machine(access_url) {
             format!(
-                "{error}; see that this machine may reach it, and the settings that begin with \
-                 USHER_{section}_. Nobody signs in through it until then; all others do"
-            ),
-        ),
+                "it sends browsers back to {callback}, which is on their own machines; set \
+                 USHER_ACCESS_URL to where browsers reach the server"
+            )
+        } else if access_url.scheme() != "https" {
+            format!(
+                "it sends browsers back to {callback}, which is not https: most providers refuse \
+                 that, and codes cross the network in the clear; put a proxy that does TLS in \
+                 front, and set USHER_ACCESS_URL to its address"
+            )
+        } else {
+            return None;
+        };
+        Some(Finding::warning(&self.about, text))
+    }
+
+    fn clock(&self, theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Option<Finding> {
+        let skew = (theirs - ours).abs();
+        (skew > MAX_SKEW).then(|| {
+            let text = format!(
+                "this machine and {} are {} seconds apart; set the clock by NTP, since tokens \
+                 that seem to be over or not to have begun are refused",
+                self.about,
+                skew.num_seconds()
+            );
+            Finding::warning("clock", text)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
     use usher_fake_provider::FakeProvider;
 
@@ -166,6 +238,54 @@ mod tests {
         provider.control(&json!({"down": true})).unwrap();
         let found = look_at_providers(&settings(&flags)).await;
         assert_eq!(found[1].level, Level::Error, "{found:?}");
+    }
+
+    fn elsewhere(callback: &str) -> Asked {
+        Asked {
+            about: "OpenID provider".to_owned(),
+            section: "OIDC".to_owned(),
+            is_of_this_machine: false,
+            callback: callback.to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case::good("https://users.example.com/", None)]
+    #[case::in_the_clear("http://users.example.com/", Some("not https"))]
+    #[case::of_this_machine("http://127.0.0.1:3000/", Some("their own machines"))]
+    #[case::by_name("https://localhost:3000/", Some("their own machines"))]
+    #[case::anywhere("http://0.0.0.0:3000/", Some("their own machines"))]
+    fn browsers_must_find_back(#[case] access_url: &str, #[case] part: Option<&str>) {
+        let url: Url = access_url.parse().unwrap();
+        let asked = elsewhere(&format!("{access_url}callback"));
+
+        let found = asked.way_back(&url);
+
+        let level = found.as_ref().map(|it| it.level);
+        assert_eq!(level, part.map(|_| Level::Warning), "{found:?}");
+        let text = found.map_or_else(String::new, |it| it.text);
+        assert!(text.contains(part.unwrap_or_default()), "{text}");
+        let is_of_this_machine = true;
+        let near = Asked {
+            is_of_this_machine,
+            ..asked
+        };
+        assert_eq!(near.way_back(&url), None);
+    }
+
+    #[rstest]
+    #[case(30, false)]
+    #[case(-30, false)]
+    #[case(31, true)]
+    #[case(-31, true)]
+    fn a_clock_that_differs_from_the_providers_is_found(#[case] seconds: i64, #[case] is: bool) {
+        let ours = DateTime::UNIX_EPOCH;
+
+        let found = elsewhere("/").clock(ours + TimeDelta::seconds(seconds), ours);
+
+        assert_eq!(found.is_some(), is, "{found:?}");
+        let is_warning = found.is_none_or(|it| it.level == Level::Warning);
+        assert!(is_warning);
     }
 
     #[tokio::test]

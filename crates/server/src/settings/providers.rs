@@ -175,6 +175,20 @@ pub struct OidcSettings {
     )]
     pub oidc_allow_signups: bool,
 
+    /// Give whoever comes for the first time the user whom an administrator made for OpenID
+    /// with their address. Without it, only people of the first provider get theirs: whoever
+    /// runs a provider can say any address.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = parse::boolean
+    )]
+    pub oidc_claim_by_email: Option<bool>,
+
     /// What others are told, in Markdown. Without it, to ask an administrator.
     #[arg(long, value_name = "MARKDOWN")]
     pub oidc_signups_disabled_text: Option<String>,
@@ -375,18 +389,21 @@ impl ProviderSettings {
     /// Which setting cannot be used, and why.
     pub fn connect(&self, access_url: &Url) -> Result<Providers> {
         let github = self.github.connect(access_url)?;
+        let issuers = self.issuers();
+        require_different(&issuers)?;
         let mut oidc = Vec::new();
-        oidc.extend(self.oidc.connect(access_url, 1)?);
-        for (number, settings) in &self.further_oidc.0 {
-            let Some(provider) = settings.connect(access_url, *number)? else {
+        for (number, settings) in self.all_oidc() {
+            let others = issuers.iter().filter(|(other, _)| *other != number);
+            let others = others.map(|(_, issuer)| (*issuer).to_owned()).collect();
+            let Some(provider) = settings.connect(access_url, number, others)? else {
                 continue;
             };
-            if *number != oidc.len() + 1 {
+            if number != oidc.len() + 1 {
                 let missing = variable("issuer_url", oidc.len() + 1);
                 bail!(
                     "{} is set, but not {missing}: OpenID providers are numbered without a gap, \
                      and the first one has no number",
-                    variable("issuer_url", *number)
+                    variable("issuer_url", number)
                 );
             }
             oidc.push(provider);
@@ -394,27 +411,73 @@ impl ProviderSettings {
         Ok(Providers { github, oidc })
     }
 
+    /// The OpenID providers by their numbers.
+    fn all_oidc(&self) -> impl Iterator<Item = (usize, &OidcSettings)> {
+        let further = self.further_oidc.0.iter();
+        [(1, &self.oidc)]
+            .into_iter()
+            .chain(further.map(|(number, one)| (*number, one)))
+    }
+
+    /// The issuers of the OpenID providers that people sign in through, by their numbers.
+    pub(crate) fn issuers(&self) -> Vec<(usize, &str)> {
+        self.all_oidc()
+            .filter(|(_, one)| one.oidc_client_id.is_some())
+            .filter_map(|(number, one)| Some((number, one.oidc_issuer_url.as_deref()?)))
+            .collect()
+    }
+
     /// What the operator should know of the settings.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let first = [(1, &self.oidc)];
-        let further = self
-            .further_oidc
-            .0
-            .iter()
-            .map(|(number, one)| (*number, one));
-        let idle = first
-            .into_iter()
-            .chain(further)
+        let idle = self
+            .all_oidc()
             .filter(|(_, one)| one.oidc_issuer_url.is_some() && one.oidc_client_id.is_none());
-        idle.map(|(number, _)| {
-            format!(
-                "{} is set, but not {}: nobody signs in through that provider",
-                variable("issuer_url", number),
-                variable("client_id", number)
-            )
-        })
-        .collect()
+        let mut warnings: Vec<_> = idle
+            .map(|(number, _)| {
+                format!(
+                    "{} is set, but not {}: nobody signs in through that provider",
+                    variable("issuer_url", number),
+                    variable("client_id", number)
+                )
+            })
+            .collect();
+        let lax: Vec<_> = self
+            .all_oidc()
+            .filter(|(_, one)| {
+                one.oidc_client_id.is_some() && one.dangerous_oidc_skip_issuer_checks
+            })
+            .map(|(number, _)| dangerous(number))
+            .collect();
+        if lax.len() > 1 {
+            warnings.push(format!(
+                "{} are set: each of these providers can sign in the people of the others",
+                lax.join(" and ")
+            ));
+        }
+        warnings
     }
+}
+
+/// Accounts are known by their issuer, and so is the provider whom their tokens go to.
+fn require_different(issuers: &[(usize, &str)]) -> Result<()> {
+    let plain = |issuer: &str| {
+        let url = Url::parse(issuer).map_or_else(|_| issuer.to_owned(), Into::into);
+        url.trim_end_matches('/').to_owned()
+    };
+    for (index, (number, issuer)) in issuers.iter().enumerate() {
+        let same = issuers[..index]
+            .iter()
+            .find(|(_, earlier)| plain(earlier) == plain(issuer));
+        if let Some((earlier, _)) = same {
+            bail!(
+                "{} is the same as {}: accounts are known by their issuer, so each provider \
+                 needs one of its own",
+                variable("issuer_url", *number),
+                variable("issuer_url", *earlier)
+            );
+        }
+    }
+    Ok(())
 }
 
 impl GithubSettings {
@@ -441,6 +504,7 @@ impl GithubSettings {
         })?;
         Ok(Some(Provider {
             client: Arc::new(client),
+            may_claim_by_address: true,
             allow_sign_ups: self.oauth2_github_allow_signups,
             sign_ups_disabled_text: String::new(),
             sign_in_text: "GitHub".to_owned(),
@@ -450,7 +514,12 @@ impl GithubSettings {
 }
 
 impl OidcSettings {
-    fn connect(&self, access_url: &Url, number: usize) -> Result<Option<Provider>> {
+    fn connect(
+        &self,
+        access_url: &Url,
+        number: usize,
+        other_issuers: Vec<String>,
+    ) -> Result<Option<Provider>> {
         let Some(client_id) = &self.oidc_client_id else {
             return Ok(None);
         };
@@ -488,6 +557,7 @@ impl OidcSettings {
             group_field: self.oidc_group_field.clone().unwrap_or_default(),
             allowed_groups: self.oidc_allowed_groups.clone(),
             skip_issuer_checks: self.dangerous_oidc_skip_issuer_checks,
+            other_issuers,
             ..OidcClientSettings::new(
                 issuer,
                 client_id,
@@ -499,11 +569,21 @@ impl OidcSettings {
             Arc::new(OpenIdConnect::new(settings, Arc::new(SystemClock)).map_err(named)?);
         Ok(Some(Provider {
             client,
+            may_claim_by_address: self.oidc_claim_by_email.unwrap_or(number == 1),
             allow_sign_ups: self.oidc_allow_signups,
             sign_ups_disabled_text: self.oidc_signups_disabled_text.clone().unwrap_or_default(),
             sign_in_text: self.oidc_sign_in_text.clone(),
             icon_url: self.oidc_icon_url.clone().unwrap_or_default(),
         }))
+    }
+}
+
+/// The variable of the switch that leaves issuers unchecked.
+fn dangerous(number: usize) -> String {
+    let flag = "dangerous-oidc-skip-issuer-checks";
+    match number {
+        1 => environment::variable(flag),
+        _ => environment::variable(&numbered(flag, number)),
     }
 }
 

@@ -425,6 +425,40 @@ fn each_openid_provider_has_settings_of_its_own() {
 }
 
 #[test]
+fn addresses_are_claims_at_the_first_openid_provider_unless_a_setting_says_otherwise() {
+    let claims = |more: &[(&str, &str)]| -> Vec<bool> {
+        let (providers, _) = providers(&[&OIDC[..], &SECOND, more].concat()).unwrap();
+        let all = providers.oidc.iter();
+        all.map(|provider| provider.may_claim_by_address).collect()
+    };
+
+    assert_eq!(claims(&[]), [true, false]);
+    let turned = [
+        ("USHER_OIDC_CLAIM_BY_EMAIL", "false"),
+        ("USHER_OIDC_2_CLAIM_BY_EMAIL", "true"),
+    ];
+    assert_eq!(claims(&turned), [false, true]);
+}
+
+#[test]
+fn several_providers_whose_issuers_are_not_checked_are_pointed_out() {
+    let lax = [
+        ("USHER_DANGEROUS_OIDC_SKIP_ISSUER_CHECKS", "true"),
+        ("USHER_DANGEROUS_OIDC_2_SKIP_ISSUER_CHECKS", "true"),
+    ];
+    let warnings = |lax| providers(&[&OIDC[..], &SECOND, lax].concat()).unwrap().1;
+
+    assert!(warnings(&lax[..1]).is_empty());
+    let [warning] = &warnings(&lax)[..] else {
+        panic!("one warning");
+    };
+    assert!(
+        warning.contains(lax[0].0) && warning.contains(lax[1].0),
+        "{warning}"
+    );
+}
+
+#[test]
 fn numbered_settings_are_flags_too() {
     let flags = [
         "--oidc-issuer-url=https://id.example.com",
@@ -440,8 +474,14 @@ fn numbered_settings_are_flags_too() {
     let providers = settings(&flags).providers.connect(&access_url).unwrap();
 
     assert_eq!(providers.oidc.len(), 2);
-    assert!(providers.oidc[1].client.issued("anybody||1"));
-    assert!(!providers.oidc[0].client.issued("anybody||1"));
+    let may_have_issued = |index: usize, link_id: &str| {
+        let provider: &usher_api::Provider = &providers.oidc[index];
+        provider.client.may_have_issued(link_id)
+    };
+    assert!(may_have_issued(1, "anybody||1"));
+    assert!(!may_have_issued(0, "anybody||1"));
+    // The first one's accounts are not the second one's, whatever that says.
+    assert!(!may_have_issued(1, "https://id.example.com||1"));
 }
 
 #[rstest]
@@ -479,6 +519,10 @@ fn numbered_settings_are_flags_too() {
     "(USHER_OIDC_2_ALLOW_SIGNUPS) must be `true` or `false`"
 )]
 #[case::no_first(&[&SECOND[..]], "USHER_OIDC_2_ISSUER_URL is set, but not USHER_OIDC_ISSUER_URL")]
+#[case::the_same_issuer(
+    &[&OIDC[..], &[("USHER_OIDC_2_ISSUER_URL", "https://ID.example.com/"), ("USHER_OIDC_2_CLIENT_ID", "usher")]],
+    "USHER_OIDC_2_ISSUER_URL is the same as USHER_OIDC_ISSUER_URL"
+)]
 #[case::a_gap(
     &[&OIDC[..], &[("USHER_OIDC_3_ISSUER_URL", "https://third.example.com"), ("USHER_OIDC_3_CLIENT_ID", "usher")]],
     "USHER_OIDC_3_ISSUER_URL is set, but not USHER_OIDC_2_ISSUER_URL"

@@ -30,7 +30,7 @@ pub(super) async fn complete(
             "The address at the provider is not yours: no user has it, so nothing was changed.",
         )
     })?;
-    check(attempt, flow, &user, &identity).await?;
+    let claims = check(attempt, flow, &user, &identity).await?;
 
     let ended = session_of(attempt, &user).await?;
     let token = ApiToken::generate(&mut app.random.generator());
@@ -46,6 +46,7 @@ pub(super) async fn complete(
     let is_signed_in = key.is_some();
     let conversion = Conversion {
         user_id: user.id,
+        replaces: claims.into_password(),
         identity,
         ended,
         key,
@@ -60,13 +61,13 @@ pub(super) async fn complete(
     Ok(vec![cookies::clear(convert_login::COOKIE), session])
 }
 
-/// Whether the cookie says that this user asked for this change.
+/// What the cookie says, if it is that this user asked for this change.
 async fn check(
     attempt: &Attempt<'_>,
     flow: &Flow,
     user: &User,
     identity: &ExternalIdentity,
-) -> Result<(), ApiError> {
+) -> Result<Claims, ApiError> {
     let app = attempt.app;
     let cookie = cookies::read(attempt.headers, convert_login::COOKIE)
         .filter(|cookie| !cookie.is_empty())
@@ -94,7 +95,7 @@ async fn check(
             "The change was asked for by another user, or is to another way to sign in.",
         ));
     }
-    Ok(())
+    Ok(claims)
 }
 
 /// The session of the user that the request came with, if it is a good one.
@@ -121,6 +122,9 @@ fn refuse(outcome: &SignInOutcome) -> Result<(), ApiError> {
         SignInOutcome::OtherLoginType(_) => forbidden("You have changed the way to sign in."),
         SignInOutcome::OtherAccount => {
             forbidden("Somebody is linked to that account of the provider.")
+        }
+        SignInOutcome::PasswordChanged => {
+            forbidden("The password was changed since you asked for the change: ask again.")
         }
         SignInOutcome::Suspended => forbidden(&inactive_text(UserStatus::Suspended)),
         SignInOutcome::AddressTaken => ApiError::rule(

@@ -71,6 +71,7 @@ async fn let_in(
         key: session(app, &token, new_user.id, comes_by, facts, by.at)?,
         identity,
         new_user,
+        may_claim_by_address: attempt.provider.may_claim_by_address,
         allow_sign_up: attempt.provider.allow_sign_ups,
     };
     let outcome = app.external_logins.sign_in(sign_in, &by).await?;

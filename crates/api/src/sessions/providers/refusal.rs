@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use url::form_urlencoded;
 use usher_domain::{LoginType, UserStatus};
 use usher_identity::{IdentifyError, ProviderError};
-use usher_store::{SignInOutcome, StoreError};
+use usher_store::{Conflict, SignInOutcome, StoreError};
 
 use super::{
     Provider,
@@ -85,14 +85,16 @@ impl Refusal {
             }
             SignInOutcome::OtherAccount => forbidden(
                 "Another account",
-                "The user with this address is linked to another account of the provider. \
-                 Sign in with that one."
+                "The user with this address signs in with another account, or through another \
+                 provider. Sign in as you usually do, or ask an administrator."
                     .to_owned(),
             ),
             SignInOutcome::Suspended => forbidden(
                 "Your account is not active",
                 inactive_text(UserStatus::Suspended),
             ),
+            // Only of a change of the way to sign in.
+            SignInOutcome::PasswordChanged => Self::Json(Conflict::Changed.into()),
             SignInOutcome::SignUpClosed => Self::Page(Page {
                 status: StatusCode::FORBIDDEN,
                 title: "Sign-ups are disabled".to_owned(),

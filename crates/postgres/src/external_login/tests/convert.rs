@@ -1,13 +1,19 @@
 use serde_json::json;
 use usher_domain::UserStatus;
-use usher_store::{ApiKeyStore, Conflict, Conversion, NewApiKey, StoreError, UserStore};
+use usher_store::{
+    ApiKeyStore, Conflict, Conversion, NewApiKey, PasswordChange, StoreError, UserStore,
+};
 
 use super::*;
-use crate::testing::{at_once, passcode};
+use crate::testing::{at_once, hash, passcode};
+
+/// What users of tests have.
+const PASSWORD: &str = "first";
 
 fn conversion(user: UserId, name: &str) -> Conversion {
     Conversion {
         user_id: user,
+        replaces: hash(PASSWORD).fingerprint(),
         identity: person(name),
         ended: None,
         key: None,
@@ -174,4 +180,32 @@ async fn a_request_that_is_repeated_at_once_changes_a_user_once() {
     let refused = SignInOutcome::OtherLoginType(LoginType::Oidc);
     assert_eq!(outcomes.iter().filter(|it| **it == refused).count(), 9);
     assert_eq!(store.keys_of(ada.id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_that_an_older_password_allowed_leaves_the_newer_one_alone() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let asked = conversion(ada.id, "ada");
+    let change = PasswordChange {
+        replaces: None,
+        hash: hash("newer"),
+        unless_owner: false,
+    };
+    store
+        .set_user_password(ada.id, change, &nobody())
+        .await
+        .unwrap();
+    let before = everything(&store).await;
+
+    let outdated = outcome(&store, asked.clone()).await;
+
+    assert_eq!(outdated, SignInOutcome::PasswordChanged);
+    assert_eq!(everything(&store).await, before);
+    let asked = Conversion {
+        replaces: hash("newer").fingerprint(),
+        ..asked
+    };
+    let converted = outcome(&store, asked).await;
+    assert!(matches!(converted, SignInOutcome::SignedIn { .. }));
 }

@@ -147,6 +147,44 @@ async fn an_old_link_without_an_account_counts_as_none() {
     assert_eq!(shown(&link.tokens).0, "access ada");
 }
 
+/// Of a provider that could say anybody's address.
+#[tokio::test]
+async fn an_address_that_is_no_claim_opens_nothing() {
+    let store = TestStore::new().await;
+    store.add_owner("owner").await;
+    let ada = add_expected(&store, "ada").await;
+    add_expected(&store, "ken").await;
+    store
+        .sql("INSERT INTO user_links (user_id, login_type) SELECT id, 'oidc' FROM users WHERE username = 'ken'")
+        .await;
+    let unclaiming = |name| ExternalSignIn {
+        may_claim_by_address: false,
+        ..comes(person(name))
+    };
+    let before = everything(&store).await;
+
+    for name in ["ada", "ken"] {
+        let outcome = attempt(&store, unclaiming(name)).await;
+        assert_eq!(outcome, SignInOutcome::OtherAccount, "{name}");
+    }
+    // The Kelvin sign is a small k to most databases, and another mailbox.
+    let mut kelvin = person("ken");
+    kelvin.email = Email::from_stored("\u{212a}en@example.com".to_owned());
+    if store.value("SELECT lower('\u{212a}') = 'k'").await == "t" {
+        let outcome = attempt(&store, comes(kelvin)).await;
+        assert_eq!(outcome, SignInOutcome::OtherAccount);
+    }
+    assert_eq!(everything(&store).await, before);
+
+    // Strangers and those who are linked come in as ever.
+    let_in(&store, comes(person("ada"))).await;
+    assert_eq!(let_in(&store, unclaiming("ada")).await.0.id, ada.id);
+    let mut moved = unclaiming("ada");
+    moved.identity.email = Email::from_stored("ada@example.org".to_owned());
+    assert_eq!(let_in(&store, moved).await.0.id, ada.id);
+    assert!(let_in(&store, unclaiming("eve")).await.1);
+}
+
 #[tokio::test]
 async fn whoever_is_refused_changes_nothing() {
     let store = TestStore::new().await;

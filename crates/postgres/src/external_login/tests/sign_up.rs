@@ -159,9 +159,21 @@ async fn the_number_at_github_com_is_kept() {
     ada.github_com_user_id = Some(12);
     let_in(&store, comes(ada.clone())).await;
     assert_eq!(store.value(number).await, "12");
-    ada.github_com_user_id = None;
-    let_in(&store, comes(ada)).await;
-    assert_eq!(store.value(number).await, "12");
+    // That number is somebody else's at another server.
+    let elsewhere = ExternalIdentity {
+        github_com_user_id: None,
+        ..ada.clone()
+    };
+    let outcome = attempt(&store, comes(elsewhere.clone())).await;
+    assert_eq!(outcome, SignInOutcome::OtherAccount);
+    store
+        .sql("UPDATE users SET github_com_user_id = 99 WHERE username = 'ada'")
+        .await;
+    let outcome = attempt(&store, comes(ada)).await;
+    assert_eq!(outcome, SignInOutcome::OtherAccount);
+    // Who only has another account at github.com as well is the person at that server.
+    let_in(&store, comes(elsewhere)).await;
+    assert_eq!(store.value(number).await, "99");
 
     let mut bob = person("bob");
     bob.login_type = LoginType::Github;
