@@ -1,9 +1,10 @@
 //! Back from a provider with a code: who is let in, what the store is asked, and how a
 //! refusal is told.
 
-use std::time::Duration;
-
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use http::Method;
