@@ -979,3 +979,29 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
     assert_eq!(deployment.provider.calls("oidc.refresh"), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_refusal_is_a_page_for_people_and_json_for_programs() -> Result<()> {
+    let deployment = Deployment::start().await?;
+    let cancelled = format!("{OIDC}?error=access_denied&error_description=%3Cb%3ENo");
+    for (path, status) in [
+        (cancelled.clone(), 400),
+        (format!("{OIDC}?code=x&state=y"), 401),
+        (format!("{OIDC}?code=x"), 400),
+    ] {
+        let page = Browser::new().get(&deployment.url(&path)).await?.answer;
+        assert_eq!(page.status, status, "{path}");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert!(page.body.contains("href=\"/login\""), "{}", page.body);
+        assert!(!page.body.contains("<b>"), "{}", page.body);
+
+        let told = deployment.server.send(&Request::new("GET", &path)).await?;
+        assert_eq!(told.status, status, "{path}");
+        assert!(told.json().context("no JSON")?["message"].is_string());
+    }
+    let page = format!("{cancelled}&state=convert-x");
+    let page = Browser::new().get(&deployment.url(&page)).await?.answer;
+    let back = "href=\"/settings/security\"";
+    assert!(page.body.contains(back), "{}", page.body);
+    Ok(())
+}

@@ -42,7 +42,7 @@ pub(super) async fn finish(
             if attempt.is_device() {
                 refusal.tell_program()
             } else {
-                refusal.tell_browser(&reduce(&attempt.target()))
+                refusal.tell_browser(&reduce(&attempt.target()), &flow.state)
             }
         }
     }

@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, Uri};
 use usher_api_types::{Response as Body, session::SignInRedirect};
 
-use super::{Attempt, Providers, not_set_up};
+use super::{Attempt, Providers, not_set_up, refusal};
 use crate::{AppState, QueryParameters, RequestFacts, Trail};
 
 /// The path of the callback.
@@ -52,5 +52,5 @@ pub async fn callback(
         query: &query,
         headers: &headers,
     };
-    attempt.answer(&facts, &trail).await
+    refusal::readable(&attempt, attempt.answer(&facts, &trail).await).await
 }

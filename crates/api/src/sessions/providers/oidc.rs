@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, Uri};
 use usher_api_types::Response as Body;
 
-use super::{Attempt, Provider, Providers, not_set_up};
+use super::{Attempt, Provider, Providers, not_set_up, refusal};
 use crate::{AppState, QueryParameters, RequestFacts, Trail};
 
 const PATH: &str = "/api/v2/users/oidc/callback";
@@ -131,5 +131,5 @@ async fn answer(
         query: call.query,
         headers: call.headers,
     };
-    attempt.answer(facts, trail).await
+    refusal::readable(&attempt, attempt.answer(facts, trail).await).await
 }

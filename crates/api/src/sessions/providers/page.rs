@@ -16,7 +16,14 @@ use pulldown_cmark_escape::escape_html;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color:#1d2125;background:#fff}h1{font-size:1.3rem}a{color:#0b57d0}@media(prefers-color-scheme:dark){body{color:#e3e3e3;background:#131314}a{color:#a8c7fa}}";
+/// In the colours of the console, so that it is known for ours.
+const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;\
+    max-width:29rem;margin:9vh auto;padding:0 1rem;color:light-dark(#171a1f,#e9ecf0);\
+    background:light-dark(#f5f6f8,#0f1216)}body>p{text-align:center;font-weight:700;\
+    font-size:1.25rem}main{padding:2rem;border:1px solid light-dark(#dde1e7,#2b323c);\
+    border-radius:14px;background:light-dark(#fff,#171b21);overflow-wrap:anywhere}\
+    h1{font-size:1.375rem;line-height:1.25;margin:0}a{color:light-dark(#3450c4,#9db1ff)}\
+    main>:last-child{margin-bottom:0}";
 
 /// What a page says.
 #[derive(Clone, Debug)]
@@ -24,6 +31,25 @@ pub(super) struct Page {
     pub(super) status: StatusCode,
     pub(super) title: String,
     pub(super) text: Text,
+    pub(super) back: Back,
+}
+
+/// Where a page leads back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// To signing in.
+    SignIn,
+    /// To where one changes how one signs in.
+    Settings,
+}
+
+impl Back {
+    fn link(self) -> &'static str {
+        match self {
+            Self::SignIn => "<a href=\"/login\">Back to the sign-in page</a>",
+            Self::Settings => "<a href=\"/settings/security\">Back to your account</a>",
+        }
+    }
 }
 
 /// What stands below the title.
@@ -54,12 +80,12 @@ impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let title = escaped(&self.title);
         let text = self.text.to_html();
+        let back = self.back.link();
         let body = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
-             <h1>{title}</h1>\n{text}<p><a href=\"/login\">Back to the sign-in page</a></p>\n\
-             </main>\n</body>\n</html>\n"
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<p>Usher</p>\n<main>\n\
+             <h1>{title}</h1>\n{text}<p>{back}</p>\n</main>\n</body>\n</html>\n"
         );
         let headers = [
             (

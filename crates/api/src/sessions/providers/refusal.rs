@@ -1,16 +1,23 @@
 //! Why somebody who comes from a provider is not let in, and how it is told: as a page where
 //! people see it, as JSON where a program asks.
 
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, StatusCode, header::LOCATION};
+use axum::{
+    body::to_bytes,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+};
 use url::form_urlencoded;
 use usher_domain::{LoginType, UserStatus};
 use usher_identity::{IdentifyError, ProviderError};
 use usher_store::{Conflict, SignInOutcome, StoreError};
 
 use super::{
-    Provider,
-    page::{Page, Text},
+    Attempt, Provider,
+    page::{Back, Page, Text},
+    state,
 };
 use crate::{ApiError, caller::inactive_text};
 
@@ -24,6 +31,9 @@ const FAULTS_OF_SETTINGS: [&str; 6] = [
     "incorrect_client_credentials",
     "redirect_uri_mismatch",
 ];
+
+/// How long a refusal may be that becomes a page.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// A refusal.
 #[derive(Debug)]
@@ -44,6 +54,7 @@ impl Refusal {
             status,
             title: title.to_owned(),
             text: Text::Plain(text.into()),
+            back: Back::SignIn,
         })
     }
 
@@ -99,6 +110,7 @@ impl Refusal {
                 status: StatusCode::FORBIDDEN,
                 title: "Sign-ups are disabled".to_owned(),
                 text: sign_ups_disabled(provider),
+                back: Back::SignIn,
             }),
             SignInOutcome::AddressTaken => Self::Json(
                 ApiError::rule(
@@ -128,11 +140,17 @@ impl Refusal {
         }
     }
 
-    /// The answer to a browser that wants to be at `target` afterwards.
-    pub(super) fn tell_browser(self, target: &str) -> Response {
+    /// The answer to a browser that wants to be at `target` afterwards, and came with this
+    /// state.
+    pub(super) fn tell_browser(self, target: &str, state: &str) -> Response {
+        let back = if state::is_conversion(state) {
+            Back::Settings
+        } else {
+            Back::SignIn
+        };
         match self {
             Self::Unknown(error) | Self::Json(error) => error.into_response(),
-            Self::Page(page) => page.into_response(),
+            Self::Page(page) => Page { back, ..page }.into_response(),
             Self::SignInPage(text) => {
                 let query = form_urlencoded::Serializer::new(String::new())
                     .append_pair("message", &text)
@@ -142,6 +160,7 @@ impl Refusal {
                     status: StatusCode::UNAUTHORIZED,
                     title: "You may not sign in".to_owned(),
                     text: Text::Plain(text),
+                    back,
                 };
                 let mut response = page.into_response();
                 let location = HeaderValue::try_from(format!("/login?{query}"));
@@ -165,6 +184,68 @@ impl Refusal {
         };
         error.into_response()
     }
+}
+
+/// The answer as who asked reads it: a refusal in JSON becomes a page where the browser asks
+/// for one.
+pub(super) async fn readable(attempt: &Attempt<'_>, response: Response) -> Response {
+    let (is_success, is_page) = (!is_refusal(response.status()), !is_json(&response));
+    if is_success || is_page || attempt.is_device() || !prefers_pages(attempt.headers) {
+        return response;
+    }
+    let is_change = ["state", "oidc_merge_state"]
+        .iter()
+        .any(|name| attempt.parameter(name).is_some_and(state::is_conversion));
+    let (title, back) = if is_change {
+        ("How you sign in was not changed", Back::Settings)
+    } else {
+        ("You are not signed in", Back::SignIn)
+    };
+    let (mut head, body) = response.into_parts();
+    let body = to_bytes(body, MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    let told: usher_api_types::Response = serde_json::from_slice(&body).unwrap_or_default();
+    let page = Page {
+        status: head.status,
+        title: title.to_owned(),
+        text: Text::Plain(format!("{} {}", told.message, told.detail)),
+        back,
+    };
+    let (page, body) = page.into_response().into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    for (name, value) in &page.headers {
+        head.headers.insert(name, value.clone());
+    }
+    Response::from_parts(head, body)
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+/// Whether HTML is named, and better liked than JSON. Programs that take anything get JSON.
+fn prefers_pages(headers: &HeaderMap) -> bool {
+    let (mut html, mut json) = (0.0, 0.0);
+    let values = headers.get_all(ACCEPT).iter();
+    for range in values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|part| part.strip_prefix("q="));
+        let quality: f32 = quality.map_or(1.0, |text| text.parse().unwrap_or(0.0));
+        if kind.eq_ignore_ascii_case("text/html") {
+            html = quality;
+        } else if kind.eq_ignore_ascii_case("application/json") {
+            json = quality;
+        }
+    }
+    html > json
 }
 
 impl From<ApiError> for Refusal {
@@ -226,5 +307,32 @@ fn sign_ups_disabled(provider: &Provider) -> Text {
         Text::Plain(text.to_owned())
     } else {
         Text::Markdown(text.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_pages_and_programs_json() {
+        for (accept, expected) in [
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
+            ("Text/HTML;q=0.5, application/json;q=0.4", true),
+            ("text/html, application/json", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("application/json, text/plain, */*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(prefers_pages(&headers), expected, "{accept}");
+        }
+        assert!(!prefers_pages(&HeaderMap::new()));
     }
 }
