@@ -1,5 +1,5 @@
 /** The beginning: who is there, which page they want, and what surrounds it. */
-import { whenSignedOut } from "./api.js";
+import { get, whenSignedOut } from "./api.js";
 import { Bare, Layout } from "./layout.js";
 import { ownPath, signInPath } from "./paths.js";
 import { Component, html, render, useEffect, useRef, useState } from "./preact.js";
@@ -27,6 +27,14 @@ function App() {
     begin();
     whenSignedOut(() => setHasEnded(true));
   }, []);
+  useEffect(() => {
+    if (!session) {
+      return;
+    }
+    const check = () => document.hidden || leaveIfOther(session.me);
+    document.addEventListener("visibilitychange", check);
+    return () => document.removeEventListener("visibilitychange", check);
+  }, [session?.me.id]);
   useEffect(() => {
     if (session === undefined) {
       return;
@@ -83,6 +91,14 @@ async function admit(session, route) {
   }
 }
 
+/** Somebody else may have signed in in another tab; this one must not show, or save, as them. */
+async function leaveIfOther(me) {
+  const now = await get("/users/me", { quiet: true }).catch(() => null);
+  if (now && now.id !== me.id) {
+    window.location.assign("/");
+  }
+}
+
 function go(path) {
   if (path.startsWith("/api/")) {
     location.replace(path);
@@ -113,7 +129,9 @@ function CurrentPage({ route, location }) {
     // The browser says where it is when it loads a page; here only the focus can.
     if (!isFirst.current) {
       document.querySelector("h1")?.focus({ preventScroll: true });
-      scrollTo(0, 0);
+      if (!location.isBack) {
+        scrollTo(0, 0);
+      }
     }
     isFirst.current = false;
   }, [shown]);

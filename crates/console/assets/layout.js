@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { Icon, Logo } from "./icons.js";
 import { html } from "./preact.js";
-import { nameOf, useSession } from "./session.js";
+import { applyTheme, nameOf, useSession } from "./session.js";
 import { Avatar, asApiError, toast } from "./ui.js";
 
 function places({ may }) {
@@ -62,5 +62,7 @@ async function signOut() {
       return;
     }
   }
+  // The next person at this browser has a taste of their own.
+  applyTheme("auto");
   location.assign("/login");
 }

@@ -69,11 +69,17 @@ export function navigate(path, { replace = false, state = null } = {}) {
   changed.dispatchEvent(new Event("change"));
 }
 
+/** Whether we are where we are by the history, to whose places the browser scrolls itself. */
+let isBack = false;
+
 /** Where we are; the component that asks is drawn anew when that changes. */
 export function useLocation() {
   const [location, setLocation] = useState(here);
   useEffect(() => {
-    const update = () => setLocation(here());
+    const update = (event) => {
+      isBack = event.type === "popstate";
+      setLocation(here());
+    };
     changed.addEventListener("change", update);
     addEventListener("popstate", update);
     document.addEventListener("click", follow);
@@ -88,7 +94,7 @@ export function useLocation() {
 
 function here() {
   const { pathname, search } = location;
-  return { path: pathname, query: new URLSearchParams(search), state: history.state };
+  return { path: pathname, query: new URLSearchParams(search), state: history.state, isBack };
 }
 
 /** Follows links to our pages without loading everything again. */
@@ -105,5 +111,5 @@ function follow(event) {
     return;
   }
   event.preventDefault();
-  navigate(url.pathname + url.search);
+  navigate(url.pathname + url.search + url.hash);
 }

@@ -24,7 +24,7 @@ export function Page({ title, children, actions, lead }) {
 export function Section({ title, lead, children, danger = false }) {
   const id = useId();
   return html`<section class=${danger ? "card danger-zone" : "card"} aria-labelledby=${id}>
-    <h2 id=${id}>${title}</h2>
+    <h2 id=${id} tabindex="-1">${title}</h2>
     ${lead && html`<p class="help">${lead}</p>`}
     ${children}
   </section>`;
@@ -56,9 +56,11 @@ export function useForm(initial, submit, { aliases = {} } = {}) {
   const fail = (error) => {
     const [beside, apart] = [{}, []];
     for (const [field, detail] of Object.entries(error.fields ?? {})) {
-      const name = aliases[field] ?? field;
+      // What is wrong with one of a list is wrong with the list.
+      const whole = field.replace(/[.[]\d+.*$/, "");
+      const name = aliases[whole] ?? whole;
       if (names.current.has(name)) {
-        beside[name] = detail;
+        beside[name] = beside[name] ? `${beside[name]} ${detail}` : detail;
       } else {
         apart.push(`${field}: ${detail}`);
       }
@@ -145,16 +147,20 @@ export function useLoad(load, inputs = []) {
 
 /** Shows what was loaded, or that it is on its way, or why it could not be had. */
 export function Loaded({ from, children }) {
-  if (from.error && !from.data) {
-    return html`<${Notice} kind="error" title=${from.error.message}>
-      ${from.error.detail && html`<p>${from.error.detail}</p>`}
-      <${Button} onClick=${from.reload}>Try again<//>
-    <//>`;
-  }
+  const failure = from.error && html`<${Failure} error=${from.error} onAgain=${from.reload} />`;
   if (from.data === undefined) {
-    return html`<${Loading} />`;
+    return failure || html`<${Loading} />`;
   }
-  return html`<div aria-busy=${from.isLoading} class="loaded">${children(from.data)}</div>`;
+  return html`<div aria-busy=${from.isLoading} class="loaded">${failure}${children(from.data)}</div>`;
+}
+
+/** Why something could not be had. What is not there, or not for us, does not come by asking again. */
+function Failure({ error, onAgain }) {
+  const isFinal = error.status === 403 || error.status === 404;
+  return html`<${Notice} kind="error" title=${error.message}>
+    ${error.detail && html`<p>${error.detail}</p>`}
+    ${!isFinal && html`<${Button} onClick=${onAgain}>Try again<//>`}
+  <//>`;
 }
 
 export function Loading({ what = "Loading…" }) {
@@ -218,11 +224,11 @@ export function PasswordField({ label, help, error, name, value, onChange, ...re
   const [isShown, setIsShown] = useState(false);
   return html`<${Frame} ...${{ id, label, help, error }}>
     <span class="with-button">
-      <input id=${id} name=${name} type=${isShown ? "text" : "password"} value=${value} spellcheck="false"
+      <input id=${id} name=${name} type=${isShown ? "text" : "password"} value=${value} spellcheck=${false}
         autocapitalize="off" onInput=${(event) => onChange(event.target.value)}
         ...${described(id, help, error)} ...${rest} />
-      <button type="button" class="button quiet" aria-pressed=${isShown}
-        aria-label="Show ${label.toLowerCase()}"
+      <button type="button" class="button quiet"
+        aria-label="${isShown ? "Hide" : "Show"} ${label.toLowerCase()}"
         onClick=${() => setIsShown(!isShown)}>${isShown ? "Hide" : "Show"}</button>
     </span>
   <//>`;
@@ -386,12 +392,35 @@ export function Empty({ title, children, icon }) {
   </div>`;
 }
 
+/**
+ * Gives the focus to the heading of the page once what is going away is gone, since a
+ * button that goes away takes the focus with it.
+ */
+export function focusHeading() {
+  setTimeout(() => document.querySelector("h1")?.focus());
+}
+
+/** The ways to the other pages of a list. Who takes one begins at the top of the list. */
 export function Pager({ label, text, onBack, onForward }) {
-  return html`<nav class="pager" aria-label=${label}>
+  const element = useRef(null);
+  const turn = (go) => () => {
+    if (!go) {
+      return;
+    }
+    go();
+    const heading = element.current.closest("section")?.querySelector("h2");
+    if (heading) {
+      heading.focus();
+    } else {
+      document.querySelector("h1")?.focus({ preventScroll: true });
+      scrollTo(0, 0);
+    }
+  };
+  return html`<nav class="pager" aria-label=${label} ref=${element}>
     <span class="help" role="status">${text}</span>
     <span class="pager-buttons">
-      <${Button} icon="back" disabled=${!onBack} onClick=${onBack}>Previous<//>
-      <${Button} icon="forward" kind="trailing" disabled=${!onForward} onClick=${onForward}>Next<//>
+      <${Button} icon="back" aria-disabled=${!onBack} onClick=${turn(onBack)}>Previous<//>
+      <${Button} icon="forward" kind="trailing" aria-disabled=${!onForward} onClick=${turn(onForward)}>Next<//>
     </span>
   </nav>`;
 }

@@ -84,11 +84,13 @@ async fn an_ssh_key_is_replaced_after_a_question() -> Result<()> {
 #[tokio::test]
 async fn a_failed_save_says_so_and_keeps_everything() -> Result<()> {
     let console = Console::start().await?;
-    console.add("mia").await?;
+    let id = console.add("mia").await?;
     let window = console.window_of("mia").await?;
     window.goto("/settings/account").await?;
     window.fill("Full name", "Mia").await?;
-    window.cut("PUT", "/api/v2/users/me/profile").await?;
+    window
+        .cut("PUT", &format!("/api/v2/users/{id}/profile"))
+        .await?;
     window.click("Save").await?;
     window.see("The server cannot be reached.").await?;
     assert_eq!(window.value_of("Full name").await?, "Mia");
@@ -109,6 +111,7 @@ async fn a_password_gives_way_to_a_provider_that_is_configured() -> Result<()> {
     let methods = serde_json::json!({
         "password": {"enabled": true}, "github": {"enabled": true, "default_provider_configured": false},
         "oidc": {"enabled": false, "signInText": "", "iconUrl": ""},
+        "further_oidc": [{"path": "/api/v2/users/oidc/2/callback", "signInText": "Partners", "iconUrl": ""}],
     });
     window
         .answer("GET", "/api/v2/users/authmethods", 200, methods)
@@ -118,8 +121,18 @@ async fn a_password_gives_way_to_a_provider_that_is_configured() -> Result<()> {
     window.fill("Your password", "wrong").await?;
     window.click("Go on at the provider").await?;
     window
-        .until("it is refused", "document.querySelector('[role=alert]')")
+        .until(
+            "it is refused",
+            "document.activeElement.name === 'password'",
+        )
         .await?;
+    assert!(!window.error_of("Your password").await?.is_empty());
+    let options =
+        "[...document.querySelector('select[name=way]').options].map((option) => option.innerText)";
+    assert_eq!(
+        window.evaluate(options).await?,
+        serde_json::json!(["GitHub", "Partners"])
+    );
     window.fill("Your password", PASSWORD).await?;
     window.click("Go on at the provider").await?;
     window
@@ -132,6 +145,17 @@ async fn a_password_gives_way_to_a_provider_that_is_configured() -> Result<()> {
         .evaluate("new URLSearchParams(location.search).get('oidc_merge_state')")
         .await?;
     assert!(state.as_str().context("no state")?.starts_with("convert-"));
+    // The change ends the session, so where it leads says how to go on.
+    let landing = window
+        .evaluate("new URLSearchParams(location.search).get('redirect')")
+        .await?;
+    let landing = landing.as_str().context("no target")?;
+    window.heal();
+    window.delete_cookie("coder_session_token").await?;
+    window.goto(landing).await?;
+    window
+        .see("From now on you sign in with GitHub. Please sign in once more.")
+        .await?;
     assert!(window.cookie("coder_oauth_convert_jwt").await?.is_some());
     Ok(())
 }
@@ -177,4 +201,37 @@ async fn signing_in_again_as_somebody_else_saves_nothing_of_the_first() -> Resul
     window.see("Please sign in again").await?;
     sign_in(&window, "mia", PASSWORD).await?;
     window.at("/tasks").await
+}
+
+#[tokio::test]
+async fn another_person_in_another_tab_takes_this_one_along() -> Result<()> {
+    let console = Console::start().await?;
+    let mia = console.add("mia").await?;
+    let window = console.window_of("mia").await?;
+    window.goto("/settings/ssh-keys").await?;
+    window.forget_requests();
+    window.click("Make a new key").await?;
+    window.click("Make a new key").await?;
+    window.see("You have a new SSH key.").await?;
+    let changes = window
+        .requests()
+        .into_iter()
+        .filter(|(method, _)| method == "PUT");
+    let expected = format!("/api/v2/users/{mia}/gitsshkey");
+    assert_eq!(
+        changes.collect::<Vec<_>>(),
+        [("PUT".to_owned(), expected)],
+        "it names whose"
+    );
+
+    let owner = serde_json::json!({"email": "olga@example.com", "password": PASSWORD});
+    let login = format!(
+        "fetch('/api/v2/users/login', {{method: 'POST', headers: {{'X-CSRF-TOKEN': document.querySelector('meta[name=csrf-token]').content}}, \
+         body: JSON.stringify({owner})}}).then((answer) => answer.status)"
+    );
+    assert_eq!(window.evaluate(&login).await?, 201);
+    window
+        .evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        .await?;
+    window.at("/users").await
 }

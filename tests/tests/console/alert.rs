@@ -76,7 +76,7 @@ async fn a_single_switch_hides_it_and_clears_the_dismissal() -> Result<()> {
     turn(&window, "Task Idle").await?;
     let expected = [
         format!("/api/v2/users/{id}/notifications/preferences"),
-        "/api/v2/users/me/preferences".to_owned(),
+        format!("/api/v2/users/{id}/preferences"),
     ];
     assert_eq!(changes(&window), expected, "in this order");
     assert_eq!(dismissed(&console).await?, false);
@@ -164,7 +164,13 @@ async fn what_could_not_be_saved_is_shown_again() -> Result<()> {
     let window = console.owner().await?;
     assert!(warns(&window).await?);
 
-    window.cut("PUT", "/api/v2/users/me/preferences").await?;
+    let id = console.call("GET", "/api/v2/users/me", None).await?["id"]
+        .as_str()
+        .context("no id")?
+        .to_owned();
+    window
+        .cut("PUT", &format!("/api/v2/users/{id}/preferences"))
+        .await?;
     window.click("Dismiss").await?;
     window.miss(TITLE).await?;
     window.see("could not be saved").await?;
@@ -172,10 +178,6 @@ async fn what_could_not_be_saved_is_shown_again() -> Result<()> {
     assert!(warns(&window).await?, "after a reload");
     assert_eq!(dismissed(&console).await?, false);
 
-    let id = console.call("GET", "/api/v2/users/me", None).await?["id"]
-        .as_str()
-        .context("no id")?
-        .to_owned();
     window.goto(SETTINGS).await?;
     window
         .cut(
@@ -318,4 +320,33 @@ async fn members_see_the_groups_that_concern_them() -> Result<()> {
     ]);
     assert_eq!(owner.evaluate(groups).await?, all);
     Ok(())
+}
+
+#[tokio::test]
+async fn what_a_mail_asked_to_turn_off_is_off_only_if_saved() -> Result<()> {
+    let console = Console::start().await?;
+    let window = console.owner().await?;
+    let me = console.call("GET", "/api/v2/users/me", None).await?;
+    let id = me["id"].as_str().context("no id")?;
+    let templates = console
+        .call("GET", "/api/v2/notifications/templates/system", None)
+        .await?;
+    let mut templates = templates.as_array().context("no list")?.iter();
+    let template = templates
+        .find(|template| template["enabled_by_default"] == true)
+        .context("none is on")?;
+    let asked = template["id"].as_str().context("no id")?;
+    let name = template["name"].as_str().context("no name")?;
+    let path = format!("/api/v2/users/{id}/notifications/preferences");
+    let answer = json!({"message": "Not now."});
+    window.answer("PUT", &path, 500, answer).await?;
+    window.goto(&format!("{SETTINGS}?disabled={asked}")).await?;
+    window.click("Turn it off").await?;
+    window.see("Not now.").await?;
+    let done = format!("“{name}” is off.");
+    assert!(!window.reads(&done).await?, "it is not");
+    window.heal();
+    window.click("Turn it off").await?;
+    window.see(&done).await?;
+    window.at(SETTINGS).await
 }

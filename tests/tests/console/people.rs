@@ -36,7 +36,7 @@ async fn a_person_is_made_suspended_and_let_in_again() -> Result<()> {
     window
         .until(
             "the name is refused",
-            "document.querySelector('[role=alert], [aria-invalid=true]')",
+            "document.querySelector('input[name=username][aria-invalid=true]')",
         )
         .await?;
     window.fill("Username", "mia").await?;
@@ -138,6 +138,8 @@ async fn people_are_found_and_paged_by_cursor() -> Result<()> {
     window.forget_requests();
     window.click("Next").await?;
     window.see("26–31 of 31").await?;
+    let top = "[scrollY, document.activeElement.tagName]";
+    assert_eq!(window.evaluate(top).await?, json!([0, "H1"]));
     window.see("p39@example.com").await?;
     let asked = window.requests();
     assert!(
@@ -156,8 +158,9 @@ async fn people_are_found_and_paged_by_cursor() -> Result<()> {
     window.back().await?;
     window.see("26–31 of 31").await?;
 
+    window.fill("Search people", "p1").await?;
     window.choose("Status", "suspended").await?;
-    window.at("/users?q=status%3Asuspended").await?;
+    window.at("/users?q=p1+status%3Asuspended").await?;
     window.see("1–1 of 1").await?;
     window.see("p12@example.com").await?;
     window
@@ -202,6 +205,14 @@ async fn members_see_what_is_theirs() -> Result<()> {
     member.goto(&format!("/users/{id}")).await?;
     member.see("This is you.").await?;
     assert!(!member.reads("Delete").await?);
+
+    member.goto("/users/nobody-of-this-name").await?;
+    member.see("There is nobody with this name.").await?;
+    assert!(!member.reads("Try again").await?, "it would not help");
+    member.goto("/users/create").await?;
+    member.see("Only administrators add people.").await?;
+    member.goto("/audit").await?;
+    member.see("Only owners and auditors read it.").await?;
     Ok(())
 }
 
@@ -237,4 +248,22 @@ async fn what_was_done_is_in_the_log() -> Result<()> {
         .await?;
     assert!(!error.as_str().context("no text")?.is_empty());
     Ok(())
+}
+
+#[tokio::test]
+async fn what_could_not_be_loaded_anew_is_told_over_what_was() -> Result<()> {
+    let console = Console::start().await?;
+    let window = console.owner().await?;
+    window.goto("/users").await?;
+    window.see("olga@example.com").await?;
+    let refusal = json!({"message": "The list is away."});
+    window.answer("GET", "/api/v2/users", 500, refusal).await?;
+    window.fill("Search people", "nobody-like-this").await?;
+    window.press("Enter", 13).await?;
+    window.see("The list is away.").await?;
+    window.see("olga@example.com").await?;
+    window.heal();
+    window.click("Try again").await?;
+    window.see("Nobody matches").await?;
+    window.miss("The list is away.").await
 }

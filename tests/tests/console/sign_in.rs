@@ -90,6 +90,7 @@ async fn providers_and_terms_are_offered_as_the_server_says() -> Result<()> {
         "password": {"enabled": false},
         "github": {"enabled": true, "default_provider_configured": false},
         "oidc": {"enabled": true, "signInText": "Example SSO", "iconUrl": "https://elsewhere.example/icon.png"},
+        "further_oidc": [{"path": "/api/v2/users/oidc/2/callback", "signInText": "Partners", "iconUrl": ""}],
     });
     window
         .answer("GET", "/api/v2/users/authmethods", 200, methods)
@@ -100,6 +101,10 @@ async fn providers_and_terms_are_offered_as_the_server_says() -> Result<()> {
         [
             "Example SSO",
             "/api/v2/users/oidc/callback?redirect=%2Ftasks"
+        ],
+        [
+            "Partners",
+            "/api/v2/users/oidc/2/callback?redirect=%2Ftasks"
         ],
         [
             "GitHub",
@@ -178,7 +183,14 @@ async fn a_device_waits_for_its_code_to_be_typed() -> Result<()> {
         )
         .await?;
     window.goto("/login/device?state=s-1").await.ok();
-    window.see("expired_token").await
+    window.see("The code was not typed in time.").await?;
+    window.goto("/login/device").await.ok();
+    window
+        .until(
+            "there is no code to show",
+            "location.pathname !== '/login/device'",
+        )
+        .await
 }
 
 #[tokio::test]
@@ -263,4 +275,22 @@ async fn a_forgotten_password_is_replaced_with_the_passcode() -> Result<()> {
     window.see("Your password is changed.").await?;
     sign_in(&window, "olga", "another-horse-8-staple").await?;
     window.at("/users").await
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_to_a_spell_checker() -> Result<()> {
+    let console = Console::start().await?;
+    let window = console.window().await?;
+    window.goto("/login").await?;
+    let field = "document.querySelector('input[name=password]').spellcheck";
+    assert_eq!(window.evaluate(field).await?, false);
+    window.click("Show password").await?;
+    window
+        .until(
+            "it is shown, and its button says so",
+            "document.querySelector('button[aria-label=\"Hide password\"]:not([aria-pressed])')",
+        )
+        .await?;
+    assert_eq!(window.evaluate(field).await?, false);
+    Ok(())
 }

@@ -77,6 +77,13 @@ async fn a_token_reaches_as_far_as_was_asked() -> Result<()> {
         .await?;
     window.fill("Days", "400").await?;
     window.click("Only some of it").await?;
+    window.forget_requests();
+    window.click("Make the token").await?;
+    window.see("Choose at least one.").await?;
+    assert!(
+        !window.requests().iter().any(|(method, _)| method == "POST"),
+        "no scope would be all of them"
+    );
     window.click_on("[data-scope='user:read_personal']").await?;
     window.click_on("[data-scope='task:read']").await?;
     window.click("Only for certain things").await?;
@@ -85,9 +92,10 @@ async fn a_token_reaches_as_far_as_was_asked() -> Result<()> {
     window
         .until(
             "it is refused",
-            "document.querySelector('dialog [role=alert]')",
+            "document.activeElement.name === 'allow_list'",
         )
         .await?;
+    assert!(!window.error_of("Allow-list").await?.is_empty());
     assert_eq!(window.value_of("Days").await?, "400", "nothing is lost");
     window
         .fill("Allow-list", &format!("user:{id}\ntask:*"))

@@ -1,5 +1,5 @@
 /** One's own profile. */
-import { put } from "../api.js";
+import { put, segment } from "../api.js";
 import { html } from "../preact.js";
 import { useSession } from "../session.js";
 import { Page, Section, Status, Submit, TextField, Time, toast, useForm } from "../ui.js";
@@ -8,7 +8,7 @@ import { SettingsTabs } from "../settings-tabs.js";
 export default function Account() {
   const { me, may, reload } = useSession();
   const form = useForm({ username: me.username, name: me.name ?? "" }, async (values) => {
-    await put("/users/me/profile", values);
+    await put(`/users/${segment(me.id)}/profile`, values);
     await reload();
     toast("Your profile is saved.");
   });
@@ -17,7 +17,7 @@ export default function Account() {
     <${Section} title="Profile">
       <form ...${form.props}>
         <${TextField} label="Full name" optional autocomplete="name" ...${form.bind("name")} />
-        <${TextField} label="Username" autocomplete="off" spellcheck="false" readonly=${!may.userUpdate}
+        <${TextField} label="Username" autocomplete="off" spellcheck=${false} readonly=${!may.userUpdate}
           help=${may.userUpdate ? undefined : "Only an administrator can change it."} ...${form.bind("username")} />
         <${Submit} form=${form}>Save<//>
       </form>

@@ -1,7 +1,7 @@
 /** How the pages look, and the font of terminals. */
-import { get, put } from "../api.js";
+import { get, put, segment } from "../api.js";
 import { html } from "../preact.js";
-import { applyTheme } from "../session.js";
+import { applyTheme, useSession } from "../session.js";
 import { SettingsTabs } from "../settings-tabs.js";
 import {
   Checkbox,
@@ -37,13 +37,14 @@ export default function Appearance() {
 }
 
 function Form({ appearance }) {
+  const { me } = useSession();
   const isKnown = THEMES.some(([theme]) => theme === appearance.theme_preference);
   const initial = {
     theme_preference: isKnown ? appearance.theme_preference : "auto",
     terminal_font: appearance.terminal_font || FONTS[0][0],
   };
   const form = useForm(initial, async (values) => {
-    const saved = await put("/users/me/appearance", values);
+    const saved = await put(`/users/${segment(me.id)}/appearance`, values);
     applyTheme(saved.theme_preference);
     toast("The appearance is saved.");
   });

@@ -4,11 +4,20 @@ import { Icon } from "../icons.js";
 import { withQuery } from "../paths.js";
 import { html, useEffect, useState } from "../preact.js";
 import { navigate } from "../router.js";
+import { useSession } from "../session.js";
 import { Badge, Empty, Loaded, Page, Pager, Time, number, useLoad } from "../ui.js";
 
 const PAGE = 25;
 
 export default function Audit({ query }) {
+  const { may } = useSession();
+  if (!may.auditRead) {
+    return html`<${Page} title="Audit log" lead="Only owners and auditors read it." />`;
+  }
+  return html`<${Log} query=${query} />`;
+}
+
+function Log({ query }) {
   const search = query.get("q") ?? "";
   const offset = Math.max(0, Number(query.get("offset")) || 0);
   const log = useLoad(
@@ -53,14 +62,14 @@ function Search({ search, error }) {
       <label class="hidden" for="audit-search">Search the log</label>
       <${Icon} name="search" />
       <input id="audit-search" type="search" value=${text} placeholder="action:create username:me"
-        autocomplete="off" spellcheck="false"
+        autocomplete="off" spellcheck=${false}
         onInput=${(event) => setText(event.target.value)} aria-invalid=${isWrong ? "true" : undefined}
         aria-describedby="audit-help audit-faults" />
       <button class="button" type="submit">Search</button>
     </div>
     <p class="help"
-      id="audit-help">By <code>action:</code>, <code>resource_type:</code>, <code>resource_target:</code>,
-      <code>username:</code>, <code>email:</code>, <code>organization:</code>, <code>date_from:</code> and
+      id="audit-help">By <code>action:</code>, <code>resource_type:</code>, <code>resource_target:</code>,${" "}
+      <code>username:</code>, <code>email:</code>, <code>organization:</code>, <code>date_from:</code> and${" "}
       <code>date_to:</code>.</p>
     <p id="audit-faults" class="error" role="alert">${faults}</p>
   </form>`;
@@ -69,8 +78,8 @@ function Search({ search, error }) {
 function Row({ row }) {
   const who = row.user?.username ?? "Somebody";
   const words = row.description
-    .replace("{user}", who)
-    .replace("{target}", row.resource_target)
+    .replace("{user}", () => who)
+    .replace("{target}", () => row.resource_target)
     .trim();
   const changes = Object.entries(row.diff ?? {});
   const link = row.resource_type === "user" && !row.is_deleted ? `/users/${row.resource_id}` : null;

@@ -17,7 +17,7 @@ export default function ChangePassword({ query }) {
   return html`<${Page} title="Choose a new password">
     <form ...${form.props}>
       <${TextField} label="E-mail address" type="email" autocomplete="username" ...${form.bind("email")} />
-      <${TextField} label="Passcode" help="From the mail." autocomplete="one-time-code" spellcheck="false"
+      <${TextField} label="Passcode" help="From the mail." autocomplete="one-time-code" spellcheck=${false}
         ...${form.bind("one_time_passcode")} />
       <${PasswordField} label="New password" autocomplete="new-password" ...${form.bind("password")} />
       <${Submit} form=${form} extra=${html`<a

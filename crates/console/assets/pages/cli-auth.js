@@ -1,5 +1,5 @@
 /** A session token for the command line, which asks for it to be pasted. */
-import { post } from "../api.js";
+import { post, segment } from "../api.js";
 import { html, useState } from "../preact.js";
 import { nameOf, useSession } from "../session.js";
 import { CopyBox, Page, Submit, useForm } from "../ui.js";
@@ -8,7 +8,7 @@ export default function CliAuth() {
   const { me } = useSession();
   const [key, setKey] = useState(null);
   // Made at a click, since any link may lead here.
-  const form = useForm({}, async () => setKey((await post("/users/me/keys")).key));
+  const form = useForm({}, async () => setKey((await post(`/users/${segment(me.id)}/keys`)).key));
   if (key) {
     return html`<${Page} title="Your session token"
       lead="Paste it where the command line asks for it, then close this page.">

@@ -2,15 +2,32 @@
 import { get } from "../api.js";
 import { ownPath, withQuery } from "../paths.js";
 import { html, useEffect, useState } from "../preact.js";
+import { navigate } from "../router.js";
 import { CopyBox, Loaded, Loading, Notice, Page, useLoad } from "../ui.js";
 
 /** By how much to slow down when told to; RFC 8628, 3.5. */
 const SLOWER_SECONDS = 5;
 
+/** What GitHub says instead of letting somebody in, in words for people. */
+const ENDS = {
+  access_denied: "You said no at GitHub, so you are not signed in.",
+  expired_token: "The code was not typed in time.",
+};
+
 export default function Device({ query }) {
+  const state = query.get("state");
+  useEffect(() => {
+    if (!state) {
+      navigate("/login", { replace: true });
+    }
+  }, [state]);
+  return state ? html`<${Begun} state=${state} />` : null;
+}
+
+function Begun({ state }) {
   const device = useLoad((signal) => get("/users/oauth2/github/device", { quiet: true, signal }));
   return html`<${Page} title="Sign in with GitHub">
-    <${Loaded} from=${device}>${(known) => html`<${Waiting} device=${known} state=${query.get("state")} />`}<//>
+    <${Loaded} from=${device}>${(known) => html`<${Waiting} device=${known} state=${state} />`}<//>
     <p class="help"><a href="/login">Sign in another way</a></p>
   <//>`;
 }
@@ -40,7 +57,9 @@ function Waiting({ device, state }) {
     return () => clearTimeout(timer);
   }, [device]);
   if (failure) {
-    return html`<${Notice} kind="error" title=${failure.message}><p>${failure.detail}</p><p><a
+    const words = ENDS[failure.detail];
+    return html`<${Notice} kind="error"
+      title=${words ?? failure.message}>${!words && html`<p>${failure.detail}</p>`}<p><a
       href="/login">Begin again</a></p><//>`;
   }
   return html`

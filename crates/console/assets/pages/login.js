@@ -6,25 +6,31 @@ import { nameOf, useSession } from "../session.js";
 import { SignInForm } from "../sign-in-form.js";
 import { Loaded, Notice, Page, useLoad } from "../ui.js";
 
+/** Anybody may write a link with a message. */
+const MAX_MESSAGE = 300;
+
 export default function Login({ query }) {
   const methods = useLoad((signal) => get("/users/authmethods", { signal }));
   const redirect = ownPath(query.get("redirect"));
-  const message = query.get("message");
+  const message = query.get("message")?.slice(0, MAX_MESSAGE);
   const session = useSession();
   return html`<${Page} title="Sign in">
-    ${message && html`<${Notice} kind="warning" title=${message} />`}
+    ${message && html`<${Notice} title=${message} />`}
     ${session && html`<p>You are signed in as ${nameOf(session.me)}. <a href=${redirect}>Go on</a></p>`}
     <${Loaded} from=${methods}>${(known) => html`<${Ways} methods=${known} redirect=${redirect} />`}<//>
   <//>`;
 }
 
 function Ways({ methods, redirect }) {
-  const { password, github, oidc, terms_of_service_url: terms } = methods;
+  const { password, github, oidc, further_oidc: further = [], terms_of_service_url: terms } =
+    methods;
   const start = (path) => withQuery(`/api/v2/users/${path}/callback`, { redirect });
-  const hasProviders = github.enabled || oidc.enabled;
+  const hasProviders = github.enabled || oidc.enabled || further.length > 0;
   return html`
     ${oidc.enabled && html`<a class="button wide"
       href=${start("oidc")}>${oidc.signInText || "OpenID Connect"}</a>`}
+    ${further.map((one) => html`<a key=${one.path} class="button wide"
+      href=${withQuery(ownPath(one.path), { redirect })}>${one.signInText || "OpenID Connect"}</a>`)}
     ${github.enabled && html`<a class="button wide" href=${start("oauth2/github")}>GitHub</a>`}
     ${hasProviders && password.enabled && html`<p class="or"><span>or</span></p>`}
     ${

@@ -51,7 +51,7 @@ function Groups({ templates, choices, methods, preferences, asked, onChoices }) 
     document.getElementById(location.hash.slice(1))?.scrollIntoView();
   }, []);
 
-  /** Saves what was switched; the switches follow what the server answers. */
+  /** Saves what was switched; the switches follow what the server answers. Tells whether it did. */
   const turn = async (disabled) => {
     const ids = Object.keys(disabled);
     setBusy(ids);
@@ -59,10 +59,13 @@ function Groups({ templates, choices, methods, preferences, asked, onChoices }) 
     try {
       onChoices((await put(choicesPath(me), { template_disabled_map: disabled })) ?? []);
       if (preferences && clearsDismissal(templates, disabled)) {
-        await put("/users/me/preferences", { task_notification_alert_dismissed: false });
+        const path = `/users/${segment(me.id)}/preferences`;
+        await put(path, { task_notification_alert_dismissed: false });
       }
+      return true;
     } catch (error) {
       setFailure(asApiError(error));
+      return false;
     } finally {
       setBusy([]);
     }
@@ -109,7 +112,9 @@ function Asked({ template, choices, onTurn }) {
     navigate("/settings/notifications", { replace: true });
   };
   const turnOff = async () => {
-    await onTurn({ [template.id]: true });
+    if (!(await onTurn({ [template.id]: true }))) {
+      return;
+    }
     toast(`“${template.name}” is off.`);
     done();
   };

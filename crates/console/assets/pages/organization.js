@@ -17,6 +17,7 @@ import {
   Section,
   Submit,
   TextField,
+  focusHeading,
   number,
   toast,
   useForm,
@@ -52,8 +53,12 @@ export default function Organization({ params, query }) {
   return html`<${Page} title=${title} lead=${known.data?.organization.description}>
     <p><a href="/organizations">All organizations</a></p>
     <${Loaded} from=${known}>${({ organization, may }) => html`
-      ${may.readMembers && html`<${Members} organization=${organization} path=${path} may=${may}
-        offset=${Number(query.get("offset")) || 0} />`}
+      ${
+        may.readMembers
+          ? html`<${Members} organization=${organization} path=${path} may=${may}
+        offset=${Number(query.get("offset")) || 0} />`
+          : html`<p class="help">Only administrators see the members.</p>`
+      }
       ${may.update && html`<${Names} organization=${organization} path=${path}
         onSaved=${(saved) => known.setData({ organization: saved, may })} />`}
       ${may.delete && !organization.is_default && html`<${Delete} organization=${organization} path=${path} />`}
@@ -112,6 +117,7 @@ function Members({ organization, path, may, offset }) {
     await del(`${path}/members/${segment(member.user_id)}`);
     close();
     members.reload();
+    focusHeading();
     toast(`${member.username} is no member any more.`);
   };
   return html`<${Section} title="Members">
@@ -156,7 +162,7 @@ function Add({ path, onAdded }) {
   });
   return html`<form class="in-line" ...${form.props}>
     <${TextField} label="Add somebody by username" autocomplete="off" autocapitalize="none"
-      spellcheck="false" ...${form.bind("username")} />
+      spellcheck=${false} ...${form.bind("username")} />
     <${Submit} form=${form} kind="">Add<//>
   </form>`;
 }

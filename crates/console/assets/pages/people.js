@@ -73,13 +73,13 @@ function FilterBar({ search, onFind, error }) {
       <label class="hidden" for="people-search">Search people</label>
       <${Icon} name="search" />
       <input id="people-search" type="search" value=${text}
-        placeholder="Name, address, or a filter such as status:active" autocomplete="off" spellcheck="false"
+        placeholder="Name, address, or a filter such as status:active" autocomplete="off" spellcheck=${false}
         onInput=${(event) => setText(event.target.value)} aria-invalid=${faults.length ? "true" : undefined}
         aria-describedby="people-faults" />
       <button class="button" type="submit">Search</button>
     </div>
     <div class="selects">${FILTERS.map((filter) => html`<${Filter} key=${filter.key} filter=${filter}
-      text=${search} onFind=${onFind} />`)}</div>
+      text=${text} onFind=${onFind} />`)}</div>
     <p id="people-faults" class="error"
       role="alert">${faults.map(([, detail]) => detail).join(" ") || (error?.status === 400 ? error.message : "")}</p>
   </form>`;

@@ -1,7 +1,8 @@
 /** A new person. */
-import { get, post } from "../api.js";
+import { ApiError, get, post } from "../api.js";
 import { html } from "../preact.js";
 import { navigate } from "../router.js";
+import { useSession } from "../session.js";
 import {
   Button,
   Checkbox,
@@ -18,6 +19,14 @@ import {
 } from "../ui.js";
 
 export default function PersonCreate() {
+  const { may } = useSession();
+  if (!may.userCreate) {
+    return html`<${Page} title="New person" lead="Only administrators add people." />`;
+  }
+  return html`<${Create} />`;
+}
+
+function Create() {
   const known = useLoad(async (signal) => {
     const [organizations, methods] = await Promise.all([
       get("/organizations", { signal }),
@@ -32,10 +41,14 @@ export default function PersonCreate() {
 }
 
 function Form({ organizations, methods }) {
+  // Whoever is to come by OpenID may come from any of these.
+  const providers = [methods.oidc.enabled && methods.oidc, ...(methods.further_oidc ?? [])]
+    .filter(Boolean)
+    .map((provider) => provider.signInText || "OpenID Connect");
   const ways = [
     methods.password.enabled && ["password", "A password"],
     methods.github.enabled && ["github", "GitHub"],
-    methods.oidc.enabled && ["oidc", methods.oidc.signInText || "OpenID Connect"],
+    providers.length > 0 && ["oidc", providers.join(" or ")],
     ["none", "Nothing: only tokens that an owner makes"],
   ].filter(Boolean);
   const first = organizations.find((organization) => organization.is_default) ?? organizations[0];
@@ -49,7 +62,7 @@ function Form({ organizations, methods }) {
   };
   const form = useForm(initial, async (values) => {
     const hasPassword = values.login_type === "password";
-    const user = await post("/users", { ...values, password: hasPassword ? values.password : "" });
+    const user = await create({ ...values, password: hasPassword ? values.password : "" });
     toast(`${user.username} is here.`);
     navigate(`/users/${user.id}`);
   });
@@ -61,7 +74,7 @@ function Form({ organizations, methods }) {
   return html`<form class="card" ...${form.props}>
     <${TextField} label="E-mail address" type="email" autocomplete="off" ...${form.bind("email")} />
     <${TextField} label="Username" help="Letters, digits and single hyphens." autocomplete="off"
-      autocapitalize="none" spellcheck="false" ...${form.bind("username")} />
+      autocapitalize="none" spellcheck=${false} ...${form.bind("username")} />
     <${TextField} label="Full name" optional autocomplete="off" ...${form.bind("name")} />
     <${SelectField} label="Signs in with" options=${ways} ...${form.bind("login_type")} />
     ${
@@ -83,4 +96,18 @@ function Form({ organizations, methods }) {
     </fieldset>
     <${Submit} form=${form} extra=${html`<a href="/users">Cancel</a>`}>Create<//>
   </form>`;
+}
+
+async function create(person) {
+  try {
+    return await post("/users", person);
+  } catch (error) {
+    const isVague = error instanceof ApiError && error.status === 409;
+    if (isVague && Object.keys(error.fields).length === 0) {
+      // The answer does not say which of the two it is.
+      const taken = { email: error.message, username: error.message };
+      throw new ApiError(409, error.message, error.detail, taken);
+    }
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 /** One person, as an administrator sees them. */
-import { del, get, put, segment } from "../api.js";
+import { ApiError, del, get, put, segment } from "../api.js";
 import { html, useState } from "../preact.js";
 import { navigate } from "../router.js";
 import { nameOf, useSession } from "../session.js";
@@ -28,8 +28,8 @@ export default function Person({ params }) {
   const person = useLoad(
     async (signal) => {
       const [user, organizations] = await Promise.all([
-        get(path, { signal }),
-        get(`${path}/organizations`, { signal }),
+        get(path, { signal }).catch(explain),
+        get(`${path}/organizations`, { signal }).catch(explain),
       ]);
       return { user, organizations };
     },
@@ -41,6 +41,12 @@ export default function Person({ params }) {
     <${Loaded} from=${person}>${(data) => html`<${Details} ...${data} path=${path}
       onUser=${(user) => person.setData({ ...data, user })} />`}<//>
   <//>`;
+}
+
+/** Whom one may not see, and a word that is no name, are nobody too. */
+function explain(error) {
+  const isNobody = error instanceof ApiError && (error.status === 404 || error.status === 400);
+  throw isNobody ? new ApiError(404, "There is nobody with this name.") : error;
 }
 
 function Details({ user, organizations, path, onUser }) {
@@ -78,7 +84,7 @@ function Profile({ user, path, onUser }) {
   return html`<${Section} title="Profile">
     <form ...${form.props}>
       <${TextField} label="Full name" optional autocomplete="off" ...${form.bind("name")} />
-      <${TextField} label="Username" autocomplete="off" autocapitalize="none" spellcheck="false"
+      <${TextField} label="Username" autocomplete="off" autocapitalize="none" spellcheck=${false}
         ...${form.bind("username")} />
       <${Submit} form=${form}>Save<//>
     </form>

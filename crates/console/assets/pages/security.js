@@ -1,6 +1,6 @@
 /** One's own password, and another way to sign in instead of it. */
-import { get, post, put } from "../api.js";
-import { withQuery } from "../paths.js";
+import { ApiError, get, post, put, segment } from "../api.js";
+import { ownPath, withQuery } from "../paths.js";
 import { html } from "../preact.js";
 import { useSession } from "../session.js";
 import { SettingsTabs } from "../settings-tabs.js";
@@ -46,7 +46,7 @@ export default function Security() {
 function Password() {
   const { me } = useSession();
   const form = useForm({ old_password: "", password: "" }, async (values) => {
-    await put("/users/me/password", values);
+    await put(`/users/${segment(me.id)}/password`, values);
     // The change has ended every session, this one too.
     await post("/users/login", { email: me.email, password: values.password }, { quiet: true });
     form.setValues({ old_password: "", password: "" });
@@ -66,28 +66,57 @@ function Password() {
 }
 
 function Convert({ methods }) {
-  const options = [
-    methods.github.enabled && ["github", "GitHub"],
-    methods.oidc.enabled && ["oidc", methods.oidc.signInText || "OpenID Connect"],
-  ].filter(Boolean);
-  const form = useForm({ to_type: options[0]?.[0] ?? "", password: "" }, async (values) => {
-    const { state_string: state } = await post("/users/me/convert-login", values, { quiet: true });
-    const provider = values.to_type === "github" ? "oauth2/github" : "oidc";
-    const redirect = "/settings/security";
-    location.assign(
-      withQuery(`/api/v2/users/${provider}/callback`, { oidc_merge_state: state, redirect }),
-    );
-  });
-  if (options.length === 0) {
+  const { me } = useSession();
+  const ways = waysOf(methods);
+  const initial = { way: ways[0]?.key ?? "", password: "" };
+  const form = useForm(
+    initial,
+    async ({ way, password }) => {
+      const { type, words, path } = ways.find(({ key }) => key === way);
+      const { state_string: state } = await convert(me, { to_type: type, password });
+      // The change ends this session.
+      const redirect = withQuery("/login", {
+        message: `From now on you sign in with ${words}. Please sign in once more.`,
+        redirect: "/settings/security",
+      });
+      location.assign(withQuery(path, { oidc_merge_state: state, redirect }));
+    },
+    { aliases: { to_type: "way" } },
+  );
+  if (ways.length === 0) {
     return null;
   }
   return html`<${Section} title="Sign in another way"
     lead="Your account stays as it is, but your password stops working. You confirm at the provider,
       whose account must have your e-mail address.">
     <form ...${form.props}>
-      <${SelectField} label="Sign in with" options=${options} ...${form.bind("to_type")} />
+      <${SelectField} label="Sign in with" options=${ways.map(({ key, words }) => [key, words])}
+        ...${form.bind("way")} />
       <${PasswordField} label="Your password" autocomplete="current-password" ...${form.bind("password")} />
       <${Submit} form=${form}>Go on at the provider<//>
     </form>
   <//>`;
+}
+
+/** Asks for the state with which the provider is asked. */
+async function convert(me, values) {
+  try {
+    return await post(`/users/${segment(me.id)}/convert-login`, values, { quiet: true });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) {
+      throw new ApiError(401, error.message, "", { password: error.message });
+    }
+    throw error;
+  }
+}
+
+/** The ways that one may change to: what they are called, and where each begins. */
+function waysOf({ github, oidc, further_oidc: further = [] }) {
+  const start = (name) => `/api/v2/users/${name}/callback`;
+  const named = (one) => ({ type: "oidc", words: one.signInText || "OpenID Connect" });
+  return [
+    github.enabled && { key: "github", type: "github", words: "GitHub", path: start("oauth2/github") },
+    oidc.enabled && { key: "oidc", ...named(oidc), path: start("oidc") },
+    ...further.map((one) => ({ key: one.path, ...named(one), path: ownPath(one.path) })),
+  ].filter(Boolean);
 }

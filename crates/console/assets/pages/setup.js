@@ -17,7 +17,7 @@ export default function Setup() {
         ...${form.bind("email")} />
       <${TextField} label="Username" help="Letters, digits and single hyphens." autocomplete="off"
         autocapitalize="none"
-        spellcheck="false" ...${form.bind("username")} />
+        spellcheck=${false} ...${form.bind("username")} />
       <${TextField} label="Full name" optional autocomplete="name" ...${form.bind("name")} />
       <${PasswordField} label="Password" autocomplete="new-password"
         help="A few unrelated words, or twelve letters, digits and signs." ...${form.bind("password")} />

@@ -1,14 +1,17 @@
 /** The SSH key that git uses in one's name. */
-import { get, put } from "../api.js";
+import { get, put, segment } from "../api.js";
 import { html, useState } from "../preact.js";
+import { useSession } from "../session.js";
 import { SettingsTabs } from "../settings-tabs.js";
 import { Button, Confirm, CopyBox, Loaded, Page, Section, Time, toast, useLoad } from "../ui.js";
 
 export default function SshKey() {
-  const key = useLoad((signal) => get("/users/me/gitsshkey", { signal }));
+  const { me } = useSession();
+  const path = `/users/${segment(me.id)}/gitsshkey`;
+  const key = useLoad((signal) => get(path, { signal }));
   const [isAsking, setIsAsking] = useState(false);
   const renew = async () => {
-    key.setData(await put("/users/me/gitsshkey"));
+    key.setData(await put(path));
     setIsAsking(false);
     toast("You have a new SSH key.");
   };

@@ -64,7 +64,7 @@ function TaskAlert() {
     setKnown((before) => ({ ...before, preferences }));
     document.querySelector("h1").focus();
     try {
-      await put("/users/me/preferences", preferences);
+      await put(`/users/${segment(me.id)}/preferences`, preferences);
     } catch {
       toast("That could not be saved, so the warning will be back.", "error");
     }

@@ -1,6 +1,7 @@
 /** Tokens for programs: made with scopes, an allow-list and a lifetime; shown once. */
 import { ApiError, del, get, post, segment } from "../api.js";
 import { html, useState } from "../preact.js";
+import { useSession } from "../session.js";
 import { SettingsTabs } from "../settings-tabs.js";
 import {
   Badge,
@@ -18,6 +19,7 @@ import {
   TextArea,
   TextField,
   Time,
+  focusHeading,
   number,
   toast,
   useForm,
@@ -28,15 +30,18 @@ const DAY_NANOSECONDS = 86_400e9;
 const DAYS = [1, 7, 30, 90, 365];
 
 export default function Tokens() {
-  const tokens = useLoad(async (signal) => (await get("/users/me/keys/tokens", { signal })) ?? []);
+  const { me } = useSession();
+  const keys = `/users/${segment(me.id)}/keys`;
+  const tokens = useLoad(async (signal) => (await get(`${keys}/tokens`, { signal })) ?? []);
   const [dialog, setDialog] = useState(null);
   const close = () => setDialog(null);
   const create = html`<${Button} kind="primary" icon="plus"
     onClick=${() => setDialog({ kind: "create" })}>New token<//>`;
   const remove = async (token) => {
-    await del(`/users/me/keys/${segment(token.id)}`);
+    await del(`${keys}/${segment(token.id)}`);
     close();
     tokens.reload();
+    focusHeading();
     toast(`The token ${token.token_name} is deleted.`);
   };
   return html`<${Page} title="Tokens" actions=${create}>
@@ -51,7 +56,7 @@ export default function Tokens() {
     <//>
     ${
       dialog?.kind === "create" &&
-      html`<${Create} onClose=${close}
+      html`<${Create} keys=${keys} onClose=${close}
       onMade=${(name, key) => {
         setDialog({ kind: "made", name, key });
         tokens.reload();
@@ -99,10 +104,10 @@ function Reach({ token }) {
   return html`<span class="wrap">${scopes}${things}</span>`;
 }
 
-function Create({ onClose, onMade }) {
+function Create({ keys, onClose, onMade }) {
   const limits = useLoad(async (signal) => {
     const [config, scopes] = await Promise.all([
-      get("/users/me/keys/tokens/tokenconfig", { signal }),
+      get(`${keys}/tokens/tokenconfig`, { signal }),
       get("/auth/scopes", { signal }),
     ]);
     return {
@@ -111,12 +116,12 @@ function Create({ onClose, onMade }) {
     };
   });
   return html`<${Dialog} title="New token" onClose=${onClose}>
-    <${Loaded} from=${limits}>${(known) => html`<${CreateForm} ...${known} onClose=${onClose}
+    <${Loaded} from=${limits}>${(known) => html`<${CreateForm} ...${known} keys=${keys} onClose=${onClose}
       onMade=${onMade} />`}<//>
   <//>`;
 }
 
-function CreateForm({ maxDays, scopes, onClose, onMade }) {
+function CreateForm({ keys, maxDays, scopes, onClose, onMade }) {
   const days = DAYS.filter((count) => count <= maxDays);
   const initial = {
     token_name: "",
@@ -134,13 +139,17 @@ function CreateForm({ maxDays, scopes, onClose, onMade }) {
         const otherDays = `A number of days, at most ${number(maxDays)}.`;
         throw new ApiError(400, otherDays, "", { otherDays });
       }
+      // No scope would mean all of them.
+      if (values.isLimited && values.scopes.length === 0) {
+        throw new ApiError(400, "", "", { scopes: "Choose at least one." });
+      }
       const body = {
         token_name: values.token_name.trim(),
         lifetime: Math.round(count * DAY_NANOSECONDS),
         scopes: values.isLimited ? values.scopes : ["coder:all"],
         allow_list: values.allow_list.split(/[\s,]+/).filter(Boolean),
       };
-      const { key } = await post("/users/me/keys/tokens", body);
+      const { key } = await post(`${keys}/tokens`, body).catch(explain);
       onMade(body.token_name, key);
     },
     { aliases: { name: "token_name", lifetime: "days", scope: "scopes" } },
@@ -153,6 +162,7 @@ function CreateForm({ maxDays, scopes, onClose, onMade }) {
     ...days.map((count) => [String(count), count === 1 ? "1 day" : `${count} days`]),
     ["other", "Another number of days"],
   ];
+  const allowList = form.bind("allow_list");
   return html`<form ...${form.props}>
     <${TextField} label="Name" help="What it is for. Without one, it gets a random name." autofocus
       autocomplete="off" optional ...${form.bind("token_name")} />
@@ -169,15 +179,23 @@ function CreateForm({ maxDays, scopes, onClose, onMade }) {
       ${form.values.isLimited && html`<${Scopes} scopes=${scopes} chosen=${form.values.scopes}
         onToggle=${toggle} error=${form.bind("scopes").error} />`}
     </fieldset>
-    <details open=${Boolean(form.failure && form.values.allow_list)}>
+    <details open=${Boolean(allowList.error || (form.failure && allowList.value))}>
       <summary>Only for certain things</summary>
       <${TextArea} label="Allow-list" optional rows="3"
         help="One to a line, such as user:3f2a… with the whole identifier, or task:* for all of a kind.
           Empty is everything."
-        ...${form.bind("allow_list")} />
+        ...${allowList} />
     </details>
     <${Submit} form=${form} extra=${html`<${Button} onClick=${onClose}>Cancel<//>`}>Make the token<//>
   </form>`;
+}
+
+/** Which entry of the allow-list is wrong, the answer says in its detail only. */
+function explain(error) {
+  const [, detail] = /^allow_list: (.*)$/s.exec(error.detail ?? "") ?? [];
+  throw detail
+    ? new ApiError(error.status, error.message, "", { allow_list: `Wrong: ${detail}` })
+    : error;
 }
 
 function Scopes({ scopes, chosen, onToggle, error }) {
