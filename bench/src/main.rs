@@ -41,10 +41,10 @@ enum Scenario {
     Me,
     /// Signing in, and what others feel of it.
     Login,
-    /// Tokens, preferences and new users.
-    Write,
     /// `GET /users` in all its ways.
     List,
+    /// Tokens, preferences and new users.
+    Write,
     /// What the process keeps.
     Memory,
 }

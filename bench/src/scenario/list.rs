@@ -74,7 +74,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             let requests = move |_: usize, _: usize, out: &mut Vec<u8>| get(out, &path, &owner());
             let mut text = Vec::new();
             requests(0, 0, &mut text);
-            let statements = pgbench::statements(&bench.postgres, "LIMIT", async || {
+            let statements = pgbench::statements(&bench.postgres, "page AS (", async || {
                 server.send(&text).await.map(drop)
             })
             .await?;

@@ -21,6 +21,9 @@ use crate::{
     stores::answer_everything,
 };
 
+/// Whose session has ended at the provider may still sign out.
+const PAST_ACCESS: &str = "past its provider's access";
+
 fn private() -> Vec<Operation> {
     let mut operations = operations();
     operations.retain(|operation| !is_public(&operation.name()));
@@ -80,7 +83,7 @@ fn spoilt(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
         ("of no secret", change(|it| it.hashed_secret = vec![])),
         ("unlinked", change(|it| it.link = LinkState::Missing)),
         (
-            "past its provider's access",
+            PAST_ACCESS,
             change(|it| it.link = LinkState::Linked(Some(now() - TimeDelta::seconds(1)))),
         ),
     ]
@@ -125,6 +128,9 @@ async fn a_credential_that_is_no_good_is_refused_on_every_private_route() {
         for (state, found) in spoilt(&good) {
             let mut app = app(found);
             for operation in &operations {
+                if state == PAST_ACCESS && operation.name() == "POST /api/v2/users/logout" {
+                    continue;
+                }
                 let answer = ask(&mut app, operation).await;
                 assert_refused(&answer, operation, &format!("a {kind} that is {state}"));
             }
