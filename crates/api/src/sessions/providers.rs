@@ -1,8 +1,8 @@
 //! Signing in through providers: GitHub, and any number of OpenID providers.
 //!
 //! The callback of a provider both starts and finishes. Without a code it sends the browser
-//! to the provider ([`start`]), with one it asks the provider who came ([`finish`]) and has
-//! the store find or make the user, or change how somebody signs in ([`convert`]).
+//! to the provider (`start.rs`), with one it asks the provider who came (`finish.rs`) and has
+//! the store find or make the user, or change how somebody signs in (`convert.rs`).
 
 pub mod device;
 pub mod github;
