@@ -4,7 +4,6 @@
 //! the list itself, so that all are of the same moment; see `docs/architecture.md`.
 
 use diesel::{
-    dsl::sql,
     expression::SqlLiteral,
     pg::Pg,
     prelude::*,
@@ -17,7 +16,7 @@ use super::list::{Cursor, kinds, of_kind};
 
 /// The kept counts that tell of a list.
 pub(super) struct Kept<'a> {
-    of_kind: SqlLiteral<Bool>,
+    of_kind: Option<SqlLiteral<Bool>>,
     after: Option<&'a str>,
 }
 
@@ -28,9 +27,19 @@ impl<'a> Kept<'a> {
         let filter = &query.filter;
         let is_kept = query.visible == Visibility::All && *filter == kinds(filter);
         is_kept.then(|| Self {
-            of_kind: of_kind(filter).unwrap_or_else(|| sql("true")),
+            of_kind: of_kind(filter),
             after: cursor.username(),
         })
+    }
+
+    /// That a row is of a kind that the list is of. Nothing but text where it is of all: diesel
+    /// keeps no prepared statement that has a literal in it.
+    fn push_kind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let Some(of_kind) = &self.of_kind else {
+            out.push_sql("true");
+            return Ok(());
+        };
+        of_kind.walk_ast(out.reborrow())
     }
 
     /// The table `rank`: how many users are up to the cursor and left out for it. None if
@@ -46,18 +55,18 @@ impl<'a> Kept<'a> {
             "rank (n) AS MATERIALIZED (SELECT \
              (SELECT coalesce(sum(n), 0) FROM user_buckets WHERE user_buckets.lo < bucket.lo AND ",
         );
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(
             ") + (SELECT coalesce(sum(d), 0) FROM user_count_deltas WHERE key < bucket.lo AND ",
         );
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(
             ") + (SELECT count(*) FROM users WHERE NOT deleted AND NOT is_system \
              AND lower(username) >= bucket.lo AND lower(username) <= ",
         );
         out.push_bind_param::<Text, _>(after)?;
         out.push_sql(" AND ");
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(") FROM (SELECT coalesce(max(lo), '') AS lo FROM user_buckets WHERE lo <= ");
         out.push_bind_param::<Text, _>(after)?;
         out.push_sql(") AS bucket), ");
@@ -67,9 +76,9 @@ impl<'a> Kept<'a> {
     /// How many users there are after the cursor; behind the table `rank`.
     pub(super) fn push_count<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("(SELECT coalesce(sum(n), 0) FROM (SELECT n FROM user_totals WHERE ");
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(" UNION ALL SELECT d FROM user_count_deltas WHERE ");
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(") AS kept)::bigint - (SELECT n FROM rank)");
         Ok(())
     }
@@ -96,9 +105,9 @@ impl<'a> Kept<'a> {
              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint AS start \
              FROM (SELECT lo, false AS is_delta, sum(n) AS n FROM user_buckets WHERE ",
         );
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(" GROUP BY lo UNION ALL SELECT key, true, d FROM user_count_deltas WHERE ");
-        self.of_kind.walk_ast(out.reborrow())?;
+        self.push_kind(out)?;
         out.push_sql(
             ") AS steps) AS steps WHERE NOT is_delta), \
              place (lo, rest) AS MATERIALIZED (SELECT coalesce(max(lo), ''), \
