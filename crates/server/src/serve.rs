@@ -2,8 +2,8 @@
 //!
 //! The port is taken first, so that a second server ends at once, and answers are given
 //! when the database is ready; who asks earlier waits. When told to stop, the server takes
-//! no more connections, lets the requests under way finish and what they left behind be
-//! done, and then stops the Postgres of
+//! no more connections, lets the requests under way finish and what they left behind be done,
+//! and then stops the Postgres of
 //! our own. Told again, it ends as it stands: Postgres is stopped by its watchdog, and what
 //! was committed is kept.
 
@@ -163,8 +163,9 @@ async fn prepare(
 }
 
 /// Encrypts secrets that stand in the database in plain text or with an older key. Nothing
-/// waits for it.
+/// waits for it, and it waits for the start.
 async fn seal_secrets(store: Arc<PgStore>) {
+    sleep(START_PAUSE).await;
     match store.seal_stored_secrets().await {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "encrypted secrets in the database anew"),
@@ -179,7 +180,11 @@ async fn seal_secrets(store: Arc<PgStore>) {
             "secrets in the database are encrypted with keys that are not among those of \
              USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS, and cannot be read"
         ),
-        _ => {}
+        Ok(_) => {}
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "cannot tell whether all secrets in the database can be read"
+        ),
     }
 }
 
