@@ -3,9 +3,8 @@
 //! The port is taken first, so that a second server ends at once, and answers are given
 //! when the database is ready; who asks earlier waits. When told to stop, the server takes
 //! no more connections, lets the requests under way finish and what they left behind be done,
-//! and then stops the Postgres of
-//! our own. Told again, it ends as it stands: Postgres is stopped by its watchdog, and what
-//! was committed is kept.
+//! and then stops the Postgres of our own. Told again, it ends as it stands: Postgres is
+//! stopped by its watchdog, and what was committed is kept.
 
 use std::{
     error::Error,
