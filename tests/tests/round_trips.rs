@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
     net::{TcpListener, TcpStream, UnixStream},
@@ -108,16 +108,16 @@ impl Deployment {
     }
 
     /// The fewest round trips of thirty requests: what else runs now and then is not theirs.
-    async fn cost(&self, request: &Request) -> Result<usize> {
+    async fn cost(&self, request: impl Fn(usize) -> Request) -> Result<usize> {
         // The first ones touch the key, and prepare statements on each connection in turn.
-        for _ in 0..30 {
-            assert_eq!(self.server.send(request).await?.status, 200);
-        }
         let mut fewest = usize::MAX;
-        for _ in 0..30 {
+        for n in 0..60 {
             let before = self.counter.so_far();
-            assert_eq!(self.server.send(request).await?.status, 200);
-            fewest = fewest.min(self.counter.so_far() - before);
+            let answer = self.server.send(&request(n)).await?;
+            assert!(matches!(answer.status, 200 | 201), "{}", answer.status);
+            if n >= 30 {
+                fewest = fewest.min(self.counter.so_far() - before);
+            }
         }
         Ok(fewest)
     }
@@ -132,8 +132,35 @@ async fn who_one_is_costs_one_round_trip_and_a_list_two() -> Result<()> {
         ("/api/v2/users/me/roles", 1),
         ("/api/v2/users?limit=25", 2),
     ] {
-        let request = Request::new("GET", path).token(&token);
-        assert_eq!(deployment.cost(&request).await?, round_trips, "{path}");
+        let request = |_| Request::new("GET", path).token(&token);
+        assert_eq!(deployment.cost(request).await?, round_trips, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_and_a_setting_cost_two_round_trips() -> Result<()> {
+    let deployment = Deployment::start().await?;
+    let token = deployment.session().await?;
+    for (method, path, body) in [
+        (
+            "POST",
+            "/api/v2/users/me/keys/tokens",
+            (|n| json!({"token_name": format!("t{n}")})) as fn(usize) -> Value,
+        ),
+        (
+            "PUT",
+            "/api/v2/users/me/preferences",
+            |n| json!({"task_notification_alert_dismissed": n % 2 == 0}),
+        ),
+        (
+            "PUT",
+            "/api/v2/users/me/appearance",
+            |_| json!({"theme_preference": "dark", "terminal_font": "fira-code"}),
+        ),
+    ] {
+        let request = |n| Request::new(method, path).token(&token).json(&body(n));
+        assert_eq!(deployment.cost(request).await?, 2, "{method} {path}");
     }
     Ok(())
 }

@@ -55,7 +55,10 @@ const CHANGES: [Change; 3] = [
         fact: "preferences",
         word: "user_configs",
         token: member,
-        body: |_| json!({"task_notification_alert_dismissed": true}).to_string(),
+        body: |unique| {
+            let is_dismissed = unique.ends_with(['0', '2', '4', '6', '8']);
+            json!({"task_notification_alert_dismissed": is_dismissed}).to_string()
+        },
     },
     Change {
         name: "new user",

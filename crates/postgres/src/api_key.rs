@@ -10,17 +10,18 @@ use usher_domain::{
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
     time::never,
 };
-use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError};
+use usher_store::{ApiKeyStore, KeyFilter, NewApiKey, StoreError};
 use uuid::Uuid;
 
 use crate::{
     PgError, PgStore,
     audit::insert_audit,
-    lock::{self, Hold},
+    lock,
     schema::{api_keys, users},
     user::row::parse_login_type,
 };
 
+mod create;
 #[cfg(test)]
 mod tests;
 
@@ -45,16 +46,8 @@ impl ApiKeyStore for PgStore {
     }
 
     async fn create_key(&self, key: NewApiKey, by: &Initiator) -> Result<(), StoreError> {
-        self.write(async |conn| {
-            let owner = lock::hold_caller_and_user(conn, by, key.user_id, Hold::Still).await?;
-            if owner.is_none_or(|owner| owner.user.deleted) {
-                return Err(Conflict::UserDeleted.into());
-            }
-            insert_key(conn, &key).await?;
-            let (made, none) = (Life::of(&key), Life::NONE);
-            record(conn, AuditAction::Create, &key.token_name, none, made, by).await
-        })
-        .await
+        self.read(async |conn| create::create_key(conn, &key, by).await)
+            .await
     }
 
     async fn delete_key(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError> {
@@ -64,8 +57,8 @@ impl ApiKeyStore for PgStore {
                 return Ok(None);
             };
             let name = TokenName::new(row.token_name.clone());
-            let (ended, none) = (Life::from(&row), Life::NONE);
-            record(conn, AuditAction::Delete, &name, ended, none, by).await?;
+            let entry = entry(AuditAction::Delete, &name, Life::from(&row), Life::NONE);
+            insert_audit(conn, entry, by).await?;
             Ok(Some(()))
         })
         .await
@@ -199,14 +192,8 @@ impl From<&KeyRow> for Life {
     }
 }
 
-async fn record(
-    conn: &mut AsyncPgConnection,
-    action: AuditAction,
-    name: &TokenName,
-    old: Life,
-    new: Life,
-    by: &Initiator,
-) -> Result<(), PgError> {
+/// What the log keeps of a key that is made or ended.
+fn entry(action: AuditAction, name: &TokenName, old: Life, new: Life) -> AuditEntry {
     let user = new.user_id.or(old.user_id).unwrap_or_default();
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let time = |time: Option<DateTime<Utc>>| diff_time(time.unwrap_or_else(never));
@@ -215,8 +202,7 @@ async fn record(
         .always("created_at", time(old.created_at), time(new.created_at))
         .always("expires_at", time(old.expires_at), time(new.expires_at))
         .always("last_used", time(old.last_used), time(new.last_used));
-    let entry = AuditEntry::new(action, AuditResource::ApiKey, user, name.as_str());
-    insert_audit(conn, entry.with_diff(diff), by).await
+    AuditEntry::new(action, AuditResource::ApiKey, user, name.as_str()).with_diff(diff)
 }
 
 /// A key without the digest of its secret.

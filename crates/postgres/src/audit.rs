@@ -3,7 +3,12 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    pg::Pg,
+    prelude::*,
+    query_builder::AstPass,
+    sql_types::{Inet, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use serde_json::Value;
@@ -35,8 +40,49 @@ pub(crate) async fn insert_audit(
     entry: AuditEntry,
     by: &Initiator,
 ) -> Result<(), PgError> {
+    let row = NewAuditRow::new(&entry, by);
     diesel::insert_into(audit_logs::table)
-        .values(NewAuditRow {
+        .values(row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The beginning of a text, in whole characters.
+fn up_to(text: &str, max_bytes: usize) -> &str {
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes)
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
+
+/// A row to be written.
+#[derive(Insertable)]
+#[diesel(table_name = audit_logs)]
+pub(crate) struct NewAuditRow<'a> {
+    id: Uuid,
+    time: DateTime<Utc>,
+    user_id: Uuid,
+    organization_id: Uuid,
+    ip: Option<IpNet>,
+    user_agent: Option<&'a str>,
+    resource_type: &'a str,
+    resource_id: Uuid,
+    resource_target: &'a str,
+    resource_icon: &'a str,
+    action: &'a str,
+    diff: Value,
+    status_code: i32,
+    additional_fields: Value,
+    request_id: Uuid,
+}
+
+impl<'a> NewAuditRow<'a> {
+    pub(crate) fn new(entry: &'a AuditEntry, by: &'a Initiator) -> Self {
+        Self {
             id: Uuid::new_v4(),
             time: by.at,
             user_id: by.user_id.0,
@@ -54,39 +100,33 @@ pub(crate) async fn insert_audit(
             status_code: by.status_code.into(),
             additional_fields: Value::Object(entry.additional_fields.clone()),
             request_id: by.request_id.0,
-        })
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// The beginning of a text, in whole characters.
-fn up_to(text: &str, max_bytes: usize) -> &str {
-    if text.len() <= max_bytes {
-        return text;
+        }
     }
-    let end = (0..=max_bytes)
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
-}
 
-#[derive(Insertable)]
-#[diesel(table_name = audit_logs)]
-struct NewAuditRow<'a> {
-    id: Uuid,
-    time: DateTime<Utc>,
-    user_id: Uuid,
-    organization_id: Uuid,
-    ip: Option<IpNet>,
-    user_agent: Option<&'a str>,
-    resource_type: &'a str,
-    resource_id: Uuid,
-    resource_target: &'a str,
-    resource_icon: &'a str,
-    action: &'a str,
-    diff: Value,
-    status_code: i32,
-    additional_fields: Value,
-    request_id: Uuid,
+    /// What writes the row for each row of what follows, such as ` FROM made`, in a statement
+    /// that makes a change and logs it at once. Its parameters are the first ones.
+    pub(crate) const INSERT: &'static str = "\
+INSERT INTO audit_logs (id, time, user_id, organization_id, ip, user_agent, resource_type, \
+resource_id, resource_target, resource_icon, action, diff, status_code, additional_fields, \
+request_id) \
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15";
+
+    /// Gives the parameters of [`INSERT`](Self::INSERT) their values.
+    pub(crate) fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.id)?;
+        out.push_bind_param_value_only::<Timestamptz, _>(&self.time)?;
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.user_id)?;
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.organization_id)?;
+        out.push_bind_param_value_only::<Nullable<Inet>, _>(&self.ip)?;
+        out.push_bind_param_value_only::<Nullable<Text>, _>(&self.user_agent)?;
+        out.push_bind_param_value_only::<Text, _>(self.resource_type)?;
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.resource_id)?;
+        out.push_bind_param_value_only::<Text, _>(self.resource_target)?;
+        out.push_bind_param_value_only::<Text, _>(self.resource_icon)?;
+        out.push_bind_param_value_only::<Text, _>(self.action)?;
+        out.push_bind_param_value_only::<Jsonb, _>(&self.diff)?;
+        out.push_bind_param_value_only::<Integer, _>(&self.status_code)?;
+        out.push_bind_param_value_only::<Jsonb, _>(&self.additional_fields)?;
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.request_id)
+    }
 }

@@ -2,7 +2,12 @@
 //! set has none.
 
 use async_trait::async_trait;
-use diesel::{prelude::*, upsert::excluded};
+use diesel::{
+    pg::Pg,
+    prelude::*,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::{Array, Text, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     UserId,
@@ -34,7 +39,7 @@ impl SettingsStore for PgStore {
         font: TerminalFont,
     ) -> Result<Appearance, StoreError> {
         let settings = [(THEME, theme), (FONT, font.as_str())];
-        self.write(async |conn| upsert_settings(conn, user, &settings).await)
+        self.read(async |conn| upsert_settings(conn, user, &settings).await)
             .await?;
         Ok(Appearance {
             theme: theme.to_owned(),
@@ -54,7 +59,7 @@ impl SettingsStore for PgStore {
     ) -> Result<Preferences, StoreError> {
         let is_dismissed = preferences.task_notification_alert_dismissed;
         let settings = [(ALERT_DISMISSED, bool_text(is_dismissed))];
-        self.write(async |conn| upsert_settings(conn, user, &settings).await)
+        self.read(async |conn| upsert_settings(conn, user, &settings).await)
             .await?;
         Ok(preferences)
     }
@@ -111,33 +116,48 @@ async fn find_settings(
         .await?)
 }
 
+/// Sets settings, all or none of them, by one statement that may be done twice.
 async fn upsert_settings(
     conn: &mut AsyncPgConnection,
     user: UserId,
     settings: &[(&str, &str)],
 ) -> Result<(), PgError> {
-    let rows: Vec<SettingRow> = settings
-        .iter()
-        .map(|(key, value)| SettingRow {
-            user_id: user.0,
-            key,
-            value,
-        })
-        .collect();
-    diesel::insert_into(user_configs::table)
-        .values(rows)
-        .on_conflict((user_configs::user_id, user_configs::key))
-        .do_update()
-        .set(user_configs::value.eq(excluded(user_configs::value)))
-        .execute(conn)
-        .await?;
+    let (keys, values) = settings.iter().copied().unzip();
+    let upsert = UpsertSettings {
+        user: user.0,
+        keys,
+        values,
+    };
+    upsert.execute(conn).await?;
     Ok(())
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = user_configs)]
-struct SettingRow<'a> {
-    user_id: Uuid,
-    key: &'a str,
-    value: &'a str,
+/// Rows of which diesel does not know the number are prepared anew each time, and arrays are
+/// not.
+const UPSERT: &str = "\
+INSERT INTO user_configs (user_id, key, value) \
+SELECT $1, setting.key, setting.value FROM unnest($2, $3) AS setting (key, value) \
+ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
+
+struct UpsertSettings<'a> {
+    user: Uuid,
+    keys: Vec<&'a str>,
+    values: Vec<&'a str>,
+}
+
+/// The type that stands for the statement in the cache of prepared ones.
+struct UpsertSettingsStatement;
+
+impl QueryId for UpsertSettings<'_> {
+    type QueryId = UpsertSettingsStatement;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for UpsertSettings<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(UPSERT);
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.user)?;
+        out.push_bind_param_value_only::<Array<Text>, _>(&self.keys)?;
+        out.push_bind_param_value_only::<Array<Text>, _>(&self.values)
+    }
 }

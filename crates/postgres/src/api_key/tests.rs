@@ -6,7 +6,7 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, nobody, now, session, token};
+use crate::testing::{TestStore, at_once, client, nobody, now, session, token};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
     match result {
@@ -324,5 +324,88 @@ async fn an_error_never_shows_the_row() {
     assert!(text.contains("api_keys_scopes_check"), "{text}");
     for secret in ["Failing row", "0707", "\\x07", "7, 7"] {
         assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_made_again_is_made_once() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let by = store.sign_in(ada.id).await;
+    let new = token(ada.id, "t");
+    store.create_key(new.clone(), &by).await.unwrap();
+    let rows = store.audit().await.len();
+
+    store.create_key(new.clone(), &by).await.unwrap();
+
+    assert_eq!(store.keys_of(ada.id).await.len(), 2);
+    assert_eq!(store.audit().await.len(), rows);
+    let other = NewApiKey {
+        hashed_secret: [8; 32].into(),
+        ..new
+    };
+    let taken = store.create_key(other, &by).await;
+    assert!(matches!(taken, Err(StoreError::Internal(_))), "{taken:?}");
+}
+
+#[tokio::test]
+async fn who_may_not_act_any_more_makes_no_key() {
+    for ending in [
+        "UPDATE users SET status = 'suspended' WHERE username = 'ada'",
+        "UPDATE users SET status = 'dormant' WHERE username = 'ada'",
+        "UPDATE users SET deleted = true WHERE username = 'ada'",
+        "DELETE FROM api_keys",
+        "UPDATE api_keys SET expires_at = '2026-01-01T00:00:00Z'",
+        "UPDATE api_keys SET user_id = (SELECT id FROM users WHERE username = 'bob')",
+    ] {
+        let store = TestStore::new().await;
+        let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
+        let by = store.sign_in(ada.id).await;
+        store.sql(ending).await;
+        let rows = store.audit().await.len();
+
+        for target in [ada.id, bob.id] {
+            let result = store.create_key(token(target, "t"), &by).await;
+            assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
+        }
+
+        let tokens = "SELECT count(*) FROM api_keys WHERE token_name = 't'";
+        assert_eq!(store.value(tokens).await, "0", "{ending}");
+        assert_eq!(store.audit().await.len(), rows, "{ending}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_waits_for_what_takes_the_right_to_it_away() {
+    for ending in [
+        "UPDATE users SET status = 'suspended'",
+        "UPDATE users SET updated_at = now(); DELETE FROM api_keys",
+        "DELETE FROM api_keys",
+        "UPDATE users SET deleted = true",
+    ] {
+        let store = TestStore::new().await;
+        let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
+        let by = store.sign_in(ada.id).await;
+        let other = client(store.url()).await;
+        other
+            .batch_execute(&format!("BEGIN; {ending}"))
+            .await
+            .unwrap();
+
+        let making = [ada.id, bob.id].map(|target| {
+            let (store, by) = (store.share(), by.clone());
+            tokio::spawn(async move { store.create_key(token(target, "t"), &by).await })
+        });
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock'";
+        while store.value(waiting).await != "2" {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+
+        for made in making {
+            let result = made.await.unwrap();
+            assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
+        }
     }
 }
