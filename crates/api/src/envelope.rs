@@ -72,7 +72,7 @@ pub(crate) async fn envelope(
             "request",
             request.id = %id,
             http.method = %request.method(),
-            http.path = without_secrets(request.uri().path()),
+            http.path = &*without_secrets(request.uri().path()),
         );
         respond(next, request, settings).instrument(span).await
     };
@@ -175,7 +175,11 @@ fn header(text: &str) -> HeaderValue {
 
 /// The path as the log may have it. The command line sends whole tokens where the names of
 /// keys stand.
-fn without_secrets(path: &str) -> String {
+fn without_secrets(path: &str) -> Cow<'_, str> {
+    // No token does without the sign between its halves, or an escape for it.
+    if !path.contains(['-', '%']) {
+        return Cow::Borrowed(path);
+    }
     let segments = path.split('/').map(|segment| {
         let text = percent_decode_str(segment).decode_utf8_lossy();
         match ApiToken::parse(&text) {
@@ -183,7 +187,7 @@ fn without_secrets(path: &str) -> String {
             Err(_) => Cow::Borrowed(segment),
         }
     });
-    segments.collect::<Vec<_>>().join("/")
+    Cow::Owned(segments.collect::<Vec<_>>().join("/"))
 }
 
 /// Brings the path into its normal form, in which the router knows it: single slashes,

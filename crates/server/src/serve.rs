@@ -125,7 +125,7 @@ fn router(state: AppState) -> Router {
             .map(|token| token.as_str().to_owned())
             .unwrap_or_default()
     });
-    usher_console::assets().fallback_service(usher_api::router_with_pages(state, pages))
+    usher_console::assets().merge(usher_api::router_with_pages(state, pages))
 }
 
 /// Does what can wait until the server has started, and is told when to stop.
