@@ -15,18 +15,20 @@ use usher_domain::{
     organization::OrganizationReference,
 };
 use usher_store::{AuditLogStore, AuditQuery, AuditRecord, OrganizationStore};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiError, AppState, Caller, Json, query::QueryParameters, target::find_readable_organization,
+    ApiError, Caller, Json,
+    query::QueryParameters,
+    routes::{Routes, routes},
+    target::find_readable_organization,
 };
 
 /// How many rows a page has for which no other number was asked.
 const DEFAULT_LIMIT: u32 = 100;
 
 /// The routes, all of which need a credential.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(crate) fn private_routes() -> Routes {
+    Routes::new().routes(routes!(list))
 }
 
 /// Lists the rows of the audit log that match, newest first, as far as the caller may read

@@ -11,9 +11,11 @@ use usher_api_types::{
 };
 use usher_domain::{Action, Object, OrganizationId, Resource, Scope, UserId, id::parse_uuid};
 use usher_store::{UserLookup, UserStore};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ApiError, AppState, Caller, Json, RequestBody};
+use crate::{
+    ApiError, Caller, Json, RequestBody,
+    routes::{Routes, routes},
+};
 
 /// The greatest number of questions about things that must be looked up.
 const MAX_LOOKUPS: usize = 10;
@@ -21,13 +23,13 @@ const MAX_LOOKUPS: usize = 10;
 const MAX_CHECKS: usize = 1000;
 
 /// The routes that need no credential.
-pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_scopes))
+pub(crate) fn public_routes() -> Routes {
+    Routes::new().routes(routes!(list_scopes))
 }
 
 /// The routes that need one.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(check))
+pub(crate) fn private_routes() -> Routes {
+    Routes::new().routes(routes!(check))
 }
 
 /// Lists the scopes that a token may be asked for with.

@@ -13,9 +13,11 @@ use usher_api_types::{
 };
 use usher_domain::time::Clock;
 use usher_store::SiteStore;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ApiError, AppState, Caller, Json, Settings};
+use crate::{
+    ApiError, Caller, Json, Settings,
+    routes::{Routes, routes},
+};
 
 /// Where the source and the documentation are.
 const HOME: &str = env!("CARGO_PKG_REPOSITORY");
@@ -48,8 +50,8 @@ const FEATURES: [&str; 23] = [
 ];
 
 /// The routes that need no credential.
-pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn public_routes() -> Routes {
+    Routes::new()
         .routes(routes!(greet))
         .routes(routes!(build_info))
         .routes(routes!(update_check))
@@ -57,8 +59,8 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
 }
 
 /// The routes that need one.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn private_routes() -> Routes {
+    Routes::new()
         .routes(routes!(experiments))
         .routes(routes!(available_experiments))
         .routes(routes!(regions))
@@ -69,13 +71,13 @@ pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
 }
 
 /// The routes that need one and say so [plainly](crate::caller::require_plainly).
-pub(crate) fn plain_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(appearance))
+pub(crate) fn plain_routes() -> Routes {
+    Routes::new().routes(routes!(appearance))
 }
 
 /// The routes outside of `/api/v2`.
-pub(crate) fn root_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn root_routes() -> Routes {
+    Routes::new()
         .routes(routes!(health))
         .routes(routes!(latency_check))
 }

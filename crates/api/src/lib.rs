@@ -39,6 +39,7 @@ mod query;
 pub mod renewal;
 mod request;
 mod role_lists;
+mod routes;
 pub mod sessions;
 mod ssh_keys;
 mod state;
@@ -60,6 +61,8 @@ use http::{HeaderValue, header::CONTENT_TYPE};
 use tower::{Layer as _, ServiceExt as _};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
+
+use routes::Routes;
 
 pub use background::Background;
 pub use caller::{Caller, require as require_caller};
@@ -109,8 +112,18 @@ fn is_for_programs(path: &str) -> bool {
 
 fn all_routes(state: &AppState) -> Router<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
-    let (router, _) = routes(state).split_for_parts();
-    router.route("/api/v2/openapi.json", get(document).layer(limit))
+    let require = from_fn_with_state(state.clone(), caller::require_and_limit);
+    let require_to_leave = from_fn_with_state(state.clone(), caller::require_to_leave);
+    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly_and_limit);
+    let below_prefix = public_routes()
+        .with(|router| router.layer(limit.clone()))
+        .merge(private_routes().with(|router| router.layer(require)))
+        .merge(sessions::leaving_routes().with(|router| router.layer(require_to_leave)))
+        .merge(deployment::plain_routes().with(|router| router.layer(require_plainly)));
+    deployment::root_routes()
+        .into_router()
+        .nest(PREFIX, below_prefix.into_router())
+        .route("/api/v2/openapi.json", get(document).layer(limit))
 }
 
 fn surround(state: AppState, inner: Router<AppState>) -> Router {
@@ -121,54 +134,27 @@ fn surround(state: AppState, inner: Router<AppState>) -> Router {
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let bare = Routes {
-        public: public_routes(),
-        private: private_routes(),
-        leaving: sessions::leaving_routes(),
-        plain: deployment::plain_routes(),
-    };
-    bare.mount(OpenApiRouter::with_openapi(openapi::Document::openapi()))
+    let below_prefix = public_routes()
+        .merge(private_routes())
+        .merge(sessions::leaving_routes())
+        .merge(deployment::plain_routes());
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .merge(deployment::root_routes().document())
+        .nest(PREFIX, below_prefix.document())
         .into_openapi()
 }
 
-fn routes(state: &AppState) -> OpenApiRouter<AppState> {
-    let limit = from_fn_with_state(state.clone(), limits::limit);
-    let require = from_fn_with_state(state.clone(), caller::require_and_limit);
-    let require_to_leave = from_fn_with_state(state.clone(), caller::require_to_leave);
-    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly_and_limit);
-    let guarded = Routes {
-        public: public_routes().layer(limit),
-        private: private_routes().layer(require),
-        leaving: sessions::leaving_routes().layer(require_to_leave),
-        plain: deployment::plain_routes().layer(require_plainly),
-    };
-    guarded.mount(OpenApiRouter::new())
-}
+/// What the paths begin with, but for those that ask for the state of the server.
+const PREFIX: &str = "/api/v2";
 
-/// The routes below `/api/v2`, by what stands before them.
-struct Routes {
-    public: OpenApiRouter<AppState>,
-    private: OpenApiRouter<AppState>,
-    leaving: OpenApiRouter<AppState>,
-    plain: OpenApiRouter<AppState>,
-}
-
-impl Routes {
-    fn mount(self, router: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-        let guarded = self.private.merge(self.leaving).merge(self.plain);
-        let all = self.public.merge(guarded);
-        router.merge(deployment::root_routes()).nest("/api/v2", all)
-    }
-}
-
-fn public_routes() -> OpenApiRouter<AppState> {
+fn public_routes() -> Routes {
     authorization::public_routes()
         .merge(deployment::public_routes())
         .merge(sessions::public_routes())
         .merge(users::public_routes())
 }
 
-fn private_routes() -> OpenApiRouter<AppState> {
+fn private_routes() -> Routes {
     audit::private_routes()
         .merge(authorization::private_routes())
         .merge(deployment::private_routes())

@@ -6,13 +6,11 @@ pub mod preferences;
 pub mod settings;
 pub mod templates;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::AppState;
+use crate::routes::{Routes, routes};
 
 /// The routes, all of which need a credential.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn private_routes() -> Routes {
+    Routes::new()
         .routes(routes!(templates::list_system))
         .routes(routes!(templates::list_custom))
         .routes(routes!(templates::methods))

@@ -7,13 +7,11 @@ pub mod member_roles;
 pub mod members;
 pub mod update;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::AppState;
+use crate::routes::{Routes, routes};
 
 /// The routes, all of which need a credential.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn private_routes() -> Routes {
+    Routes::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(list::read, update::update, delete::delete))
         .routes(routes!(members::list))

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use axum::middleware::from_fn;
 use tokio::time::sleep;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::AppState;
+use crate::routes::{Routes, routes};
 
 /// How long every refusal to sign in waits before it is told.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(25);
@@ -25,8 +24,8 @@ async fn pause_after_refusal() {
 }
 
 /// The routes that need no credential.
-pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn public_routes() -> Routes {
+    Routes::new()
         .routes(routes!(login::login))
         .routes(routes!(methods::methods))
         .routes(routes!(passcode::request))
@@ -36,15 +35,15 @@ pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
         .merge(callbacks())
 }
 
-fn callbacks() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+fn callbacks() -> Routes {
+    Routes::new()
         .routes(routes!(providers::github::callback))
         .routes(routes!(providers::oidc::callback))
         .routes(routes!(providers::oidc::further_callback))
-        .route_layer(from_fn(providers::refuse_head))
+        .with(|router| router.route_layer(from_fn(providers::refuse_head)))
 }
 
 /// The routes that need one, whether what it rests on elsewhere still holds or not.
-pub(crate) fn leaving_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(logout::logout))
+pub(crate) fn leaving_routes() -> Routes {
+    Routes::new().routes(routes!(logout::logout))
 }

@@ -20,20 +20,18 @@ pub mod ssh_key;
 pub mod status;
 pub mod tokens;
 
-use utoipa_axum::{router::OpenApiRouter, routes};
-
-use crate::AppState;
+use crate::routes::{Routes, routes};
 
 /// The routes that need no credential.
-pub(crate) fn public_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn public_routes() -> Routes {
+    Routes::new()
         .routes(routes!(first::exists, first::create))
         .routes(routes!(quiet_hours::read, quiet_hours::update))
 }
 
 /// The routes that need one.
-pub(crate) fn private_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+pub(crate) fn private_routes() -> Routes {
+    Routes::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(read::read, delete::delete))
         .routes(routes!(profile::update))
