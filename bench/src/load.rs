@@ -205,7 +205,16 @@ impl Client {
 
     /// Sends a request and waits for the end of its answer.
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer> {
-        timeout(PATIENCE, self.exchange(request))
+        self.send_within(PATIENCE, request).await
+    }
+
+    /// The same, where the answer may be a long one.
+    pub(crate) async fn send_within(
+        &mut self,
+        patience: Duration,
+        request: &[u8],
+    ) -> Result<Answer> {
+        timeout(patience, self.exchange(request))
             .await
             .context("there was no answer in time")?
     }

@@ -28,6 +28,8 @@ const SECRET: &str = "benchbenchbenchbenchbe";
 /// so that `pgbench` can make them too.
 pub(crate) const FIRST_KEY: usize = 1_000_000_001;
 const OWNER_KEY: usize = 2_000_000_001;
+/// How many people have a session.
+const SESSIONS: usize = 100_000;
 
 /// The token of a member.
 pub(crate) fn member(n: usize) -> String {
@@ -105,8 +107,11 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
          SELECT organizations.id, users.id, now(), now() FROM organizations, users
          WHERE organizations.is_default AND NOT users.is_system"
             .to_owned(),
-        "INSERT INTO gitsshkeys (user_id, private_key, public_key, created_at, updated_at)
-         SELECT id, repeat('private ', 50), repeat('public ', 10), now(), now() FROM users"
+        // As if encrypted, so that the server does not set out to do it.
+        "INSERT INTO gitsshkeys (user_id, private_key, private_key_key_id, public_key,
+                                 created_at, updated_at)
+         SELECT id, repeat('private ', 50), 'bench', repeat('public ', 10), now(), now()
+         FROM users"
             .to_owned(),
         format!(
             "{} FROM (SELECT id FROM users WHERE status = 'active' AND rbac_roles = '{{}}'
@@ -118,6 +123,15 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
             "{} FROM (SELECT id FROM users WHERE status = 'active' AND rbac_roles = '{{owner}}'
                       AND login_type = 'password' ORDER BY md5(username) LIMIT 1) AS owners",
             key(OWNER_KEY)
+        ),
+        // Others have keys too: among few, the planner would not look one up.
+        format!(
+            "INSERT INTO api_keys (id, hashed_secret, user_id, login_type, created_at, updated_at,
+                                   last_used, expires_at)
+             SELECT 'k' || lpad(n::text, 9, '0'), '\\x00', id, 'password', now(), now(), now(),
+                    now() + interval '1 day'
+             FROM (SELECT id, row_number() OVER () AS n FROM users
+                   WHERE NOT is_system LIMIT {SESSIONS}) AS others"
         ),
         "VACUUM (ANALYZE)".to_owned(),
         "CHECKPOINT".to_owned(),

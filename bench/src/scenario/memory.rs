@@ -13,9 +13,12 @@ use crate::{
     server::{Limits, Server},
 };
 
-/// How long after the last request it is looked at: memory for hashing is given back when
-/// there was nothing to hash for a while.
-const REST: Duration = Duration::from_secs(3);
+/// How long after the last request it is looked at: memory is given back when it was of no
+/// use for a while.
+const REST: Duration = Duration::from_secs(5);
+
+/// How long the whole list may take.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 const TEXT: &str = "\
 Resident memory of one process, one thing after the other: when it has been ready for a
@@ -119,7 +122,7 @@ async fn whole_list(server: &Server) -> Result<Whole> {
     server.forget_peak()?;
     let mut client = Client::connect(server.address).await?;
     let begin = Instant::now();
-    let answer = client.send(&text).await?;
+    let answer = client.send_within(PATIENCE, &text).await?;
     let all = begin.elapsed();
     anyhow::ensure!(answer.status == 200, "the whole list: {}", answer.status);
     let first_byte = answer.first_byte.map_or(all, |at| at - begin);

@@ -44,7 +44,7 @@ const CHANGES: [Change; 3] = [
         method: "POST",
         path: "/api/v2/users/me/keys/tokens",
         fact: "tokens",
-        word: "INSERT INTO \"api_keys\"",
+        word: "INSERT INTO api_keys",
         token: member,
         body: |unique| json!({"token_name": unique}).to_string(),
     },
