@@ -136,7 +136,7 @@ async fn upsert_settings(
 /// not.
 const UPSERT: &str = "\
 INSERT INTO user_configs (user_id, key, value) \
-SELECT $1, setting.key, setting.value FROM unnest($2, $3) AS setting (key, value) \
+SELECT $1, setting.key, setting.value FROM unnest($2::text[], $3::text[]) AS setting (key, value) \
 ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
 
 struct UpsertSettings<'a> {

@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
-use usher_domain::{Initiator, audit::AuditAction, time::never};
+use usher_domain::{ApiKeyId, Initiator, audit::AuditAction, time::never};
 use usher_store::{Conflict, NewApiKey};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ AND told.caller_acts FOR KEY SHARE) own\
 ), made AS (\
 INSERT INTO api_keys (user_id, id, hashed_secret, login_type, token_name, scopes, allow_list, \
 lifetime_seconds, ip_address, created_at, updated_at, last_used, expires_at) \
-SELECT $17, $20, $21, $22, $23, $24, $25, $26, coalesce($27, '0.0.0.0'), $28, $28, $29, $30 \
+SELECT $17, $20, $21, $22, $23, $24, $25, $26, coalesce($27, '0.0.0.0'::inet), $28, $28, $29, $30 \
 FROM allowed WHERE is_there ON CONFLICT (id) DO NOTHING RETURNING id\
 ), logged AS (";
 
@@ -60,7 +60,7 @@ pub(super) async fn create_key(
     let create = CreateKey {
         audit: NewAuditRow::new(&entry, by),
         caller: by.user_id.0,
-        caller_key: by.key_id.as_ref().map(|id| id.as_str()),
+        caller_key: by.key_id.as_ref().map(ApiKeyId::as_str),
         at: by.at,
         scopes: key.scopes.iter().map(|scope| scope.name()).collect(),
         allow_list: key

@@ -341,7 +341,7 @@ async fn a_key_that_is_made_again_is_made_once() {
     assert_eq!(store.keys_of(ada.id).await.len(), 2);
     assert_eq!(store.audit().await.len(), rows);
     let other = NewApiKey {
-        hashed_secret: [8; 32].into(),
+        hashed_secret: [8; 32],
         ..new
     };
     let taken = store.create_key(other, &by).await;

@@ -58,12 +58,12 @@ async fn find_credentials(
     keys: &[&str],
 ) -> Result<HashMap<String, Credential>, PgError> {
     let rows: Vec<CredentialRow> = CredentialQuery { keys }.load(conn).await?;
-    rows.into_iter()
-        .map(|row| {
-            let credential = Credential::try_from(row)?;
-            Ok((credential.key.id.as_str().to_owned(), credential))
-        })
-        .collect()
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let credential = Credential::try_from(row)?;
+        found.insert(credential.key.id.as_str().to_owned(), credential);
+    }
+    Ok(found)
 }
 
 pub(crate) struct CredentialQuery<'a> {
