@@ -86,13 +86,15 @@ this file by hand.
 const METHOD: &str = "\
 ## How it is measured
 
-`make bench` measures everything and writes this page, in about ten minutes.
+`make bench` measures everything and writes this page, in about twenty minutes.
 `make bench ARGS=\"me start\"` measures some of it and prints what came of it;
 `--people 100000` leaves out the greater databases, `--seconds 10` takes longer for each
 number, `--docs DIRECTORY` writes the page all the same.
 
 - The client is one thread without an HTTP library. It checks the status of every answer,
   and reads each to its end.
+- Throughput, lists and changes are the best of three rounds, those of `pgbench` too: what
+  else goes on in a machine, or beside a virtual one, only ever slows.
 - p50 and p99 are over all requests of a measurement, as the client sees them.
 - \"server\" and \"Postgres\" are the CPU time for each request, of all threads and processes;
   Postgres with its background processes.

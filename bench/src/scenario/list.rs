@@ -83,19 +83,15 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
                 .iter()
                 .map(pgbench::Statement::with_values)
                 .collect();
-            let reached = pgbench::run(
-                &bench.postgres,
-                &database,
-                &[super::script(&statements)],
-                1,
-                bench.duration.min(Duration::from_secs(2)),
-            )
-            .await?;
+            let duration = bench.duration.min(Duration::from_secs(2));
+            let reached = bench
+                .best_of_pgbench(&database, &[super::script(&statements)], 1, duration)
+                .await?;
             let load = Load {
                 most: MOST,
                 ..bench.load(&server, 1)
             };
-            let cost = bench.cost(&server, load, requests).await?;
+            let cost = bench.best(&server, load, |_| requests.clone()).await?;
             let (p50, p99) = (cost.latencies.quantile(0.5), cost.latencies.quantile(0.99));
             lines[at].1.push((people as f64, p50));
             slowest = slowest.max(p99);

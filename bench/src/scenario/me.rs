@@ -33,8 +33,9 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
     let mut alone_line = Vec::new();
     let mut best = None::<f64>;
     for clients in CLIENTS {
-        let reached =
-            pgbench::run(&bench.postgres, &database, &script, clients, bench.duration).await?;
+        let reached = bench
+            .best_of_pgbench(&database, &script, clients, bench.duration)
+            .await?;
         if let Some(reached) = reached {
             best = Some(best.unwrap_or_default().max(reached.per_second));
             alone_line.push((clients as f64, reached.per_second));
@@ -66,7 +67,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         .await?;
     for connections in CONNECTIONS {
         let load = bench.load(&server, connections);
-        let cost = bench.cost(&server, load, requests.clone()).await?;
+        let cost = bench.best(&server, load, |_| requests.clone()).await?;
         let rate = cost.latencies.per_second();
         line.push((connections as f64, rate));
         if connections == MANY {

@@ -167,22 +167,19 @@ async fn measure_one(
         super::script(&statements)
     );
     let scripts = for_members(bench, database, &script).await?;
-    let reached = pgbench::run(
-        &bench.postgres,
-        database,
-        &scripts,
-        CONNECTIONS,
-        bench.duration,
-    )
-    .await?;
-    let changes = move |connection: usize, n: usize, out: &mut Vec<u8>| {
-        let unique = format!("c{connection}-n{n}");
-        let token = (change.token)(connection + n * CONNECTIONS);
-        let body = (change.body)(&unique);
-        request(out, change.method, change.path, &token, &body);
+    let reached = bench
+        .best_of_pgbench(database, &scripts, CONNECTIONS, bench.duration)
+        .await?;
+    let changes = |round| {
+        move |connection: usize, n: usize, out: &mut Vec<u8>| {
+            let unique = format!("r{round}-c{connection}-n{n}");
+            let token = (change.token)(connection + n * CONNECTIONS);
+            let body = (change.body)(&unique);
+            request(out, change.method, change.path, &token, &body);
+        }
     };
     let load = bench.load(server, CONNECTIONS);
-    Ok((bench.cost(server, load, changes).await?, reached))
+    Ok((bench.best(server, load, changes).await?, reached))
 }
 
 /// The same script for as many members as there are connections, so that they do not wait
