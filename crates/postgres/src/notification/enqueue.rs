@@ -20,7 +20,8 @@ use crate::PgError;
 /// way of the template or else of the deployment. In one order, since whoever writes the
 /// same hash at the same time is waited for.
 ///
-/// The hash is of all that the receiver would see, and of the day.
+/// The hash is of all that the receiver would see, and of the day. Receivers are looked for only
+/// if anybody may want the message, who may be many.
 const INSERT: &str = "\
 INSERT INTO notification_messages (id, notification_template_id, user_id, method, created_by, \
 payload, targets, created_at, dedupe_hash) \
@@ -28,7 +29,8 @@ SELECT gen_random_uuid(), t.id, u.id, way, $1, jsonb_build_object('labels', $2),
 CASE WHEN $5 THEN encode(sha256(convert_to(jsonb_build_array(\
 t.id, u.id, way, $2, $3, ($4 AT TIME ZONE 'UTC')::date)::text, 'UTF8')), 'hex') END \
 FROM users u \
-JOIN notification_templates t ON t.id = $6 \
+JOIN notification_templates t ON t.id = $6 AND (t.enabled_by_default OR EXISTS (\
+SELECT FROM notification_preferences w WHERE w.notification_template_id = $6 AND NOT w.disabled)) \
 LEFT JOIN notification_preferences p \
 ON p.user_id = u.id AND p.notification_template_id = t.id \
 CROSS JOIN unnest($7) AS way \
