@@ -1,8 +1,8 @@
 //! Routes, with their part of the OpenAPI document.
 //!
 //! A handler's `#[utoipa::path]` says where it is mounted, so that nothing is mounted that
-//! the document does not have. What else it says takes longer to put together than all else
-//! that is done at the start, and is asked for by few: it is made when it is wanted.
+//! the document does not have. To put together what else it says would take a good part of a
+//! start, and few ask for it: it is made when it is wanted.
 
 use axum::{Router, routing::MethodRouter};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};

@@ -21,7 +21,8 @@
 //! The caller's row is held `FOR SHARE` and their key is looked at after that. Whatever
 //! ends a key against its holder's will (suspension, deletion, a new password) changes the
 //! user's row first, so that a request under way either comes before it as a whole or is
-//! refused. See `lock.rs`.
+//! refused. See `lock.rs`, and `api_key/create.rs` for the one change that locks the key too,
+//! to be a single statement.
 //!
 //! # Secrets that are read again
 //!

@@ -248,3 +248,36 @@ pub(crate) async fn at_once<T: Send + 'static>(
     }
     results
 }
+
+/// Runs tasks while another transaction has made `change` and not yet committed it: it commits
+/// when all of them wait for it.
+///
+/// # Panics
+///
+/// If one of them ends before that.
+pub(crate) async fn amid<T: Send + 'static>(
+    store: &TestStore,
+    change: &str,
+    tasks: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let other = client(store.url()).await;
+    let change = format!("BEGIN; {change}");
+    other.batch_execute(&change).await.unwrap();
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let all = tasks.len().to_string();
+    while store.value(waiting).await != all {
+        assert!(
+            tasks.iter().all(|task| !task.is_finished()),
+            "it did not wait"
+        );
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("COMMIT").await.unwrap();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Chosen by `make bench`: the allocator of glibc takes a fifth of the time of a request, half
-/// of it to wait for its own locks; mimalloc falls back with many connections.
+/// Chosen by `make bench`: the allocator of glibc takes a fifth of the CPU of a request, a good
+/// part of it to wait for its own locks; mimalloc was no faster than this one.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

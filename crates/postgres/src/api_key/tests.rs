@@ -6,7 +6,7 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, client, nobody, now, session, token};
+use crate::testing::{TestStore, amid, at_once, nobody, now, session, token};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
     match result {
@@ -386,25 +386,12 @@ async fn a_key_waits_for_what_takes_the_right_to_it_away() {
         let store = TestStore::new().await;
         let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
         let by = store.sign_in(ada.id).await;
-        let other = client(store.url()).await;
-        other
-            .batch_execute(&format!("BEGIN; {ending}"))
-            .await
-            .unwrap();
-
         let making = [ada.id, bob.id].map(|target| {
             let (store, by) = (store.share(), by.clone());
-            tokio::spawn(async move { store.create_key(token(target, "t"), &by).await })
+            async move { store.create_key(token(target, "t"), &by).await }
         });
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND wait_event_type = 'Lock'";
-        while store.value(waiting).await != "2" {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        other.batch_execute("COMMIT").await.unwrap();
 
-        for made in making {
-            let result = made.await.unwrap();
+        for result in amid(&store, ending, making).await {
             assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
         }
     }

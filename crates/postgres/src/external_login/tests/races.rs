@@ -4,7 +4,7 @@ use usher_domain::UserStatus;
 use usher_store::{Conflict, StoreError, UserStore};
 
 use super::*;
-use crate::testing::{at_once, client};
+use crate::testing::{amid, at_once};
 
 /// Many who come at once, from two replicas in turn.
 async fn at_both(
@@ -203,21 +203,11 @@ async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
 /// Lets the person come while another transaction has made `change` and not yet committed
 /// it, so that who they are comes out otherwise once their user is held.
 async fn come_amid(store: &TestStore, sign_in: ExternalSignIn, change: &str) -> SignInOutcome {
-    let other = client(store.url()).await;
-    let change = format!("BEGIN; {change}");
-    other.batch_execute(&change).await.unwrap();
     let coming = {
         let store = store.share();
-        tokio::spawn(async move { attempt(&store, sign_in).await })
+        async move { attempt(&store, sign_in).await }
     };
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while store.value(waiting).await == "0" {
-        assert!(!coming.is_finished(), "it did not wait");
-        tokio::task::yield_now().await;
-    }
-    other.batch_execute("COMMIT").await.unwrap();
-    coming.await.unwrap()
+    amid(store, change, [coming]).await.remove(0)
 }
 
 #[tokio::test]
