@@ -58,12 +58,16 @@ impl Target {
         Ok(Self { config, tls })
     }
 
-    /// Has the server end a statement that takes longer, and nothing be compiled for
-    /// statements that only look costly. Goes with the start of the connection, since
-    /// `SET` would not hold behind PgBouncer.
+    /// Has the server end a statement that takes longer, and neither compile anything nor
+    /// start processes for statements that only look costly: with all cores at work already,
+    /// that makes them slower. Goes with the start of the connection, since `SET` would not
+    /// hold behind PgBouncer.
     pub(crate) fn limit_statements(&mut self, timeout: Duration) {
         let milliseconds = timeout.as_millis();
-        self.set(&format!("-c statement_timeout={milliseconds} -c jit=off"));
+        self.set(&format!(
+            "-c statement_timeout={milliseconds} -c jit=off \
+             -c max_parallel_workers_per_gather=0"
+        ));
     }
 
     /// Has the server look rows up by their keys, and plan a prepared statement once. Left to

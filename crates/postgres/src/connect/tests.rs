@@ -99,7 +99,10 @@ fn options_of_the_url_come_after_ours_and_win() {
 
     assert_eq!(
         target.config.get_options(),
-        Some("-c statement_timeout=4000 -c jit=off -c statement_timeout=9")
+        Some(
+            "-c statement_timeout=4000 -c jit=off -c max_parallel_workers_per_gather=0 \
+             -c statement_timeout=9"
+        )
     );
 }
 

@@ -4,8 +4,8 @@
 //! the values at hand: a plan for any value would be a scan.
 
 use diesel::{
-    dsl::{AsSelect, CountStar, Select, sql},
-    expression::{Expression, SqlLiteral},
+    dsl::{AsSelect, CountStar, Select},
+    expression::Expression,
     pg::Pg,
     prelude::*,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
@@ -32,16 +32,22 @@ const DEEP: i64 = if cfg!(test) { 3 } else { 1000 };
 /// What is read of `users`, whose names the columns of a page have.
 type Columns = (<users::table as Table>::AllColumns, lower<users::username>);
 
-/// The identifiers of those who match, each with how many there are.
-type Numbered = (users::id, SqlLiteral<BigInt>);
+/// Who they are, and where in the list.
+type Place = (users::id, lower<users::username>);
+/// The same in the narrow copy.
+type FoundPlace = (user_list::id, user_list::key);
 
 /// Where the users of a list are looked for.
 enum Source<'a> {
+    /// In order, until the page is full.
     Users(Select<Matching<'a>, Columns>),
-    /// The same where few match, who are found and counted in one go.
-    Few(Select<Matching<'a>, Numbered>),
-    /// In the narrow copy; and whether an index finds those who match, be they many.
-    List(Select<Found<'a>, user_list::id>, bool),
+    /// All who match at once, since they are few; the page and its count are taken from them.
+    Few(Select<Matching<'a>, Place>),
+    /// In the narrow copy, in order until the page is full.
+    List(Select<Found<'a>, user_list::id>),
+    /// In the narrow copy, all at once, be they many, since an index finds them. To go in
+    /// order seems cheap, and is not where those who match have names alike.
+    Indexed(Select<Found<'a>, FoundPlace>),
 }
 
 /// The rows of a list, in order. What is in other tables comes later, so that users whom
@@ -60,10 +66,14 @@ impl<'a> Rows<'a> {
         let is_plain = query.filter == UserFilter::default() && query.visible == Visibility::All;
         let source = if let Some(found) = found(query, cursor) {
             let text = query.filter.search.as_deref().unwrap_or_default();
-            Source::List(found.select(user_list::id), has_trigram(text))
+            if has_trigram(text) {
+                Source::Indexed(found.select((user_list::id, user_list::key)))
+            } else {
+                Source::List(found.select(user_list::id))
+            }
         } else if has_few(query) {
-            let columns = (users::id, sql("count(*) OVER ()"));
-            Source::Few(matching(query, cursor).select(columns))
+            let place = (users::id, lower(users::username));
+            Source::Few(matching(query, cursor).select(place))
         } else {
             let columns = (users::all_columns, lower(users::username));
             Source::Users(matching(query, cursor).select(columns))
@@ -98,9 +108,9 @@ impl<'a> Rows<'a> {
         if let Some(kept) = deep {
             kept.push_place(out, &self.offset)?;
         }
-        out.push_sql("page AS (");
         match &self.source {
             Source::Users(matching) => {
+                out.push_sql("page AS (");
                 QueryFragment::<Pg>::walk_ast(matching, out.reborrow())?;
                 if deep.is_some() {
                     out.push_sql(" AND ");
@@ -109,27 +119,48 @@ impl<'a> Rows<'a> {
                 out.push_sql(" ORDER BY lower(users.username)");
                 self.push_limit(out)?;
             }
-            Source::Few(found) => {
-                out.push_sql("SELECT users.*, lower(users.username), found.count FROM (");
-                QueryFragment::<Pg>::walk_ast(found, out.reborrow())?;
-                out.push_sql(" ORDER BY lower(users.username)");
-                self.push_limit(out)?;
-                out.push_sql(") AS found JOIN users ON users.id = found.id");
+            Source::List(found) => {
+                push_page_of(out, |out| {
+                    QueryFragment::<Pg>::walk_ast(found, out.reborrow())?;
+                    out.push_sql(" ORDER BY user_list.key");
+                    self.push_limit(out)
+                })?;
             }
-            Source::List(found, is_indexed) => {
-                out.push_sql("SELECT users.*, lower(users.username) FROM (");
-                QueryFragment::<Pg>::walk_ast(found, out.reborrow())?;
-                // To walk the list until a page is full seems cheap, and is not where those
-                // who match have names alike. By an expression it cannot be walked.
-                let order = if *is_indexed { "key || ''" } else { "key" };
-                out.push_sql(" ORDER BY user_list.");
-                out.push_sql(order);
-                self.push_limit(out)?;
-                out.push_sql(") AS found JOIN users ON users.id = found.id");
-            }
+            Source::Few(matching) => self.push_page_of_matches(out, matching)?,
+            Source::Indexed(found) => self.push_page_of_matches(out, found)?,
         }
         out.push_sql(")");
         Ok(())
+    }
+
+    /// Behind it there is the table `matches` too, of all who match.
+    fn push_page_of_matches<'b>(
+        &'b self,
+        out: &mut AstPass<'_, 'b, Pg>,
+        matches: &'b impl QueryFragment<Pg>,
+    ) -> QueryResult<()> {
+        out.push_sql("matches (id, key) AS MATERIALIZED (");
+        matches.walk_ast(out.reborrow())?;
+        out.push_sql("), ");
+        push_page_of(out, |out| {
+            out.push_sql("SELECT id FROM matches ORDER BY key");
+            self.push_limit(out)
+        })
+    }
+
+    /// How many match; behind the page.
+    fn push_count<'b>(
+        &'b self,
+        out: &mut AstPass<'_, 'b, Pg>,
+        count: &'b Count<'_>,
+    ) -> QueryResult<()> {
+        match &self.source {
+            Source::Users(_) | Source::List(_) => count.push(out),
+            Source::Few(_) | Source::Indexed(_) => {
+                out.push_sql("SELECT count(*) FROM matches");
+                Ok(())
+            }
+        }
     }
 
     fn push_limit<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
@@ -145,6 +176,17 @@ impl<'a> Rows<'a> {
         }
         out.push_bind_param::<BigInt, _>(&self.offset)
     }
+}
+
+/// Begins the table `page`, of users whose identifiers a query gives.
+fn push_page_of<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    ids: impl FnOnce(&mut AstPass<'_, 'b, Pg>) -> QueryResult<()>,
+) -> QueryResult<()> {
+    out.push_sql("page AS (SELECT users.*, lower(users.username) FROM (");
+    ids(out)?;
+    out.push_sql(") AS found JOIN users ON users.id = found.id");
+    Ok(())
 }
 
 /// Whether the list is of those with site roles, who are few.
@@ -217,11 +259,7 @@ impl QueryFragment<Pg> for ListStatement<'_> {
         out.push_sql(" THEN (SELECT n FROM len) + ");
         out.push_bind_param::<BigInt, _>(&self.rows.offset)?;
         out.push_sql(" ELSE (");
-        if matches!(self.rows.source, Source::Few(_)) {
-            out.push_sql("users.count");
-        } else {
-            self.count.push(&mut out)?;
-        }
+        self.rows.push_count(&mut out, &self.count)?;
         out.push_sql(") END FROM page AS users ORDER BY users.lower");
         Ok(())
     }
