@@ -39,8 +39,9 @@ AND (way = 'inbox' OR way = coalesce(t.method, $8)) \
 AND NOT coalesce(p.disabled, NOT t.enabled_by_default) \
 AND ";
 const IS_THE_USER: &str = "u.id = $9";
-/// To the letter what `users_rbac_roles_idx` is for.
-const HAS_ROLE: &str = "u.rbac_roles <> '{}' AND u.rbac_roles && $9";
+/// To the letter what the indexes of users with roles are for.
+const HAS_ROLE: &str =
+    "u.rbac_roles <> '{}' AND cardinality(u.rbac_roles) > 0 AND u.rbac_roles && $9";
 const ORDER: &str = " ORDER BY u.id, way ON CONFLICT (dedupe_hash) DO NOTHING";
 
 type Insert<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;

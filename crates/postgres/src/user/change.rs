@@ -20,6 +20,7 @@ use usher_store::{Conflict, ProfileChange, RolesChange};
 use super::{
     create::refuse_identifier_of_another,
     find,
+    list::HAS_ROLES,
     notice::{self, Subject},
     row::UserRow,
     sorted,
@@ -162,7 +163,7 @@ async fn keep_another_owner(conn: &mut AsyncPgConnection, user: &UserRow) -> Res
         .filter(users::id.ne(user.id))
         .filter(not(users::deleted))
         .filter(not(users::is_system))
-        .filter(sql::<Bool>("users.rbac_roles <> '{}'"))
+        .filter(sql::<Bool>(HAS_ROLES))
         .filter(users::rbac_roles.contains(vec!["owner"]))
         .filter(users::status.ne(UserStatus::Suspended.as_str()));
     if diesel::select(exists(others)).get_result(conn).await? {

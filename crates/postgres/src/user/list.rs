@@ -79,6 +79,10 @@ impl Cursor {
     }
 }
 
+/// To the letter what the indexes of users with roles are for, each in its own words; see the
+/// migration users_with_roles.
+pub(super) const HAS_ROLES: &str = "users.rbac_roles <> '{}' AND cardinality(users.rbac_roles) > 0";
+
 /// Those whom the filters, the visibility and the cursor let through.
 ///
 /// The conditions of the partial indexes are repeated to the letter, and words of a closed
@@ -151,7 +155,7 @@ fn with_words<'a>(mut matching: Matching<'a>, filter: &'a UserFilter) -> Matchin
     }
     if !filter.roles.is_empty() {
         matching = matching
-            .filter(sql::<Bool>("users.rbac_roles <> '{}'"))
+            .filter(sql::<Bool>(HAS_ROLES))
             .filter(users::rbac_roles.overlaps_with(&filter.roles));
     }
     matching

@@ -138,9 +138,11 @@ async fn indexes_are_used_at_a_hundred_thousand_users() {
     drop(loader);
 
     lists_use_an_index(&store).await;
+    lists_of_roles_read_one_index(&store).await;
     lists_of_kinds_read_little(&store).await;
     lists_of_everybody_have_good_plans_for_any_page(&store).await;
     nothing_about_one_user_scans_a_table(&store, id).await;
+    lists_of_a_rare_role_among_many_read_little(&store).await;
 }
 
 async fn lists_use_an_index(store: &TestStore) {
@@ -168,6 +170,27 @@ async fn lists_use_an_index(store: &TestStore) {
         ..query("")
     };
     assert_uses_indexes("list of one", &plan(store, &one, None).await);
+}
+
+/// Those with roles are found, put in order and counted where they lie together.
+async fn lists_of_roles_read_one_index(store: &TestStore) {
+    let plan = plan(store, &query("role:owner"), None).await;
+    let text = plan.to_string();
+    assert!(
+        text.contains(r#""Index Only Scan""#) && text.contains("users_with_roles_idx"),
+        "{plan:#}"
+    );
+}
+
+/// Where many have roles, only those with the role are looked at.
+async fn lists_of_a_rare_role_among_many_read_little(store: &TestStore) {
+    let auditors = "UPDATE users SET rbac_roles = '{auditor}'
+                    WHERE rbac_roles = '{}' AND username LIKE '%1'";
+    store.sql(auditors).await;
+    store.sql("VACUUM ANALYZE users").await;
+    let plan = plan(store, &query("role:owner"), None).await;
+    let rows = rows_read(&plan);
+    assert!(rows < 2000.0, "{rows} rows are read\n{plan:#}");
 }
 
 /// Of lists whose counts are kept no more is read than the page and a bucket or two.
