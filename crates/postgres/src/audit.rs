@@ -83,7 +83,7 @@ pub(crate) struct NewAuditRow<'a> {
 impl<'a> NewAuditRow<'a> {
     pub(crate) fn new(entry: &'a AuditEntry, by: &'a Initiator) -> Self {
         Self {
-            id: Uuid::new_v4(),
+            id: Uuid::now_v7(),
             time: by.at,
             user_id: by.user_id.0,
             organization_id: entry

@@ -121,7 +121,7 @@ async fn create_owner(
     let mut rng = SystemRandom.generator();
     let by = initiator("create-admin-user", 201);
     let new = NewUser {
-        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        id: UserId::generate(by.at, &mut rng),
         username: command.username.clone(),
         email: command.email.clone(),
         name: DisplayName::default(),

@@ -74,7 +74,7 @@ pub async fn create(
     };
     let by = trail.initiator(StatusCode::CREATED);
     let new = NewUser {
-        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        id: UserId::generate(by.at, &mut rng),
         username: request.username,
         email: request.email,
         name: request.name,

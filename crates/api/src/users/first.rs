@@ -59,8 +59,9 @@ pub async fn create(
     }
     let password = password::choose(request.password)?;
     let mut rng = random.generator();
+    let now = clock.now();
     let new = NewUser {
-        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        id: UserId::generate(now, &mut rng),
         username,
         email,
         name,
@@ -71,7 +72,7 @@ pub async fn create(
         roles: vec![SiteRole::Owner],
         organization_ids: Vec::new(),
         ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
-        created_at: clock.now(),
+        created_at: now,
     };
     let user = users.create_first_user(new).await?;
     let organization = user

@@ -6,7 +6,7 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{LOCATION, SET_COOKIE},
 };
-use rand::{RngExt as _, rngs::StdRng};
+use rand::rngs::StdRng;
 use secrecy::SecretString;
 use usher_api_types::session::SignInRedirect;
 use usher_domain::{
@@ -141,7 +141,7 @@ async fn new_user(
     let login_type = identity.login_type;
     let (name, email) = (&identity.username, &identity.email);
     Ok(NewExternalUser {
-        id: UserId(uuid::Builder::from_random_bytes(rng.random()).into_uuid()),
+        id: UserId::generate(attempt.app.clock.now(), &mut rng),
         usernames: username::candidates(login_type, name, email, &mut rng),
         ssh_key: ssh_keys::generate(key_algorithm(attempt, identity).await?, rng).await?,
     })
