@@ -15,7 +15,11 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::Utc;
-use diesel::{PgExpressionMethods as _, prelude::*};
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Text},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -199,6 +203,11 @@ impl Keyring {
         })
     }
 
+    /// The keys that sealed before the first one did.
+    fn older_ids(&self) -> Vec<&str> {
+        self.others.iter().map(|key| key.id.as_str()).collect()
+    }
+
     fn get(&self, key_id: &str) -> Option<&LessSafeKey> {
         let mut keys = std::iter::once(&self.first).chain(&self.others);
         keys.find(|key| key.id == key_id).map(|key| &key.key)
@@ -358,7 +367,10 @@ fn sealed_anew(
 }
 
 /// Seals the next rows, and returns how many and the last that was looked at. Rows that
-/// somebody else is changing are passed over.
+/// somebody else is changing are passed over, and so are those that this store cannot read.
+///
+/// The conditions of the indexes on the keys' identifiers are repeated to the letter: where
+/// nothing is left to do, that is known at once, however many secrets there are.
 async fn seal_ssh_keys(
     conn: &mut AsyncPgConnection,
     keys: &Keyring,
@@ -366,8 +378,12 @@ async fn seal_ssh_keys(
 ) -> Result<(u64, Option<Uuid>), PgError> {
     let rows: Vec<(Uuid, String, Option<String>)> = gitsshkeys::table
         .filter(gitsshkeys::user_id.gt(after))
-        .filter(gitsshkeys::private_key.ne(""))
-        .filter(gitsshkeys::private_key_key_id.is_distinct_from(keys.first.id.as_str()))
+        .filter(sql::<Bool>("private_key <> ''"))
+        .filter(
+            gitsshkeys::private_key_key_id
+                .is_null()
+                .or(gitsshkeys::private_key_key_id.eq_any(keys.older_ids())),
+        )
         .order(gitsshkeys::user_id)
         .limit(BATCH)
         .select((
@@ -404,16 +420,19 @@ async fn seal_links(
 ) -> Result<(u64, Option<(Uuid, String)>), PgError> {
     type Row = (Uuid, String, String, Option<String>, String, Option<String>);
     let (user, kind) = (after.0, after.1.as_str());
-    let first = keys.first.id.as_str();
     let is_after = user_links::user_id.gt(user).or(user_links::user_id
         .eq(user)
         .and(user_links::login_type.gt(kind)));
-    let access = user_links::oauth_access_token
-        .ne("")
-        .and(user_links::oauth_access_token_key_id.is_distinct_from(first));
-    let refresh = user_links::oauth_refresh_token
-        .ne("")
-        .and(user_links::oauth_refresh_token_key_id.is_distinct_from(first));
+    let access = sql::<Bool>("oauth_access_token <> ''").and(
+        user_links::oauth_access_token_key_id
+            .is_null()
+            .or(user_links::oauth_access_token_key_id.eq_any(keys.older_ids())),
+    );
+    let refresh = sql::<Bool>("oauth_refresh_token <> ''").and(
+        user_links::oauth_refresh_token_key_id
+            .is_null()
+            .or(user_links::oauth_refresh_token_key_id.eq_any(keys.older_ids())),
+    );
     let rows: Vec<Row> = user_links::table
         .filter(is_after)
         .filter(access.or(refresh))
@@ -462,25 +481,28 @@ async fn seal_links(
     Ok((written, rows.last().map(|row| (row.0, row.1.clone()))))
 }
 
+#[derive(QueryableByName)]
+struct KeyId {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+/// Each of them is one step in an index, be there ever so many secrets.
 async fn list_used_key_ids(conn: &mut AsyncPgConnection) -> Result<BTreeSet<String>, PgError> {
-    let of_ssh_keys: Vec<Option<String>> = gitsshkeys::table
-        .filter(gitsshkeys::private_key.ne(""))
-        .select(gitsshkeys::private_key_key_id)
-        .distinct()
-        .load(conn)
-        .await?;
-    let of_access: Vec<Option<String>> = user_links::table
-        .filter(user_links::oauth_access_token.ne(""))
-        .select(user_links::oauth_access_token_key_id)
-        .distinct()
-        .load(conn)
-        .await?;
-    let of_refresh: Vec<Option<String>> = user_links::table
-        .filter(user_links::oauth_refresh_token.ne(""))
-        .select(user_links::oauth_refresh_token_key_id)
-        .distinct()
-        .load(conn)
-        .await?;
-    let used = [of_ssh_keys, of_access, of_refresh].into_iter().flatten();
-    Ok(used.flatten().collect())
+    let mut used = BTreeSet::new();
+    for (table, secret) in [
+        ("gitsshkeys", "private_key"),
+        ("user_links", "oauth_access_token"),
+        ("user_links", "oauth_refresh_token"),
+    ] {
+        let least = format!("SELECT min({secret}_key_id) FROM {table} WHERE {secret} <> ''");
+        let statement = format!(
+            "WITH RECURSIVE used (id) AS ({least} UNION ALL \
+             SELECT ({least} AND {secret}_key_id > used.id) FROM used WHERE used.id IS NOT NULL) \
+             SELECT id FROM used WHERE id IS NOT NULL"
+        );
+        let found: Vec<KeyId> = diesel::sql_query(statement).load(conn).await?;
+        used.extend(found.into_iter().map(|key| key.id));
+    }
+    Ok(used)
 }

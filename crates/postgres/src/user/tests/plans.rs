@@ -38,8 +38,9 @@ SELECT gen_random_uuid(), 'mail' || n || '@example.com', 'user-' || lpad(n::text
 FROM generate_series(1, 100000) n;
 INSERT INTO organization_members (organization_id, user_id, created_at, updated_at)
 SELECT organizations.id, users.id, now(), now() FROM organizations, users;
-INSERT INTO gitsshkeys (user_id, private_key, public_key, created_at, updated_at)
-SELECT id, 'private', 'public', now(), now() FROM users;
+INSERT INTO gitsshkeys (user_id, private_key, private_key_key_id, public_key, created_at,
+                        updated_at)
+SELECT id, 'private', 'lost', 'public', now(), now() FROM users;
 INSERT INTO api_keys (id, hashed_secret, user_id, login_type, token_name, created_at, updated_at,
                       last_used, expires_at)
 SELECT left(id::text, 10), '', id, 'token', 't', now(), now(), now(), now() FROM users
@@ -356,6 +357,9 @@ async fn nothing_about_one_user_scans_a_table(store: &TestStore, id: UserId) {
     let counted = counted(store).await;
     use_every_way_to_a_user(&counted, id, &key).await;
     change_a_user_in_every_way(&counted, organization).await;
+    assert_eq!(counted.seal_stored_secrets().await.unwrap(), 0);
+    let missing = counted.list_missing_secret_keys().await.unwrap();
+    assert_eq!(missing, ["lost"]);
     close(counted, store).await;
 
     assert_eq!(store.value(SCANS).await, before);

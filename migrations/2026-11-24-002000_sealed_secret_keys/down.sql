@@ -1,0 +1,3 @@
+DROP INDEX user_links_oauth_refresh_token_key_id_idx;
+DROP INDEX user_links_oauth_access_token_key_id_idx;
+DROP INDEX gitsshkeys_private_key_key_id_idx;
