@@ -64,6 +64,10 @@ pub(crate) fn number(value: f64) -> String {
 pub(crate) mod reference {
     /// `GET /users/me`, 64 connections.
     pub(crate) const ME: f64 = 1732.0;
+    /// What `pgbench` did then on the same machine with the statement that looks up a key.
+    pub(crate) const PGBENCH: f64 = 47_600.0;
+    /// The CPU time of Postgres for it, in microseconds.
+    pub(crate) const PGBENCH_MICROS: f64 = 28.0;
     /// Creating tokens.
     pub(crate) const TOKENS: f64 = 935.0;
     /// Changing preferences.

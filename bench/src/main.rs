@@ -22,6 +22,7 @@ use clap::{Parser, ValueEnum};
 
 mod cpu;
 mod goals;
+mod limits;
 mod load;
 mod machine;
 mod pgbench;

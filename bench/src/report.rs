@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     goals::{self, GOALS},
+    limits,
     plot::Plot,
 };
 
@@ -144,6 +145,7 @@ impl Report {
                 let _ = writeln!(out, "![{}](images/{}.svg)\n", plot.title, plot.name);
             }
         }
+        out.push_str(&limits::to_markdown(&self.facts));
         out.push_str(METHOD);
         out
     }

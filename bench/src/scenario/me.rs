@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::Bench;
 use crate::{
     load::{get, request},
-    pgbench,
+    pgbench::{self, Reached},
     plot::Plot,
     report::{Facts, Section, Table},
     seed::{FIRST_KEY, MEMBERS, member},
@@ -31,13 +31,15 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
 
     let mut alone = Table::new(["`pgbench`, clients", "statements/s", "Postgres"]);
     let mut alone_line = Vec::new();
-    let mut best = None::<f64>;
+    let mut best = None::<Reached>;
     for clients in CLIENTS {
         let reached = bench
             .best_of_pgbench(&database, &script, clients, bench.duration)
             .await?;
         if let Some(reached) = reached {
-            best = Some(best.unwrap_or_default().max(reached.per_second));
+            if best.is_none_or(|best| reached.per_second > best.per_second) {
+                best = Some(reached);
+            }
             alone_line.push((clients as f64, reached.per_second));
             alone.row([
                 clients.to_string(),
@@ -75,7 +77,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             facts.insert("me.micros".to_owned(), cost.server + cost.postgres);
         }
         let [rate_cell, p50, p99, of_server, of_postgres] = cost.cells();
-        let beside = best.map_or_else(|| "–".to_owned(), |best| super::number(rate / best));
+        let [beside, _] = cost.beside(best);
         table.row([
             connections.to_string(),
             rate_cell,
@@ -87,7 +89,8 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         ]);
     }
     if let Some(best) = best {
-        facts.insert("me.pgbench".to_owned(), best);
+        facts.insert("me.pgbench".to_owned(), best.per_second);
+        facts.insert("me.pgbench.micros".to_owned(), best.micros);
     }
     server.stop().await?;
     Ok(Section {

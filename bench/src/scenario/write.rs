@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Bench, Cost, number};
 use crate::{
+    goals::reference,
     load::request,
     pgbench::{self, Reached, Statement},
     report::{Facts, Section, Table},
@@ -19,7 +20,51 @@ const TEXT: &str = "\
 the answer comes: a new token (with its row in the audit log), a preference, a new user
 without a password (with their membership, their SSH key and the audit log). Owners are not
 told of new users here: each of them costs a message, and there are 947 at a million people.
-`pgbench` runs the same transactions with 16 clients.";
+`pgbench` runs the same transactions with 16 clients.
+
+Below it is what `pgbench` reaches with the rows alone, that is, without a look at who asks,
+and without a server or a client that would want a share of the cores. No server can be
+faster that writes a row for each change and lets Postgres sync it.";
+
+/// The least that a change can be, with `MEMBER` for whose it is.
+const BARE: [Bare; 2] = [
+    Bare {
+        name: "a row in `api_keys`, a row in `audit_logs`",
+        fact: "tokens",
+        there: reference::TOKENS,
+        sql: "WITH key AS (
+                  INSERT INTO api_keys (id, hashed_secret, user_id, login_type, token_name,
+                      created_at, updated_at, last_used, expires_at)
+                  VALUES (left(md5('bare' || :unique), 10), 'bare', 'MEMBER', 'token',
+                      'bare' || :unique, now(), now(), now(), now()))
+              INSERT INTO audit_logs (id, time, user_id, organization_id, resource_type,
+                  resource_id, resource_target, resource_icon, action, diff, status_code,
+                  request_id)
+              VALUES (gen_random_uuid(), now(), 'MEMBER',
+                  '00000000-0000-0000-0000-000000000000', 'api_key', 'MEMBER',
+                  'bare' || :unique, '', 'create', '{}', 201, gen_random_uuid());",
+    },
+    Bare {
+        name: "a row in `user_configs`",
+        fact: "preferences",
+        there: reference::PREFERENCES,
+        sql: "INSERT INTO user_configs (user_id, key, value) VALUES ('MEMBER', 'bare', :unique)
+              ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value;",
+    },
+];
+
+/// What a change is at least.
+struct Bare {
+    name: &'static str,
+    /// What the facts are called.
+    fact: &'static str,
+    /// What the reference does in a second, with all that belongs to it.
+    there: f64,
+    sql: &'static str,
+}
+
+/// Has a script begin with a number that is new each time.
+const UNIQUE: &str = "\\set unique random(1, 1000000000000)\n";
 
 /// Has owners not told of new users.
 const QUIET: &str = "UPDATE notification_templates SET enabled_by_default = false \
@@ -92,6 +137,12 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         "÷ `pgbench`",
         "Postgres by `pgbench`",
     ]);
+    let mut bare = Table::new([
+        "`pgbench` alone, 16 clients",
+        "in a second",
+        "Postgres",
+        "÷ the reference",
+    ]);
     let mut sizes = vec![bench.least(), bench.most()];
     sizes.dedup();
     for people in sizes {
@@ -130,11 +181,14 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             ]);
         }
         server.stop().await?;
+        if people == bench.least() {
+            measure_bare(bench, &database, &mut bare, facts).await?;
+        }
     }
     Ok(Section {
         title: "Changes",
         text: TEXT,
-        tables: vec![table],
+        tables: vec![table, bare],
         plot: None,
     })
 }
@@ -162,10 +216,7 @@ async fn measure_one(
     .await?;
     let known = known(bench, database).await?;
     let statements: Vec<String> = statements.iter().map(|one| anew(one, &known)).collect();
-    let script = format!(
-        "\\set unique random(1, 1000000000000)\n{}",
-        super::script(&statements)
-    );
+    let script = UNIQUE.to_owned() + &super::script(&statements);
     let scripts = for_members(bench, database, &script).await?;
     let reached = bench
         .best_of_pgbench(database, &scripts, CONNECTIONS, bench.duration)
@@ -182,19 +233,65 @@ async fn measure_one(
     Ok((bench.best(server, load, changes).await?, reached))
 }
 
-/// The same script for as many members as there are connections, so that they do not wait
-/// for the row of one; what an owner does, they do.
-async fn for_members(bench: &Bench, database: &str, script: &str) -> Result<Vec<String>> {
+async fn measure_bare(
+    bench: &Bench,
+    database: &str,
+    table: &mut Table,
+    facts: &mut Facts,
+) -> Result<()> {
+    let members = members(bench, database).await?;
+    for bare in BARE {
+        let scripts: Vec<String> = members
+            .iter()
+            .map(|member| format!("{UNIQUE}{}\n", one_line(bare.sql).replace("MEMBER", member)))
+            .collect();
+        let reached = bench
+            .best_of_pgbench(database, &scripts, CONNECTIONS, bench.duration)
+            .await?;
+        let Some(reached) = reached else {
+            continue;
+        };
+        facts.insert(format!("{}.bare", bare.fact), reached.per_second);
+        table.row([
+            bare.name.to_owned(),
+            number(reached.per_second),
+            super::micros(reached.micros),
+            number(reached.per_second / bare.there),
+        ]);
+    }
+    Ok(())
+}
+
+fn one_line(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// As many members as there are connections.
+async fn members(bench: &Bench, database: &str) -> Result<Vec<String>> {
     let client = bench.postgres.connect(database).await?;
     let query = "SELECT string_agg(user_id::text, ' ' ORDER BY id) FROM api_keys \
                  WHERE id ~ '^1[0-9]{9}$'";
     let members = crate::postgres::value(&client, query).await?;
-    let members: Vec<&str> = members.split(' ').take(CONNECTIONS).collect();
+    Ok(members
+        .split(' ')
+        .take(CONNECTIONS)
+        .map(str::to_owned)
+        .collect())
+}
+
+/// The same script for as many members as there are connections, so that they do not wait
+/// for the row of one; what an owner does, they do.
+async fn for_members(bench: &Bench, database: &str, script: &str) -> Result<Vec<String>> {
+    let members = members(bench, database).await?;
     let key = |n: usize| (FIRST_KEY + n).to_string();
     let mut scripts: Vec<String> = members
         .iter()
         .enumerate()
-        .map(|(n, member)| script.replace(members[0], member).replace(&key(0), &key(n)))
+        .map(|(n, member)| {
+            script
+                .replace(&members[0], member)
+                .replace(&key(0), &key(n))
+        })
         .collect();
     scripts.dedup();
     Ok(scripts)
