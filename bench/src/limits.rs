@@ -7,7 +7,7 @@ use crate::{
 
 /// What is to be said of it, as a section of the page; empty if there is nothing.
 pub(crate) fn to_markdown(facts: &Facts) -> String {
-    let said: Vec<String> = [pace(facts), tokens(facts), preferences(facts)]
+    let said: Vec<String> = [pace(facts), tokens(facts), preferences(facts), users(facts)]
         .into_iter()
         .flatten()
         .collect();
@@ -49,8 +49,7 @@ fn tokens(facts: &Facts) -> Option<String> {
          it, makes {}. A profile by `perf` shows where it goes: no part stands out in the server \
          (a fifth of all), two fifths are the kernel's, most of that in sending and in syncing; \
          of the rest the indexes take most, of which the log has nine for its search and \
-         `api_keys` three. Without those of the log `pgbench` makes a quarter more, which is not \
-         enough either.",
+         `api_keys` three.",
         number(8.0 * reference::TOKENS),
         number(*bare),
         number(*rate),
@@ -72,6 +71,23 @@ fn preferences(facts: &Facts) -> Option<String> {
         number(8.0 * reference::PREFERENCES),
         number(*bare),
         number(*rate),
+    ))
+}
+
+fn users(facts: &Facts) -> Option<String> {
+    let (least, most) = (
+        facts.get("users.micros.least")?,
+        facts.get("users.micros.most")?,
+    );
+    Some(format!(
+        "**New users.** {} µs of Postgres's CPU at a million people against {} µs at a thousand \
+         are not for the counts, which nobody waits for, but for whole pages in its log: after a \
+         checkpoint the first change of each page writes all of it, and a new username, address \
+         and search key touch pages by chance, of which there are thousands at a million people \
+         and a handful at a thousand. Where users come for longer than a checkpoint takes, or \
+         more slowly, the difference shrinks.",
+        number(*most),
+        number(*least),
     ))
 }
 
