@@ -80,12 +80,11 @@ fn users(facts: &Facts) -> Option<String> {
         facts.get("users.micros.most")?,
     );
     Some(format!(
-        "**New users.** {} µs of Postgres's CPU at a million people against {} µs at a thousand \
-         are not for the counts, which nobody waits for, but for whole pages in its log: after a \
-         checkpoint the first change of each page writes all of it, and a new username, address \
-         and search key touch pages by chance, of which there are thousands at a million people \
-         and a handful at a thousand. Where users come for longer than a checkpoint takes, or \
-         more slowly, the difference shrinks.",
+        "**New users.** {} µs of Postgres's CPU at a million people stand against {} µs at a \
+         thousand. After a checkpoint the first change of each page puts all of it into the log \
+         of Postgres, and a new username, address and search key touch pages by chance, of \
+         which there are thousands at a million people and a handful at a thousand. How much of \
+         the difference that is has not been measured.",
         number(*most),
         number(*least),
     ))
