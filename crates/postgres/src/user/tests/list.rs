@@ -202,6 +202,12 @@ async fn a_search_finds_parts_after(statement: &str) {
         ("b\\_ob", &["bob"]),
         ("b\\%x", &["bob"]),
         ("%", &["a1c", "Alice", "bob"]),
+        // Not what a username and its address are together.
+        ("bob%B_ob", &[]),
+        ("bob_b", &[]),
+        ("bob\nb", &[]),
+        ("bob_", &[]),
+        ("b_b", &["bob"]),
         // At the end a backslash is only itself.
         ("a\\", &["a1c"]),
         ("b\\", &[]),
