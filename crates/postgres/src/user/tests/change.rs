@@ -162,6 +162,16 @@ async fn a_status_is_set_logged_and_kept_in_the_history_if_it_changes() {
         ada.id
     );
     assert_eq!(store.column(&history).await, ["active", "suspended"]);
+    // They begin with the time: a page of their index is not one by chance.
+    let ids = format!(
+        "SELECT id FROM user_status_changes WHERE user_id = '{}' ORDER BY changed_at",
+        ada.id
+    );
+    let ids = store.column(&ids).await;
+    assert!(ids.is_sorted(), "{ids:?}");
+    for id in ids {
+        assert_eq!(id.parse::<Uuid>().unwrap().get_version_num(), 7, "{id}");
+    }
 }
 
 #[tokio::test]
