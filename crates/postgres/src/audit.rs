@@ -61,7 +61,7 @@ fn up_to(text: &str, max_bytes: usize) -> &str {
 
 /// A row to be written.
 #[derive(Insertable)]
-#[diesel(table_name = audit_logs)]
+#[diesel(table_name = audit_logs, treat_none_as_default_value = false)]
 pub(crate) struct NewAuditRow<'a> {
     id: Uuid,
     time: DateTime<Utc>,

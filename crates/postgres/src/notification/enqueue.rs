@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
-    query_builder::{BoxedSqlQuery, SqlQuery},
+    prelude::*,
+    query_builder::{AstPass, QueryFragment, QueryId},
     sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -43,8 +44,6 @@ const IS_THE_USER: &str = "u.id = $9";
 const HAS_ROLE: &str =
     "u.rbac_roles <> '{}' AND cardinality(u.rbac_roles) > 0 AND u.rbac_roles && $9";
 const ORDER: &str = " ORDER BY u.id, way ON CONFLICT (dedupe_hash) DO NOTHING";
-
-type Insert<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;
 
 /// Who is to get a message. The deleted and the accounts of the system get none.
 #[derive(Clone, Copy, Debug)]
@@ -87,38 +86,73 @@ pub(crate) async fn insert_messages(
     message: &Message,
     at: DateTime<Utc>,
 ) -> Result<usize, PgError> {
-    let statement = insert_statement(delivery, receivers, message, at);
+    let statement = InsertMessages::new(delivery, receivers, message, at);
     Ok(statement.execute(conn).await?)
 }
 
-pub(super) fn insert_statement(
-    delivery: Delivery,
+/// The statement, which diesel prepares once for each kind of receivers.
+pub(super) struct InsertMessages<'a> {
     receivers: Receivers,
-    message: &Message,
+    message: &'a Message,
+    labels: Value,
+    targets: Option<&'a [Uuid]>,
     at: DateTime<Utc>,
-) -> Insert<'_> {
-    let methods = delivery.methods_for(message.template_id).into_iter();
-    let methods: Vec<&str> = methods.map(NotificationMethod::as_str).collect();
-    let condition = match receivers {
-        Receivers::User(_) => IS_THE_USER,
-        Receivers::UserManagers => HAS_ROLE,
-    };
-    let targets = Some(&message.targets).filter(|targets| !targets.is_empty());
-    let statement = diesel::sql_query([INSERT, condition, ORDER].concat())
-        .into_boxed::<Pg>()
-        .bind::<Text, _>(message.created_by)
-        .bind::<Jsonb, _>(Value::Object(message.labels.clone()))
-        .bind::<Nullable<Array<SqlUuid>>, _>(targets)
-        .bind::<Timestamptz, _>(at)
-        .bind::<Bool, _>(!is_awaited(message.template_id))
-        .bind::<SqlUuid, _>(message.template_id)
-        .bind::<Array<Text>, _>(methods)
-        .bind::<Text, _>(delivery.default.as_str());
-    match receivers {
-        Receivers::User(user) => statement.bind::<SqlUuid, _>(user.0),
-        Receivers::UserManagers => {
-            let roles = [SiteRole::Owner, SiteRole::UserAdmin].map(SiteRole::name);
-            statement.bind::<Array<Text>, _>(roles.to_vec())
+    is_sent_once_a_day: bool,
+    methods: Vec<&'static str>,
+    default: &'static str,
+    roles: [&'static str; 2],
+}
+
+impl<'a> InsertMessages<'a> {
+    pub(super) fn new(
+        delivery: Delivery,
+        receivers: Receivers,
+        message: &'a Message,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let methods = delivery.methods_for(message.template_id).into_iter();
+        Self {
+            receivers,
+            message,
+            labels: Value::Object(message.labels.clone()),
+            targets: Some(message.targets.as_slice()).filter(|targets| !targets.is_empty()),
+            at,
+            is_sent_once_a_day: !is_awaited(message.template_id),
+            methods: methods.map(NotificationMethod::as_str).collect(),
+            default: delivery.default.as_str(),
+            roles: [SiteRole::Owner, SiteRole::UserAdmin].map(SiteRole::name),
         }
     }
 }
+
+impl QueryId for InsertMessages<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for InsertMessages<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(INSERT);
+        out.push_sql(match self.receivers {
+            Receivers::User(_) => IS_THE_USER,
+            Receivers::UserManagers => HAS_ROLE,
+        });
+        out.push_sql(ORDER);
+        out.push_bind_param_value_only::<Text, _>(self.message.created_by)?;
+        out.push_bind_param_value_only::<Jsonb, _>(&self.labels)?;
+        out.push_bind_param_value_only::<Nullable<Array<SqlUuid>>, _>(&self.targets)?;
+        out.push_bind_param_value_only::<Timestamptz, _>(&self.at)?;
+        out.push_bind_param_value_only::<Bool, _>(&self.is_sent_once_a_day)?;
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.message.template_id)?;
+        out.push_bind_param_value_only::<Array<Text>, _>(&self.methods)?;
+        out.push_bind_param_value_only::<Text, _>(self.default)?;
+        match &self.receivers {
+            Receivers::User(user) => out.push_bind_param_value_only::<SqlUuid, _>(&user.0),
+            Receivers::UserManagers => {
+                out.push_bind_param_value_only::<Array<Text>, _>(self.roles.as_slice())
+            }
+        }
+    }
+}
+
+impl<C> diesel::query_dsl::RunQueryDsl<C> for InsertMessages<'_> {}

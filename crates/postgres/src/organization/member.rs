@@ -210,10 +210,12 @@ pub(super) async fn insert_members(
     conn: &mut AsyncPgConnection,
     rows: Vec<NewMemberRow>,
 ) -> Result<(), PgError> {
-    diesel::insert_into(organization_members::table)
-        .values(rows)
-        .execute(conn)
-        .await?;
+    let insert = diesel::insert_into(organization_members::table);
+    match rows.as_slice() {
+        // Diesel prepares it once, unlike that of rows of which it does not know the number.
+        [row] => insert.values(row).execute(conn).await?,
+        rows => insert.values(rows).execute(conn).await?,
+    };
     Ok(())
 }
 
@@ -252,7 +254,7 @@ async fn record(
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = organization_members)]
+#[diesel(table_name = organization_members, treat_none_as_default_value = false)]
 pub(super) struct NewMemberRow {
     pub(super) organization_id: Uuid,
     pub(super) user_id: Uuid,

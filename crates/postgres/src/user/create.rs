@@ -137,7 +137,7 @@ async fn insert_user(conn: &mut AsyncPgConnection, new: &NewUser) -> Result<(), 
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 struct NewUserRow<'a> {
     id: Uuid,
     username: &'a str,

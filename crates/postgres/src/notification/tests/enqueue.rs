@@ -12,7 +12,7 @@ use usher_store::{NotificationStore, UserStore};
 use uuid::Uuid;
 
 use super::{
-    super::enqueue::{Message, Receivers, insert_statement},
+    super::enqueue::{InsertMessages, Message, Receivers},
     MAIL, message, methods, outbox,
 };
 use crate::{
@@ -296,7 +296,7 @@ async fn receivers_are_found_by_an_index_at_a_hundred_thousand_users() {
         Receivers::User(UserId(Uuid::nil())),
     ] {
         let explain = async |conn: &mut AsyncPgConnection| -> Result<Value, PgError> {
-            let statement = insert_statement(MAIL, receivers, &message, now());
+            let statement = InsertMessages::new(MAIL, receivers, &message, now());
             Ok(Explain(statement).get_result(conn).await?)
         };
         let plan = store.share().pool.read(explain).await.unwrap();

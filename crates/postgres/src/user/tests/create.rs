@@ -1,3 +1,5 @@
+use diesel::{QueryableByName, sql_types::Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 use usher_domain::{
     DisplayName, Email, LoginType, OrganizationId, PasswordHash, SiteRole, UserId, UserStatus,
@@ -6,7 +8,10 @@ use usher_domain::{
 use usher_store::{Conflict, NewUser, SshKeyStore, StoreError, UserLookup, UserStore};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, nobody, now, user};
+use crate::{
+    PgError,
+    testing::{TestStore, at_once, nobody, now, user},
+};
 
 #[tokio::test]
 async fn a_new_user_is_read_back_as_they_were_made() {
@@ -45,6 +50,42 @@ async fn a_new_user_is_read_back_as_they_were_made() {
     assert_eq!(memberships.len(), 1);
     assert_eq!(memberships[0].organization_id, organization);
     assert_eq!(memberships[0].roles, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_makes_a_user_is_prepared_once() {
+    let store = TestStore::with(|options| options.max_connections = 1).await;
+    let new = NewUser {
+        organization_ids: vec![store.default_organization().await],
+        ..user("ada")
+    };
+
+    store.create_user(new, &nobody()).await.unwrap();
+
+    let prepared = async |conn: &mut AsyncPgConnection| -> Result<Vec<Prepared>, PgError> {
+        let query = "SELECT statement FROM pg_prepared_statements";
+        Ok(diesel::sql_query(query).load(conn).await?)
+    };
+    let prepared = store.share().pool.read(prepared).await.unwrap();
+    for table in [
+        "users",
+        "organization_members",
+        "gitsshkeys",
+        "notification_messages",
+        "audit_logs",
+    ] {
+        let begins = |Prepared { statement }: &Prepared| {
+            let statement = statement.replace('"', "");
+            statement.starts_with(&format!("INSERT INTO {table} "))
+        };
+        assert!(prepared.iter().any(begins), "{table}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Prepared {
+    #[diesel(sql_type = Text)]
+    statement: String,
 }
 
 #[tokio::test]
