@@ -7,7 +7,7 @@ use crate::{
 
 /// What is to be said of it, as a section of the page; empty if there is nothing.
 pub(crate) fn to_markdown(facts: &Facts) -> String {
-    let said: Vec<String> = [pace(facts), tokens(facts), preferences(facts), users(facts)]
+    let said: Vec<String> = [pace(facts), tokens(facts), preferences(facts)]
         .into_iter()
         .flatten()
         .collect();
@@ -43,13 +43,12 @@ fn pace(facts: &Facts) -> Option<String> {
 fn tokens(facts: &Facts) -> Option<String> {
     let (rate, bare) = (facts.get("tokens.rate")?, facts.get("tokens.bare")?);
     Some(format!(
-        "**New tokens.** Eight times the reference are {} a second. Postgres alone, with nobody \
-         to ask it for more than the row of the key and the row of the log, has both cores busy \
-         at {}; the server, which also finds out who asks, locks them, and has the client beside \
-         it, makes {}. A profile by `perf` shows where it goes: no part stands out in the server \
-         (a fifth of all), two fifths are the kernel's, most of that in sending and in syncing; \
-         of the rest the indexes take most, of which the log has nine for its search and \
-         `api_keys` three.",
+        "**New tokens.** Eight times the reference are {} a second. Postgres alone, with a \
+         transaction for the row of each key and its row of the log and nobody to ask it for \
+         more, reaches {} with both cores for itself; the server, which also finds out who \
+         asks, locks them, and has the client beside it, makes {}, since it writes what is \
+         asked for at once in one transaction. What is left is mostly the rows themselves: \
+         twelve indexes, nine of which are for the search of the log.",
         number(8.0 * reference::TOKENS),
         number(*bare),
         number(*rate),
@@ -63,30 +62,12 @@ fn preferences(facts: &Facts) -> Option<String> {
     );
     Some(format!(
         "**Preferences.** Eight times the reference are {} a second. Postgres alone reaches {} \
-         with the bare row and both cores for itself; the server, with the look at who asks and \
-         the client beside it, {}. Each is a transaction of its own that is on the disk when the \
-         answer comes. More would take the changes of several people in one transaction, which \
-         would tie those who have nothing to do with each other together; for what somebody \
-         clicks once in a while that is not worth it.",
+         with a transaction for each bare row and both cores for itself; the server, with the \
+         look at who asks and the client beside it, but one transaction for what is asked for \
+         at once, {}.",
         number(8.0 * reference::PREFERENCES),
         number(*bare),
         number(*rate),
-    ))
-}
-
-fn users(facts: &Facts) -> Option<String> {
-    let (least, most) = (
-        facts.get("users.micros.least")?,
-        facts.get("users.micros.most")?,
-    );
-    Some(format!(
-        "**New users.** {} µs of Postgres's CPU at a million people stand against {} µs at a \
-         thousand. After a checkpoint the first change of each page puts all of it into the log \
-         of Postgres, and a new username, address and search key touch pages by chance, of \
-         which there are thousands at a million people and a handful at a thousand. How much of \
-         the difference that is has not been measured.",
-        number(*most),
-        number(*least),
     ))
 }
 

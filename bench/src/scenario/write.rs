@@ -1,7 +1,9 @@
 //! What changes something.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Bench, Cost, number};
 use crate::{
@@ -23,8 +25,8 @@ told of new users here: each of them costs a message, and there are 947 at a mil
 `pgbench` runs the same transactions with 16 clients.
 
 Below it is what `pgbench` reaches with the rows alone, that is, without a look at who asks,
-and without a server or a client that would want a share of the cores. No server can be
-faster that writes a row for each change and lets Postgres sync it.";
+and without a server or a client that would want a share of the cores. A server can only be
+faster if it writes several changes in one transaction.";
 
 /// The least that a change can be, with `MEMBER` for whose it is.
 const BARE: [Bare; 2] = [
@@ -321,18 +323,51 @@ fn anew(statement: &Statement, known: &str) -> String {
             return "NULL".to_owned();
         };
         let quoted = pgbench::quoted(value);
-        if is_uuid(value) && !known.contains(value) && !value.starts_with("00000000-") {
-            return format!("md5({quoted} || :unique)::uuid");
+        match serde_json::from_str(value) {
+            Ok(records @ Value::Array(_)) => {
+                let mut texts = BTreeSet::new();
+                collect_texts(&records, &mut texts);
+                texts
+                    .into_iter()
+                    .fold(quoted, |whole, text| match new_value(text, known) {
+                        Some(new) => {
+                            format!("replace({whole}, {}, {new}::text)", pgbench::quoted(text))
+                        }
+                        None => whole,
+                    })
+            }
+            _ => new_value(value, known).unwrap_or(quoted),
         }
-        let is_key = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if is_key && !value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return format!("left(md5({quoted} || :unique), 10)");
-        }
-        if value.starts_with(LOGGED) {
-            return format!("('p' || :unique || {quoted})");
-        }
-        quoted
     })
+}
+
+/// An expression for something new in the place of what was; `None` if it was not.
+fn new_value(value: &str, known: &str) -> Option<String> {
+    let quoted = pgbench::quoted(value);
+    if is_uuid(value) && !known.contains(value) && !value.starts_with("00000000-") {
+        return Some(format!("md5({quoted} || :unique)::uuid"));
+    }
+    let is_key = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_key && !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(format!("left(md5({quoted} || :unique), 10)"));
+    }
+    value
+        .starts_with(LOGGED)
+        .then(|| format!("('p' || :unique || {quoted})"))
+}
+
+/// The texts in records of JSON.
+fn collect_texts<'a>(value: &'a Value, texts: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::String(text) => {
+            texts.insert(text);
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(fields) => fields
+            .values()
+            .for_each(|value| collect_texts(value, texts)),
+        _ => {}
+    }
 }
 
 fn is_uuid(text: &str) -> bool {
