@@ -1,5 +1,10 @@
 //! API keys: sessions of the command line and long-lived tokens.
 
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -22,8 +27,13 @@ use crate::{
 };
 
 mod create;
+mod create_many;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use create_many::CreateKeys;
+
+use create_many::KeyRequest;
 
 #[async_trait]
 impl ApiKeyStore for PgStore {
@@ -46,6 +56,14 @@ impl ApiKeyStore for PgStore {
     }
 
     async fn create_key(&self, key: NewApiKey, by: &Initiator) -> Result<(), StoreError> {
+        let key = Arc::new(key);
+        let request = KeyRequest {
+            key: Arc::clone(&key),
+            by: by.clone(),
+        };
+        if self.new_keys.ask(request).await? {
+            return Ok(());
+        }
         self.read(async |conn| create::create_key(conn, &key, by).await)
             .await
     }
@@ -113,14 +131,30 @@ async fn list_tokens(
         .collect()
 }
 
+/// How the column says that it does not know. An `Option` of a value would say it too, and
+/// have diesel prepare the statement anew each time.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn scopes(key: &NewApiKey) -> Vec<String> {
+    key.scopes.iter().map(|scope| scope.name()).collect()
+}
+
+fn allow_list(key: &NewApiKey) -> Vec<String> {
+    let entries = key.allow_list.entries().iter();
+    entries.map(ToString::to_string).collect()
+}
+
+/// The row in the log of a new key.
+fn birth(key: &NewApiKey) -> AuditEntry {
+    let life = Life::of(key);
+    entry(AuditAction::Create, &key.token_name, Life::NONE, life)
+}
+
 /// Inserts a key. Its trigger refuses the key of a deleted user.
 pub(crate) async fn insert_key(
     conn: &mut AsyncPgConnection,
     key: &NewApiKey,
 ) -> Result<(), PgError> {
-    let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.name()).collect();
-    let entries = key.allow_list.entries().iter();
-    let allow_list: Vec<String> = entries.map(ToString::to_string).collect();
     diesel::insert_into(api_keys::table)
         .values((
             api_keys::id.eq(key.id.as_str()),
@@ -128,10 +162,10 @@ pub(crate) async fn insert_key(
             api_keys::user_id.eq(key.user_id.0),
             api_keys::login_type.eq(key.login_type.as_str()),
             api_keys::token_name.eq(key.token_name.as_str()),
-            api_keys::scopes.eq(scopes),
-            api_keys::allow_list.eq(allow_list),
+            api_keys::scopes.eq(scopes(key)),
+            api_keys::allow_list.eq(allow_list(key)),
             api_keys::lifetime_seconds.eq(key.lifetime_seconds),
-            key.ip.map(|ip| api_keys::ip_address.eq(IpNet::from(ip))),
+            api_keys::ip_address.eq(IpNet::from(key.ip.unwrap_or(NOWHERE))),
             api_keys::created_at.eq(key.created_at),
             api_keys::updated_at.eq(key.created_at),
             api_keys::last_used.eq(never()),

@@ -1,8 +1,10 @@
 //! Rows of the audit log. A change writes its own in its transaction, by
 //! [`insert_audit`].
 
+#![expect(clippy::ref_option_ref, reason = "what diesel derives has them")]
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
@@ -11,6 +13,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use usher_domain::{Initiator, OrganizationId, audit::AuditEntry};
 use usher_store::{AuditStore, StoreError};
@@ -48,6 +51,12 @@ pub(crate) async fn insert_audit(
     Ok(())
 }
 
+/// A time as the database keeps it: what is less than a microsecond is cut off, as diesel
+/// does, and not rounded.
+pub(crate) fn as_micros<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
 /// The beginning of a text, in whole characters.
 fn up_to(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
@@ -59,11 +68,12 @@ fn up_to(text: &str, max_bytes: usize) -> &str {
     &text[..end.unwrap_or_default()]
 }
 
-/// A row to be written.
-#[derive(Insertable)]
+/// A row to be written. As JSON it is a record of [`RECORD`](Self::RECORD).
+#[derive(Insertable, Serialize)]
 #[diesel(table_name = audit_logs, treat_none_as_default_value = false)]
 pub(crate) struct NewAuditRow<'a> {
     id: Uuid,
+    #[serde(serialize_with = "as_micros")]
     time: DateTime<Utc>,
     user_id: Uuid,
     organization_id: Uuid,
@@ -103,15 +113,22 @@ impl<'a> NewAuditRow<'a> {
         }
     }
 
-    /// What writes the row for each row of what follows, such as ` FROM made`, in a statement
-    /// that makes a change and logs it at once. Its parameters are the first ones.
-    pub(crate) const INSERT: &'static str = "\
-INSERT INTO audit_logs (id, time, user_id, organization_id, ip, user_agent, resource_type, \
-resource_id, resource_target, resource_icon, action, diff, status_code, additional_fields, \
-request_id) \
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15";
+    /// What a statement writes that makes a change and logs it at once.
+    pub(crate) const COLUMNS: &'static str = "\
+id, time, user_id, organization_id, ip, user_agent, resource_type, resource_id, \
+resource_target, resource_icon, action, diff, status_code, additional_fields, request_id";
 
-    /// Gives the parameters of [`INSERT`](Self::INSERT) their values.
+    /// The same with its types, for `json_to_recordset`.
+    pub(crate) const RECORD: &'static str = "\
+id uuid, time timestamptz, user_id uuid, organization_id uuid, ip inet, user_agent text, \
+resource_type text, resource_id uuid, resource_target text, resource_icon text, action text, \
+diff jsonb, status_code integer, additional_fields jsonb, request_id uuid";
+
+    /// The same as the first parameters of a statement.
+    pub(crate) const VALUES: &'static str = "\
+$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15";
+
+    /// Gives the parameters of [`VALUES`](Self::VALUES) their values.
     pub(crate) fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param_value_only::<SqlUuid, _>(&self.id)?;
         out.push_bind_param_value_only::<Timestamptz, _>(&self.time)?;

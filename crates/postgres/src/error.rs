@@ -4,7 +4,7 @@
 //! whole row, hashes and all. Conflicts are read from the name of the constraint, never
 //! from text.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
@@ -96,6 +96,23 @@ impl PgError {
         }
     }
 
+    /// Whether it says nothing about what was asked, and may pass.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::ConnectionLost(_) | Self::TimedOut(_)
+        )
+    }
+
+    /// What an error is to one of those whom it befell together.
+    pub(crate) fn of_all(error: Arc<Self>) -> StoreError {
+        match *error {
+            Self::Conflict(conflict) => StoreError::Conflict(conflict),
+            _ if error.is_passing() => StoreError::Unavailable(Box::new(error)),
+            _ => StoreError::Internal(Box::new(error)),
+        }
+    }
+
     /// Whether the connection was lost, so that another one may do better.
     pub(crate) fn is_connection_lost(&self) -> bool {
         matches!(self, Self::ConnectionLost(_))
@@ -106,9 +123,7 @@ impl From<PgError> for StoreError {
     fn from(error: PgError) -> Self {
         match error {
             PgError::Conflict(conflict) => Self::Conflict(conflict),
-            PgError::Unavailable(_) | PgError::ConnectionLost(_) | PgError::TimedOut(_) => {
-                Self::Unavailable(Box::new(error))
-            }
+            _ if error.is_passing() => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
     }

@@ -22,7 +22,8 @@
 //! ends a key against its holder's will (suspension, deletion, a new password) changes the
 //! user's row first, so that a request under way either comes before it as a whole or is
 //! refused. See `lock.rs`, and `api_key/create.rs` for the one change that locks the key too,
-//! to be a single statement.
+//! to be a single statement. What makes keys for many at once (`api_key/create_many.rs`) takes
+//! only locks that are free.
 //!
 //! # Secrets that are read again
 //!
@@ -61,6 +62,7 @@ mod build_parameter;
 mod connect;
 mod error;
 mod external_login;
+mod gathering;
 mod lock;
 mod migrate;
 mod notification;
@@ -84,10 +86,13 @@ pub use error::{PgError, QueryFault};
 pub use migrate::{Inspection, inspect, migrate};
 pub use sealing::{InvalidSecretKeys, SecretKeys};
 
+use api_key::CreateKeys;
 use connect::Target;
+use gathering::Gathering;
 use pool::{Pool, Query, Work};
 use sealing::Keyring;
-use session::gathering::Gathering;
+use session::credential::Credentials;
+use settings::UpsertSettings;
 use user::stream::Readers;
 
 /// How a store connects. The times are such that a call is answered within 5 seconds,
@@ -149,7 +154,9 @@ impl fmt::Debug for PgOptions {
 #[derive(Clone)]
 pub struct PgStore {
     pool: Pool,
-    credentials: Gathering<Pool>,
+    credentials: Gathering<Credentials>,
+    new_keys: Gathering<CreateKeys>,
+    new_settings: Gathering<UpsertSettings>,
     readers: Readers,
     delivery: Delivery,
     secret_keys: SecretKeys,
@@ -180,9 +187,12 @@ impl PgStore {
             target.limit_statements(timeout);
         }
         let (pool, for_credentials) = Pool::pair(options, target)?;
+        let patience = options.call_timeout;
         Ok(Self {
+            credentials: Gathering::new(Credentials(for_credentials), patience),
+            new_keys: Gathering::new(CreateKeys(pool.clone()), patience),
+            new_settings: Gathering::new(UpsertSettings(pool.clone()), patience),
             pool,
-            credentials: Gathering::new(for_credentials, options.call_timeout),
             readers: Readers::new(options.max_connections, options.acquire_timeout),
             delivery: Delivery::default(),
             secret_keys: options.secret_keys.clone(),
@@ -200,7 +210,7 @@ impl PgStore {
     #[cfg(test)]
     fn close(&self) {
         self.pool.close();
-        self.credentials.source().close();
+        self.credentials.batched().0.close();
     }
 
     /// Runs queries that change nothing, or one statement that may as well be done twice.

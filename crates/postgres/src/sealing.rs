@@ -339,7 +339,7 @@ fn own_key(text: &str) -> Result<SecretKey, PgError> {
     key.ok_or_else(|| PgError::Corrupt("the key for secrets is not 32 bytes".to_owned()))
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

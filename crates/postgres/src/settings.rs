@@ -1,6 +1,8 @@
 //! What users set for themselves, each setting a row of `user_configs`. One that was never
 //! set has none.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use diesel::{
     pg::Pg,
@@ -16,7 +18,7 @@ use usher_domain::{
 use usher_store::{SettingsStore, StoreError};
 use uuid::Uuid;
 
-use crate::{PgError, PgStore, schema::user_configs};
+use crate::{PgError, PgStore, gathering::Batched, pool::Pool, schema::user_configs};
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +40,9 @@ impl SettingsStore for PgStore {
         theme: &str,
         font: TerminalFont,
     ) -> Result<Appearance, StoreError> {
-        let settings = [(THEME, theme), (FONT, font.as_str())];
-        self.read(async |conn| upsert_settings(conn, user, &settings).await)
-            .await?;
+        let settings = vec![(THEME, theme.to_owned()), (FONT, font.as_str().to_owned())];
+        let request = SettingsRequest { user, settings };
+        self.new_settings.ask(request).await?;
         Ok(Appearance {
             theme: theme.to_owned(),
             terminal_font: font.as_str().to_owned(),
@@ -58,9 +60,9 @@ impl SettingsStore for PgStore {
         preferences: Preferences,
     ) -> Result<Preferences, StoreError> {
         let is_dismissed = preferences.task_notification_alert_dismissed;
-        let settings = [(ALERT_DISMISSED, bool_text(is_dismissed))];
-        self.read(async |conn| upsert_settings(conn, user, &settings).await)
-            .await?;
+        let settings = vec![(ALERT_DISMISSED, is_dismissed.to_string())];
+        let request = SettingsRequest { user, settings };
+        self.new_settings.ask(request).await?;
         Ok(preferences)
     }
 }
@@ -95,10 +97,6 @@ async fn find_preferences(
     })
 }
 
-fn bool_text(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
-}
-
 fn parse_bool(text: &str) -> Option<bool> {
     text.parse().ok()
 }
@@ -116,47 +114,69 @@ async fn find_settings(
         .await?)
 }
 
-/// Sets settings, all or none of them, by one statement that may be done twice.
-async fn upsert_settings(
-    conn: &mut AsyncPgConnection,
+/// What somebody sets for themselves: all of it or nothing.
+pub(crate) struct SettingsRequest {
     user: UserId,
-    settings: &[(&str, &str)],
-) -> Result<(), PgError> {
-    let (keys, values) = settings.iter().copied().unzip();
-    let upsert = UpsertSettings {
-        user: user.0,
-        keys,
-        values,
-    };
-    upsert.execute(conn).await?;
-    Ok(())
+    settings: Vec<(&'static str, String)>,
+}
+
+/// Sets what is asked for at the same time, in one statement. It waits for rows that somebody
+/// else is changing, which only statements of this kind do.
+pub(crate) struct UpsertSettings(pub(crate) Pool);
+
+impl Batched for UpsertSettings {
+    type Request = SettingsRequest;
+    type Outcome = ();
+
+    const MOST: usize = 32;
+
+    async fn run(&self, requests: &[SettingsRequest]) -> Result<Vec<()>, PgError> {
+        // Of the same setting the last one counts, which came last. In one order, since
+        // others may be changing the same rows.
+        let mut rows = BTreeMap::new();
+        for SettingsRequest { user, settings } in requests {
+            rows.extend(settings.iter().map(|(key, value)| ((user.0, *key), value)));
+        }
+        let mut upsert = UpsertQuery::default();
+        for ((user, key), value) in rows {
+            upsert.users.push(user);
+            upsert.keys.push(key);
+            upsert.values.push(value);
+        }
+        let upsert = async |conn: &mut AsyncPgConnection| -> Result<usize, PgError> {
+            Ok((&upsert).execute(conn).await?)
+        };
+        self.0.read(upsert).await?;
+        Ok(vec![(); requests.len()])
+    }
 }
 
 /// Rows of which diesel does not know the number are prepared anew each time, and arrays are
 /// not.
 const UPSERT: &str = "\
 INSERT INTO user_configs (user_id, key, value) \
-SELECT $1, setting.key, setting.value FROM unnest($2::text[], $3::text[]) AS setting (key, value) \
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) \
 ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
 
-struct UpsertSettings<'a> {
-    user: Uuid,
+#[derive(Default)]
+struct UpsertQuery<'a> {
+    users: Vec<Uuid>,
     keys: Vec<&'a str>,
     values: Vec<&'a str>,
 }
 
 /// The type that stands for the statement in the cache of prepared ones.
-struct UpsertSettingsStatement;
+struct UpsertStatement;
 
-impl QueryId for UpsertSettings<'_> {
-    type QueryId = UpsertSettingsStatement;
+impl QueryId for UpsertQuery<'_> {
+    type QueryId = UpsertStatement;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl QueryFragment<Pg> for UpsertSettings<'_> {
+impl QueryFragment<Pg> for UpsertQuery<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(UPSERT);
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.user)?;
+        out.push_bind_param_value_only::<Array<SqlUuid>, _>(&self.users)?;
         out.push_bind_param_value_only::<Array<Text>, _>(&self.keys)?;
         out.push_bind_param_value_only::<Array<Text>, _>(&self.values)
     }

@@ -1,5 +1,5 @@
-//! Making a key: one statement with its locks, its checks and its row in the log, so that a
-//! key costs one round trip.
+//! Making a key: one statement with its locks, its checks and its row in the log. It is for
+//! the keys that [`create_many`](super::create_many) leaves, and says why.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -10,11 +10,11 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
-use usher_domain::{ApiKeyId, Initiator, audit::AuditAction, time::never};
+use usher_domain::{ApiKeyId, Initiator, time::never};
 use usher_store::{Conflict, NewApiKey};
 use uuid::Uuid;
 
-use super::{Life, entry};
+use super::{allow_list, birth, scopes};
 use crate::{PgError, audit::NewAuditRow};
 
 /// What [`lock`](crate::lock) does in several statements, since each of them sees what was
@@ -51,24 +51,14 @@ pub(super) async fn create_key(
     key: &NewApiKey,
     by: &Initiator,
 ) -> Result<(), PgError> {
-    let entry = entry(
-        AuditAction::Create,
-        &key.token_name,
-        Life::NONE,
-        Life::of(key),
-    );
+    let entry = birth(key);
     let create = CreateKey {
         audit: NewAuditRow::new(&entry, by),
         caller: by.user_id.0,
         caller_key: by.key_id.as_ref().map(ApiKeyId::as_str),
         at: by.at,
-        scopes: key.scopes.iter().map(|scope| scope.name()).collect(),
-        allow_list: key
-            .allow_list
-            .entries()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        scopes: scopes(key),
+        allow_list: allow_list(key),
         ip: key.ip.map(IpNet::from),
         never: never(),
         key,
@@ -123,7 +113,10 @@ impl QueryFragment<Pg> for CreateKey<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let key = self.key;
         out.push_sql(HEAD);
-        out.push_sql(NewAuditRow::INSERT);
+        out.push_sql("INSERT INTO audit_logs (");
+        out.push_sql(NewAuditRow::COLUMNS);
+        out.push_sql(") SELECT ");
+        out.push_sql(NewAuditRow::VALUES);
         out.push_sql(TAIL);
         self.audit.bind(&mut out)?;
         out.push_bind_param_value_only::<SqlUuid, _>(&self.caller)?;

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use chrono::TimeDelta;
+use diesel_async::AsyncPgConnection;
 use serde_json::json;
 use usher_domain::{
     AllowEntry, AllowList, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId, time::never,
@@ -6,7 +9,15 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, amid, at_once, nobody, now, session, token};
+use super::{
+    create::create_key,
+    create_many::{CreateKeys, KeyRequest},
+};
+use crate::{
+    gathering::Batched as _,
+    sealing::to_hex,
+    testing::{TestStore, amid, at_once, client, nobody, now, session, token},
+};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
     match result {
@@ -395,4 +406,133 @@ async fn a_key_waits_for_what_takes_the_right_to_it_away() {
             assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
         }
     }
+}
+
+/// Somebody who asks for a token for themselves, with the key that they do it with.
+async fn asking(store: &TestStore, name: &str) -> KeyRequest {
+    let user = store.add_user(name).await;
+    let by = store.sign_in(user.id).await;
+    KeyRequest {
+        key: Arc::new(token(user.id, "new")),
+        by,
+    }
+}
+
+#[tokio::test]
+async fn keys_made_together_are_as_if_made_alone() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let by = Initiator {
+        at: "2026-03-04T05:06:07.123456789Z".parse().unwrap(),
+        ..store.sign_in(ada.id).await
+    };
+    let keys = ["alone", "with \"others\" {ä,\\}"].map(|name| NewApiKey {
+        scopes: vec![Scope::parse("workspace:read").unwrap()],
+        ip: Some("2001:db8::7".parse().unwrap()),
+        created_at: by.at,
+        expires_at: by.at + TimeDelta::days(7),
+        ..token(ada.id, name)
+    });
+
+    let alone = async |conn: &mut AsyncPgConnection| create_key(conn, &keys[0], &by).await;
+    store.share().pool.read(alone).await.unwrap();
+    store.create_key(keys[1].clone(), &by).await.unwrap();
+
+    let of_key = |key: &NewApiKey| {
+        format!(
+            "SELECT (to_jsonb(k) - 'id' - 'hashed_secret' - 'token_name')::text \
+             FROM api_keys k WHERE id = '{}' AND token_name = '{}' AND hashed_secret = '\\x{}'",
+            key.id.as_str(),
+            key.token_name.as_str(),
+            to_hex(&key.hashed_secret),
+        )
+    };
+    let of_log = |key: &NewApiKey| {
+        let target = key.token_name.as_str();
+        format!(
+            "SELECT (to_jsonb(l) - 'id' - 'resource_target')::text FROM audit_logs l \
+             WHERE resource_target = '{target}'"
+        )
+    };
+    for query in [of_key, of_log as fn(&NewApiKey) -> String] {
+        let alone = store.value(&query(&keys[0])).await;
+        assert_eq!(store.value(&query(&keys[1])).await, alone);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_may_not_be_made_or_would_have_to_wait_are_left() {
+    let store = TestStore::new().await;
+    let good = asking(&store, "good").await;
+    let (other, same) = (asking(&store, "other").await, asking(&store, "same").await);
+    let twice = KeyRequest {
+        key: Arc::new(token(same.key.user_id, "new")),
+        by: same.by.clone(),
+    };
+    let for_other = KeyRequest {
+        key: Arc::new(token(other.key.user_id, "from another")),
+        by: good.by.clone(),
+    };
+    let without_key = KeyRequest {
+        key: Arc::new(session(good.key.user_id)),
+        by: nobody(),
+    };
+    let mut requests = vec![good, other, same, twice, for_other, without_key];
+    for (name, change) in [
+        ("suspended", "UPDATE users SET status = 'suspended' WHERE"),
+        ("deleted", "UPDATE users SET deleted = true WHERE"),
+        (
+            "ended",
+            "UPDATE api_keys SET expires_at = '2020-01-01' WHERE user_id = (SELECT id FROM users WHERE",
+        ),
+    ] {
+        requests.push(asking(&store, name).await);
+        let end = if change.contains('(') { ")" } else { "" };
+        store
+            .sql(&format!("{change} username = '{name}'{end}"))
+            .await;
+    }
+    let locked = asking(&store, "locked").await;
+    let blocker = client(store.url()).await;
+    let lock = "BEGIN; SELECT FROM users WHERE username = 'locked' FOR NO KEY UPDATE";
+    blocker.batch_execute(lock).await.unwrap();
+    requests.push(locked);
+    let rows = store.audit().await.len();
+
+    let made = CreateKeys(store.share().pool).run(&requests).await.unwrap();
+
+    let expected = [
+        true, true, true, false, true, true, false, false, false, false,
+    ];
+    assert_eq!(made, expected);
+    assert_eq!(store.audit().await.len(), rows + 5);
+    for (request, is_made) in requests.iter().zip(expected) {
+        let key = store.find_key(&request.key.id).await.unwrap();
+        assert_eq!(key.is_some(), is_made, "{request:?}");
+    }
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_ask_at_once_everybody_gets_their_key() {
+    let store = TestStore::new().await;
+    let mut askers = Vec::new();
+    for n in 0..8 {
+        askers.push(asking(&store, &format!("user-{n}")).await.by);
+    }
+    let rows = store.audit().await.len();
+    let tasks = (0..100).map(|n| {
+        let (store, by) = (store.share(), askers[n % askers.len()].clone());
+        let key = token(by.user_id, &format!("token-{n}"));
+        async move { store.create_key(key, &by).await }
+    });
+
+    for result in at_once(tasks).await {
+        result.unwrap();
+    }
+
+    let count = "SELECT count(DISTINCT (user_id, token_name)) FROM api_keys \
+                 WHERE login_type = 'token'";
+    assert_eq!(store.value(count).await, "100");
+    assert_eq!(store.audit().await.len(), rows + 100);
 }

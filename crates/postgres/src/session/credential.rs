@@ -14,12 +14,16 @@ use diesel::{
     sql_types::{Array, Bool, Bytea, Nullable, Record, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{ApiKey, LoginType, Membership, OrganizationId, User, UserId, time::never};
+use usher_domain::{
+    ApiKey, ApiKeyId, LoginType, Membership, OrganizationId, User, UserId, time::never,
+};
 use usher_store::{Credential, LinkState};
 use uuid::Uuid;
 
-use super::gathering::Source;
-use crate::{PgError, api_key::KeyRow, pool::Pool, user::row::UserRow};
+use crate::{PgError, api_key::KeyRow, gathering::Batched, pool::Pool, user::row::UserRow};
+
+#[cfg(test)]
+mod tests;
 
 /// The columns are those of [`CredentialRow`], and so of `KeyRow` and `UserRow`, in their
 /// order. A user's link matters only to keys that came from a provider. The keys of a
@@ -44,12 +48,29 @@ LEFT JOIN user_links l ON l.user_id = k.user_id AND l.login_type = k.login_type 
 AND k.login_type IN ('github', 'oidc') \
 WHERE k.id = ANY($1) AND NOT u.deleted";
 
-impl Source for Pool {
-    type Found = Credential;
+/// Looks them up, on connections that do nothing else where there is more than one.
+pub(crate) struct Credentials(pub(crate) Pool);
 
-    async fn find(&self, keys: &[&str]) -> Result<HashMap<String, Credential>, PgError> {
-        self.read(async |conn| find_credentials(conn, keys).await)
-            .await
+impl Batched for Credentials {
+    type Request = ApiKeyId;
+    type Outcome = Option<Credential>;
+
+    const MOST: usize = 128;
+
+    async fn run(&self, requests: &[ApiKeyId]) -> Result<Vec<Option<Credential>>, PgError> {
+        let mut keys: Vec<&str> = requests.iter().map(ApiKeyId::as_str).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut found = self
+            .0
+            .read(async |conn| find_credentials(conn, &keys).await)
+            .await?;
+        let are_different = keys.len() == requests.len();
+        let own = requests.iter().map(|key| match key.as_str() {
+            key if are_different => found.remove(key),
+            key => found.get(key).cloned(),
+        });
+        Ok(own.collect())
     }
 }
 

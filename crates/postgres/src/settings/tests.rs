@@ -5,7 +5,11 @@ use usher_domain::{
 use usher_store::{SettingsStore, StoreError};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once};
+use super::{SettingsRequest, THEME, UpsertSettings};
+use crate::{
+    gathering::Batched as _,
+    testing::{TestStore, at_once},
+};
 
 fn appearance(theme: &str, font: TerminalFont) -> Appearance {
     Appearance {
@@ -122,4 +126,67 @@ async fn nobody_has_no_settings() {
         .await;
 
     assert!(matches!(set, Err(StoreError::Internal(_))), "{set:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_set_something_at_once_everybody_gets_what_they_set() {
+    let store = TestStore::new().await;
+    let mut users = Vec::new();
+    for n in 0..20 {
+        users.push(store.add_user(&format!("user-{n}")).await.id);
+    }
+    let tasks = users.clone().into_iter().enumerate().map(|(n, user)| {
+        let store = store.share();
+        async move {
+            let preferences = Preferences {
+                task_notification_alert_dismissed: n % 2 == 0,
+            };
+            store.set_preferences(user, preferences).await.unwrap();
+            let theme = format!("theme-{n}");
+            let set = store.set_appearance(user, &theme, TerminalFont::FiraCode);
+            set.await.unwrap();
+        }
+    });
+
+    at_once(tasks).await;
+
+    for (n, user) in users.into_iter().enumerate() {
+        let found = store.find_preferences(user).await.unwrap();
+        assert_eq!(found.task_notification_alert_dismissed, n % 2 == 0);
+        let found = store.find_appearance(user).await.unwrap();
+        let theme = format!("theme-{n}");
+        assert_eq!(found, appearance(&theme, TerminalFont::FiraCode));
+    }
+}
+
+#[tokio::test]
+async fn of_the_same_setting_the_last_one_counts() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let requests = ["one", "two", "three"].map(|theme| SettingsRequest {
+        user: ada.id,
+        settings: vec![(THEME, theme.to_owned())],
+    });
+
+    let set = UpsertSettings(store.share().pool).run(&requests).await;
+
+    assert_eq!(set.unwrap().len(), 3);
+    let found = store.find_appearance(ada.id).await.unwrap();
+    assert_eq!(found.theme, "three");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_setting_is_refused_fails_alone() {
+    let store = TestStore::new().await;
+    let (ada, nobody) = (store.add_user("ada").await.id, UserId(Uuid::nil()));
+    let tasks = (0..40).map(|n| {
+        let store = store.share();
+        let user = if n % 4 == 0 { nobody } else { ada };
+        async move {
+            let set = store.set_preferences(user, Preferences::default()).await;
+            set.is_ok() == (user == ada)
+        }
+    });
+
+    assert!(at_once(tasks).await.into_iter().all(|is_right| is_right));
 }

@@ -1,0 +1,127 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use usher_domain::ApiKeyId;
+use usher_store::{ApiKeyStore as _, NewApiKey, SessionStore as _, UserStore as _};
+
+use super::CredentialQuery;
+use crate::{
+    PgError,
+    testing::{
+        TestStore, at_once, client, nobody,
+        plan::{Explain, assert_uses_an_index},
+        session, user,
+    },
+};
+
+#[tokio::test]
+async fn no_key_with_a_nul_is_there() {
+    let store = TestStore::new().await;
+    let key = ApiKeyId::from_stored("a\0b".to_owned());
+    assert!(store.find_credential(&key).await.unwrap().is_none());
+}
+
+/// Sessions of so many users.
+async fn sessions(store: &TestStore, users: usize) -> Vec<NewApiKey> {
+    let mut keys = Vec::new();
+    for n in 0..users {
+        let user = store.add_user(&format!("user-{n}")).await;
+        let key = session(user.id);
+        store.create_key(key.clone(), &nobody()).await.unwrap();
+        keys.push(key);
+    }
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_gets_their_own_credential() {
+    let store = TestStore::new().await;
+    let keys = sessions(&store, 20).await;
+    let tasks = (0..1000).map(|n| {
+        let (store, key) = (store.share(), keys[n % keys.len()].clone());
+        async move {
+            let found = store.find_credential(&key.id).await.unwrap().unwrap();
+            found.key.id == key.id && found.user.id == key.user_id
+        }
+    });
+
+    let are_own = at_once(tasks).await;
+
+    assert!(are_own.into_iter().all(|is_own| is_own));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_has_ended_is_not_found_again_whoever_else_asks() {
+    let store = TestStore::new().await;
+    let keys = sessions(&store, 4).await;
+    let (ended, others) = (&keys[0].id, &keys[1..]);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let askers: Vec<_> = (0..16)
+        .map(|n| {
+            let (store, is_over) = (store.share(), Arc::clone(&is_over));
+            let (ended, other) = (ended.clone(), others[n % others.len()].id.clone());
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    store.find_credential(&ended).await.unwrap();
+                    assert!(store.find_credential(&other).await.unwrap().is_some());
+                }
+            })
+        })
+        .collect();
+    for _ in 0..50 {
+        assert!(store.find_credential(ended).await.unwrap().is_some());
+        store.delete_key(ended, &nobody()).await.unwrap().unwrap();
+        assert!(store.find_credential(ended).await.unwrap().is_none());
+        store.create_key(keys[0].clone(), &nobody()).await.unwrap();
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for asker in askers {
+        asker.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_authenticated_waits_for_no_other_work() {
+    let store = TestStore::with(|options| options.max_connections = 2).await;
+    let keys = sessions(&store, 1).await;
+    let blocker = client(store.url()).await;
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE gitsshkeys")
+        .await
+        .unwrap();
+    let busy = tokio::spawn({
+        let store = store.share();
+        async move { store.create_user(user("slow"), &nobody()).await }
+    });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while store.value(waits).await == "0" {
+        tokio::task::yield_now().await;
+    }
+
+    assert!(store.find_credential(&keys[0].id).await.unwrap().is_some());
+
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    busy.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_looked_up_by_indexes_even_if_hardly_anybody_is_there() {
+    use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+
+    let store = TestStore::new().await;
+    sessions(&store, 1).await;
+    store.sql("ANALYZE").await;
+    let explain = async |conn: &mut AsyncPgConnection| -> Result<serde_json::Value, PgError> {
+        let query = CredentialQuery { keys: &["a", "b"] };
+        Ok(Explain(query).get_result(conn).await?)
+    };
+
+    let plan = store.share().credentials.batched().0.read(explain).await;
+
+    let plan = plan.unwrap();
+    for table in ["api_keys", "users", "organization_members", "user_links"] {
+        assert_uses_an_index(table, "the credentials", &plan);
+    }
+}
