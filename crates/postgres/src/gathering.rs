@@ -71,12 +71,13 @@ struct Line<B: Batched> {
 
 struct Waiting<B: Batched> {
     request: B::Request,
-    answer: Answers<B>,
+    reply: Reply<B>,
 }
 
 /// The error is shared by all whom it befell.
 type Answer<B> = Result<<B as Batched>::Outcome, Arc<PgError>>;
-type Answers<B> = oneshot::Sender<Answer<B>>;
+/// Where somebody waits for their answer.
+type Reply<B> = oneshot::Sender<Answer<B>>;
 
 impl<B: Batched> Clone for Gathering<B> {
     fn clone(&self) -> Self {
@@ -113,17 +114,17 @@ impl<B: Batched> Gathering<B> {
     }
 
     fn join(&self, request: B::Request) -> oneshot::Receiver<Answer<B>> {
-        let (answer, answered) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let must_serve = {
             let mut line = self.0.line();
-            line.join(Waiting { request, answer });
+            line.join(Waiting { request, reply });
             !mem::replace(&mut line.is_served, true)
         };
         if must_serve {
             // A task of its own, since whoever came first may go away at any moment.
             tokio::spawn(serve(Arc::clone(&self.0)));
         }
-        answered
+        answer
     }
 }
 
@@ -179,17 +180,17 @@ impl<B: Batched> Shared<B> {
     }
 
     async fn answer(&self, batch: Batch<B>) {
-        let Batch { requests, answers } = batch;
+        let Batch { requests, replies } = batch;
         match self.batched.run(&requests).await {
-            Ok(outcomes) => hand_out(answers, outcomes),
+            Ok(outcomes) => hand_out(replies, outcomes),
             Err(error) if requests.len() == 1 || error.is_passing() => {
-                tell::<B>(answers, error);
+                tell::<B>(replies, error);
             }
             Err(_) => {
-                for (request, answer) in requests.iter().zip(answers) {
+                for (request, reply) in requests.iter().zip(replies) {
                     match self.batched.run(std::slice::from_ref(request)).await {
-                        Ok(outcomes) => hand_out([answer], outcomes),
-                        Err(error) => tell::<B>([answer], error),
+                        Ok(outcomes) => hand_out([reply], outcomes),
+                        Err(error) => tell::<B>([reply], error),
                     }
                 }
             }
@@ -211,14 +212,14 @@ impl<B: Batched> Line<B> {
         let room = self.waiting.len().min(B::MOST);
         let mut batch = Batch {
             requests: Vec::with_capacity(room),
-            answers: Vec::with_capacity(room),
+            replies: Vec::with_capacity(room),
         };
         while batch.requests.len() < B::MOST
             && let Some(waiting) = self.waiting.pop_front()
         {
             if waiting.is_there() {
                 batch.requests.push(waiting.request);
-                batch.answers.push(waiting.answer);
+                batch.replies.push(waiting.reply);
             }
         }
         batch
@@ -228,28 +229,28 @@ impl<B: Batched> Line<B> {
 /// Those for whom one statement is, and where each waits for what comes of it.
 struct Batch<B: Batched> {
     requests: Vec<B::Request>,
-    answers: Vec<Answers<B>>,
+    replies: Vec<Reply<B>>,
 }
 
 impl<B: Batched> Waiting<B> {
     fn is_there(&self) -> bool {
-        !self.answer.is_closed()
+        !self.reply.is_closed()
     }
 }
 
 fn hand_out<O>(
-    answers: impl IntoIterator<Item = oneshot::Sender<Result<O, Arc<PgError>>>>,
+    replies: impl IntoIterator<Item = oneshot::Sender<Result<O, Arc<PgError>>>>,
     outcomes: Vec<O>,
 ) {
-    for (answer, outcome) in answers.into_iter().zip(outcomes) {
+    for (reply, outcome) in replies.into_iter().zip(outcomes) {
         // Whoever went away meanwhile need not know.
-        let _ = answer.send(Ok(outcome));
+        let _ = reply.send(Ok(outcome));
     }
 }
 
-fn tell<B: Batched>(answers: impl IntoIterator<Item = Answers<B>>, error: PgError) {
+fn tell<B: Batched>(replies: impl IntoIterator<Item = Reply<B>>, error: PgError) {
     let error = Arc::new(error);
-    for answer in answers {
-        let _ = answer.send(Err(Arc::clone(&error)));
+    for reply in replies {
+        let _ = reply.send(Err(Arc::clone(&error)));
     }
 }
