@@ -2,6 +2,7 @@
 
 use crate::{
     goals::{number, reference},
+    machine,
     report::Facts,
 };
 
@@ -41,33 +42,37 @@ fn pace(facts: &Facts) -> Option<String> {
 }
 
 fn tokens(facts: &Facts) -> Option<String> {
-    let (rate, bare) = (facts.get("tokens.rate")?, facts.get("tokens.bare")?);
     Some(format!(
-        "**New tokens.** Eight times the reference are {} a second. Postgres alone, with a \
-         transaction for the row of each key and its row of the log and nobody to ask it for \
-         more, reaches {} with both cores for itself; the server, which also finds out who \
-         asks, locks them, and has the client beside it, makes {}, since it writes what is \
-         asked for at once in one transaction. What is left is mostly the rows themselves: \
-         twelve indexes, nine of which are for the search of the log.",
-        number(8.0 * reference::TOKENS),
-        number(*bare),
-        number(*rate),
+        "**New tokens.** {} What is left is mostly the rows themselves, which have twelve \
+         indexes, nine of them for the search of the log.",
+        written(facts, "tokens", reference::TOKENS)?
     ))
 }
 
 fn preferences(facts: &Facts) -> Option<String> {
-    let (rate, bare) = (
-        facts.get("preferences.rate")?,
-        facts.get("preferences.bare")?,
-    );
     Some(format!(
-        "**Preferences.** Eight times the reference are {} a second. Postgres alone reaches {} \
-         with a transaction for each bare row and both cores for itself; the server, with the \
-         look at who asks and the client beside it, but one transaction for what is asked for \
-         at once, {}.",
-        number(8.0 * reference::PREFERENCES),
-        number(*bare),
-        number(*rate),
+        "**Preferences.** {}",
+        written(facts, "preferences", reference::PREFERENCES)?
+    ))
+}
+
+/// What Postgres can do with a transaction for each row, and the cores with what a change
+/// costs.
+fn written(facts: &Facts, name: &str, there: f64) -> Option<String> {
+    let fact = |what: &str| facts.get(&format!("{name}.{what}")).copied();
+    let (rate, bare, micros) = (fact("rate")?, fact("bare")?, fact("micros")?);
+    let cores = machine::cores();
+    Some(format!(
+        "Eight times the reference are {} a second. Postgres alone, with the bare rows in a \
+         transaction each and all cores for itself, reaches {}. The server finds out who asks, \
+         locks what must stay as it is, and shares the cores with the client, but writes what \
+         is asked for at once in one transaction: {}. It and Postgres take {} µs for each; \
+         {cores} cores that did nothing else and never waited would make {}.",
+        number(8.0 * there),
+        number(bare),
+        number(rate),
+        number(micros),
+        number(cores as f64 * 1e6 / micros),
     ))
 }
 

@@ -161,6 +161,8 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             if people == bench.least() {
                 let rate = cost.latencies.per_second();
                 facts.insert(format!("{}.rate", change.fact), rate);
+                let micros = cost.server + cost.postgres;
+                facts.insert(format!("{}.micros", change.fact), micros);
             }
             if is_about_people && people == bench.least() {
                 facts.insert("users.micros.least".to_owned(), cost.postgres);
