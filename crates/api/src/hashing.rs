@@ -6,8 +6,6 @@
 //! other threads. Work that would wait too long is refused, so that a flood of sign-ins
 //! costs neither memory nor other requests.
 
-#[cfg(target_os = "linux")]
-use std::mem::MaybeUninit;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -259,34 +257,36 @@ fn work(queue: &Receiver<Job>, nobody: &OnceLock<PasswordHash>, cost: HashCost) 
 /// Memory for hashes in huge pages, if the system has them for those who ask: Argon2 goes
 /// through it by chance, and spends an eighth of its time on finding small ones.
 fn take() -> Scratch {
-    let mut scratch = Scratch::default();
+    let scratch = Scratch::default();
     #[cfg(target_os = "linux")]
-    advise(scratch.reserve(), Advice::LinuxHugepage);
+    let scratch = advised(scratch, Advice::LinuxHugepage);
     scratch
 }
 
 /// Not in huge pages: the allocator may cut it into pieces for others.
-fn give_back(mut scratch: Scratch) {
+fn give_back(scratch: Scratch) {
     #[cfg(target_os = "linux")]
-    advise(scratch.reserve(), Advice::LinuxNoHugepage);
+    let scratch = advised(scratch, Advice::LinuxNoHugepage);
     drop(scratch);
 }
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "advice about memory is a call of the system")]
-fn advise<T>(memory: &mut [MaybeUninit<T>], advice: Advice) {
+fn advised(mut scratch: Scratch, advice: Advice) -> Scratch {
     /// The largest that Linux has where it is not a huge one.
     const PAGE: usize = 64 * 1024;
+    let memory = scratch.reserve();
     let start = memory.as_mut_ptr().cast::<u8>();
     let unaligned = start.align_offset(PAGE);
     let Some(bytes) = size_of_val(memory).checked_sub(unaligned) else {
-        return;
+        return scratch;
     };
     let (start, bytes) = (start.wrapping_add(unaligned), bytes / PAGE * PAGE);
     // SAFETY: The memory is ours alone while this lasts, and the advice changes nothing in it.
     if let Err(error) = unsafe { madvise(start.cast(), bytes, advice) } {
         tracing::debug!(%error, "hashing cannot choose its pages");
     }
+    scratch
 }
 
 fn stand_back() {
