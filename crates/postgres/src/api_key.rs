@@ -133,7 +133,7 @@ async fn list_tokens(
 
 /// How the column says that it does not know. An `Option` of a value would say it too, and
 /// have diesel prepare the statement anew each time.
-const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub(crate) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 fn scopes(key: &NewApiKey) -> Vec<String> {
     key.scopes.iter().map(|scope| scope.name()).collect()

@@ -14,7 +14,7 @@ use usher_domain::{ApiKeyId, Initiator, time::never};
 use usher_store::{Conflict, NewApiKey};
 use uuid::Uuid;
 
-use super::{allow_list, birth, scopes};
+use super::{NOWHERE, allow_list, birth, scopes};
 use crate::{PgError, audit::NewAuditRow};
 
 /// What [`lock`](crate::lock) does in several statements, since each of them sees what was
@@ -35,7 +35,7 @@ AND told.caller_acts FOR KEY SHARE) own\
 ), made AS (\
 INSERT INTO api_keys (user_id, id, hashed_secret, login_type, token_name, scopes, allow_list, \
 lifetime_seconds, ip_address, created_at, updated_at, last_used, expires_at) \
-SELECT $17, $20, $21, $22, $23, $24, $25, $26, coalesce($27, '0.0.0.0'::inet), $28, $28, $29, $30 \
+SELECT $17, $20, $21, $22, $23, $24, $25, $26, $27, $28, $28, $29, $30 \
 FROM allowed WHERE is_there ON CONFLICT (id) DO NOTHING RETURNING id\
 ), logged AS (";
 
@@ -59,7 +59,7 @@ pub(super) async fn create_key(
         at: by.at,
         scopes: scopes(key),
         allow_list: allow_list(key),
-        ip: key.ip.map(IpNet::from),
+        ip: key.ip.unwrap_or(NOWHERE).into(),
         never: never(),
         key,
     };
@@ -93,7 +93,7 @@ struct CreateKey<'a> {
     key: &'a NewApiKey,
     scopes: Vec<String>,
     allow_list: Vec<String>,
-    ip: Option<IpNet>,
+    ip: IpNet,
     never: DateTime<Utc>,
 }
 
@@ -130,7 +130,7 @@ impl QueryFragment<Pg> for CreateKey<'_> {
         out.push_bind_param_value_only::<Array<Text>, _>(&self.scopes)?;
         out.push_bind_param_value_only::<Array<Text>, _>(&self.allow_list)?;
         out.push_bind_param_value_only::<BigInt, _>(&key.lifetime_seconds)?;
-        out.push_bind_param_value_only::<Nullable<Inet>, _>(&self.ip)?;
+        out.push_bind_param_value_only::<Inet, _>(&self.ip)?;
         out.push_bind_param_value_only::<Timestamptz, _>(&key.created_at)?;
         out.push_bind_param_value_only::<Timestamptz, _>(&self.never)?;
         out.push_bind_param_value_only::<Timestamptz, _>(&key.expires_at)

@@ -20,7 +20,7 @@ use usher_domain::{ApiKeyId, Initiator, audit::AuditEntry, time::never};
 use usher_store::NewApiKey;
 use uuid::Uuid;
 
-use super::{allow_list, birth, scopes};
+use super::{NOWHERE, allow_list, birth, scopes};
 use crate::{
     PgError,
     audit::{NewAuditRow, as_micros},
@@ -56,7 +56,7 @@ FOR KEY SHARE SKIP LOCKED) k\
 INSERT INTO api_keys (user_id, id, hashed_secret, login_type, token_name, scopes, allow_list, \
 lifetime_seconds, ip_address, created_at, updated_at, last_used, expires_at) \
 SELECT owner_id, key_id, hashed_secret, login_type, token_name, scopes, allow_list, \
-lifetime_seconds, coalesce(key_ip, '0.0.0.0'::inet), created_at, created_at, $2, asked.expires_at \
+lifetime_seconds, key_ip, created_at, created_at, $2, asked.expires_at \
 FROM asked CROSS JOIN told \
 WHERE owner_id = ANY (told.there) AND (caller_key IS NULL OR EXISTS (\
 SELECT FROM own WHERE own.id = caller_key AND own.user_id = asked.user_id \
@@ -114,7 +114,7 @@ struct KeyRecord<'a> {
     scopes: Vec<String>,
     allow_list: Vec<String>,
     lifetime_seconds: i64,
-    key_ip: Option<IpAddr>,
+    key_ip: IpAddr,
     #[serde(serialize_with = "as_micros")]
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "as_micros")]
@@ -136,7 +136,7 @@ impl<'a> KeyRecord<'a> {
             scopes: scopes(key),
             allow_list: allow_list(key),
             lifetime_seconds: key.lifetime_seconds,
-            key_ip: key.ip,
+            key_ip: key.ip.unwrap_or(NOWHERE),
             created_at: key.created_at,
             expires_at: key.expires_at,
             caller_key: by.key_id.as_ref().map(ApiKeyId::as_str),

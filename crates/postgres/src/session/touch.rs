@@ -1,6 +1,6 @@
 //! Writing down that a key was used: one statement for the key and its user.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::{
@@ -13,7 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use usher_domain::{ApiKeyId, api_key::Touch};
 
-use crate::PgError;
+use crate::{PgError, api_key::NOWHERE};
 
 /// The key is updated by what comes out of updating the user, which fixes the order of the
 /// locks. A key that has ended, perhaps since it was read, is left as it is: its use must
@@ -42,8 +42,7 @@ pub(crate) async fn touch_key(
         expires_at: touch.expires_at,
         at,
         seen_at: at.naive_utc(),
-        // How the column says that it does not know.
-        ip: ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).into(),
+        ip: ip.unwrap_or(NOWHERE).into(),
     };
     statement.execute(conn).await?;
     Ok(())
