@@ -19,8 +19,8 @@ use usher_api::{
     renewal::Renewals,
 };
 use usher_domain::{
-    AllowList, ApiKey, ApiKeyId, ApiToken, DisplayName, Email, Initiator, LoginType, PasswordHash,
-    Scope, TokenName, User, UserId, UserStatus, Username,
+    AllowList, ApiKey, ApiKeyId, ApiToken, AuditContext, DisplayName, Email, LoginType,
+    PasswordHash, Scope, TokenName, User, UserId, UserStatus, Username,
     api_key::Touch,
     password_hash::{HashCost, Scratch},
     random::SystemRandom,
@@ -98,7 +98,7 @@ impl SessionStore for OneKey {
         Ok(())
     }
 
-    async fn wake_user(&self, _: UserId, _: DateTime<Utc>) -> Result<Option<User>, StoreError> {
+    async fn activate_user(&self, _: UserId, _: DateTime<Utc>) -> Result<Option<User>, StoreError> {
         Ok(None)
     }
 
@@ -114,12 +114,12 @@ impl SessionStore for OneKey {
         _: NewApiKey,
         _: PasswordHash,
         _: Option<PasswordHash>,
-        _: &Initiator,
+        _: &AuditContext,
     ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn log_out(&self, _: &ApiKeyId, _: &Initiator) -> Result<Option<()>, StoreError> {
+    async fn log_out(&self, _: &ApiKeyId, _: &AuditContext) -> Result<Option<()>, StoreError> {
         Ok(None)
     }
 }

@@ -169,7 +169,7 @@ async fn identify(
     }
     if verified.user.status == UserStatus::Dormant {
         verified.user = sessions
-            .wake_user(verified.user.id, now)
+            .activate_user(verified.user.id, now)
             .await?
             .ok_or_else(|| ApiError::signed_out("The API key is invalid."))?;
     }

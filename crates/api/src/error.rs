@@ -234,7 +234,7 @@ impl From<Conflict> for ApiError {
                 "The last active owner must stay: make somebody else an owner first.",
             ),
             Conflict::StaleCredential => Self::signed_out("The credential has ended."),
-            Conflict::Changed => conflicting(
+            Conflict::ConcurrentModification => conflicting(
                 "Somebody else changed this at the same time. Please look again and retry.",
             ),
         }

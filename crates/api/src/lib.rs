@@ -18,6 +18,7 @@
 //! credential, `public_routes`. What is not in the OpenAPI document cannot be mounted.
 
 pub mod audit;
+mod audit_context;
 pub mod authorization;
 mod background;
 mod caller;
@@ -28,9 +29,9 @@ pub mod deployment;
 mod envelope;
 mod error;
 pub mod hashing;
+mod issuing;
 mod json;
 pub mod limits;
-mod minting;
 pub mod notifications;
 mod openapi;
 pub mod organizations;
@@ -44,7 +45,6 @@ pub mod sessions;
 mod ssh_keys;
 mod state;
 mod target;
-mod trail;
 pub mod users;
 
 use std::sync::LazyLock;
@@ -64,6 +64,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use routes::Routes;
 
+pub use audit_context::Audit;
 pub use background::Background;
 pub use caller::{Caller, require as require_caller};
 pub use csrf::CsrfToken;
@@ -74,7 +75,6 @@ pub use request::RequestFacts;
 pub use sessions::providers::{Provider, Providers};
 pub use state::{AppParts, AppState, SameSite, Settings};
 pub use target::{TargetOrganization, TargetUser};
-pub use trail::Trail;
 
 /// The whole API, to be served or to stand beside routes of one's own: it takes every
 /// request that no other route does.

@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use usher_domain::{LoginType, UserId, UserStatus, external_login::ProviderTokens, time::to_wire};
 use usher_identity::RefreshError;
 use usher_store::{
-    Credential, ExternalLogin, LinkState, RefreshTurn, Refusal, StoreError, Verified,
+    Credential, ExternalLogin, LinkState, RefreshLease, Refusal, StoreError, Verified,
 };
 use uuid::Uuid;
 
@@ -190,10 +190,10 @@ async fn try_attempt(app: &AppState, (user, login_type): Whose) -> Result<Outcom
             .await?;
         match begun {
             None => return Ok(Outcome::Unlinked),
-            Some(RefreshTurn::Done) => return Ok(Outcome::Renewed),
-            Some(RefreshTurn::Mine(login)) => return take_turn(app, &login, turn).await,
-            Some(RefreshTurn::Others) => sleep(PAUSE).await,
-            Some(RefreshTurn::Unreadable(why)) => {
+            Some(RefreshLease::Done) => return Ok(Outcome::Renewed),
+            Some(RefreshLease::Mine(login)) => return take_turn(app, &login, turn).await,
+            Some(RefreshLease::Others) => sleep(PAUSE).await,
+            Some(RefreshLease::Unreadable(why)) => {
                 tracing::error!(why, user.id = %user, "a provider's access cannot be renewed");
                 return Ok(Outcome::Ended);
             }

@@ -1,4 +1,4 @@
-//! Who does something, for the audit row that is written with it.
+//! Who makes a change, and what the audit log records about the request behind it.
 
 use std::net::IpAddr;
 
@@ -6,23 +6,46 @@ use chrono::{DateTime, Utc};
 
 use crate::{ApiKeyId, RequestId, UserId};
 
-/// Who caused a change, through which request, and when. Every changing store method
-/// takes one and writes the audit row in the same transaction.
+/// Who makes a change, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Initiator {
     /// The acting user.
     pub user_id: UserId,
-    /// The key that the request came with; `None` at sign-in and on the command line.
-    /// A change by a key that is gone when the change is made is refused.
+    /// The API key that authenticated the request; `None` at sign-in and on the command line.
+    /// The store rejects the change if the key is no longer valid when the change is made.
     pub key_id: Option<ApiKeyId>,
-    /// The request.
-    pub request_id: RequestId,
-    /// The client's address, if known.
-    pub ip: Option<IpAddr>,
-    /// The client's `User-Agent`, as it stands.
-    pub user_agent: Option<String>,
     /// The time of the change.
     pub at: DateTime<Utc>,
-    /// The status that the answer will have if the change succeeds.
+}
+
+/// What the audit log records about a change, besides the change itself.
+///
+/// Store methods that write an audit row take one and write the row in the transaction of the
+/// change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditContext {
+    /// Who makes the change, and when.
+    pub initiator: Initiator,
+    /// The request that asked for the change.
+    pub request_id: RequestId,
+    /// The client's IP address, if known.
+    pub ip: Option<IpAddr>,
+    /// The client's `User-Agent` header, unmodified.
+    pub user_agent: Option<String>,
+    /// The HTTP status that the audit log shows for the request.
     pub status_code: u16,
+}
+
+impl AuditContext {
+    /// The same request with another acting user.
+    pub fn acting_as(mut self, user: UserId) -> Self {
+        self.initiator.user_id = user;
+        self
+    }
+
+    /// The same request at another time.
+    pub fn at(mut self, at: DateTime<Utc>) -> Self {
+        self.initiator.at = at;
+        self
+    }
 }

@@ -39,7 +39,7 @@ pub mod validation;
 pub use allow_list::{AllowEntry, AllowList};
 pub use api_key::{ApiKey, ApiKeyId, ApiKeySecret, ApiToken, TokenName};
 pub use id::{OrganizationId, RequestId, UserId};
-pub use initiator::Initiator;
+pub use initiator::{AuditContext, Initiator};
 pub use organization::{Membership, Organization, OrganizationName};
 pub use page::{Listing, Page};
 pub use password::Password;

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use usher_domain::{
-    AllowEntry, AllowList, ApiKey, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId,
+    AllowEntry, AllowList, ApiKey, ApiKeyId, AuditContext, LoginType, Scope, TokenName, UserId,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
     time::never,
 };
@@ -55,7 +55,7 @@ impl ApiKeyStore for PgStore {
             .await
     }
 
-    async fn create_key(&self, key: NewApiKey, by: &Initiator) -> Result<(), StoreError> {
+    async fn create_key(&self, key: NewApiKey, by: &AuditContext) -> Result<(), StoreError> {
         let key = Arc::new(key);
         let request = KeyRequest {
             key: Arc::clone(&key),
@@ -68,9 +68,13 @@ impl ApiKeyStore for PgStore {
             .await
     }
 
-    async fn delete_key(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError> {
+    async fn delete_key(
+        &self,
+        key: &ApiKeyId,
+        by: &AuditContext,
+    ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| {
-            lock::hold_caller(conn, by).await?;
+            lock::lock_caller(conn, by).await?;
             let Some(row) = delete_key(conn, key).await? else {
                 return Ok(None);
             };

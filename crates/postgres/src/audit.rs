@@ -15,7 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use usher_domain::{Initiator, OrganizationId, audit::AuditEntry};
+use usher_domain::{AuditContext, OrganizationId, audit::AuditEntry};
 use usher_store::{AuditStore, StoreError};
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ mod tests;
 
 #[async_trait]
 impl AuditStore for PgStore {
-    async fn record_attempt(&self, entry: AuditEntry, by: &Initiator) -> Result<(), StoreError> {
+    async fn record_failure(&self, entry: AuditEntry, by: &AuditContext) -> Result<(), StoreError> {
         self.write(async |conn| insert_audit(conn, entry, by).await)
             .await
     }
@@ -41,7 +41,7 @@ impl AuditStore for PgStore {
 pub(crate) async fn insert_audit(
     conn: &mut AsyncPgConnection,
     entry: AuditEntry,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let row = NewAuditRow::new(&entry, by);
     diesel::insert_into(audit_logs::table)
@@ -91,11 +91,11 @@ pub(crate) struct NewAuditRow<'a> {
 }
 
 impl<'a> NewAuditRow<'a> {
-    pub(crate) fn new(entry: &'a AuditEntry, by: &'a Initiator) -> Self {
+    pub(crate) fn new(entry: &'a AuditEntry, by: &'a AuditContext) -> Self {
         Self {
             id: Uuid::now_v7(),
-            time: by.at,
-            user_id: by.user_id.0,
+            time: by.initiator.at,
+            user_id: by.initiator.user_id.0,
             organization_id: entry
                 .organization_id
                 .map_or(Uuid::nil(), |OrganizationId(id)| id),

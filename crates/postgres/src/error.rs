@@ -97,7 +97,7 @@ impl PgError {
     }
 
     /// Whether it says nothing about what was asked, and may pass.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Unavailable(_) | Self::ConnectionLost(_) | Self::TimedOut(_)
@@ -108,7 +108,7 @@ impl PgError {
     pub(crate) fn of_all(error: Arc<Self>) -> StoreError {
         match *error {
             Self::Conflict(conflict) => StoreError::Conflict(conflict),
-            _ if error.is_passing() => StoreError::Unavailable(Box::new(error)),
+            _ if error.is_transient() => StoreError::Unavailable(Box::new(error)),
             _ => StoreError::Internal(Box::new(error)),
         }
     }
@@ -123,7 +123,7 @@ impl From<PgError> for StoreError {
     fn from(error: PgError) -> Self {
         match error {
             PgError::Conflict(conflict) => Self::Conflict(conflict),
-            _ if error.is_passing() => Self::Unavailable(Box::new(error)),
+            _ if error.is_transient() => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
     }

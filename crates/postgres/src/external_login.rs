@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use usher_domain::{
-    Initiator, LoginType, User, UserId,
+    AuditContext, LoginType, User, UserId,
     external_login::{ExternalIdentity, ProviderTokens},
 };
 use usher_store::{
-    Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, RefreshTurn, SignInOutcome,
+    Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, RefreshLease, SignInOutcome,
     StoreError,
 };
 use uuid::Uuid;
@@ -56,7 +56,7 @@ impl ExternalLoginStore for PgStore {
     async fn sign_in(
         &self,
         sign_in: ExternalSignIn,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError> {
         let keys = self.keyring().await?;
         for _ in 0..ATTEMPTS {
@@ -73,7 +73,7 @@ impl ExternalLoginStore for PgStore {
     async fn convert(
         &self,
         conversion: Conversion,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError> {
         let keys = self.keyring().await?;
         for _ in 0..ATTEMPTS {
@@ -118,7 +118,7 @@ impl ExternalLoginStore for PgStore {
         turn: Uuid,
         at: DateTime<Utc>,
         hold: Duration,
-    ) -> Result<Option<RefreshTurn>, StoreError> {
+    ) -> Result<Option<RefreshLease>, StoreError> {
         let keys = self.keyring().await?;
         let asked = refresh::Asked {
             user,

@@ -27,7 +27,7 @@
 //!
 //! # Secrets that are read again
 //!
-//! Tokens of providers and private SSH keys are encrypted (`sealing.rs`). The keys are asked
+//! Tokens of providers and private SSH keys are encrypted (`encryption.rs`). The keys are asked
 //! for before a transaction begins and handed down to the queries.
 //!
 //! # Behind PgBouncer
@@ -58,18 +58,18 @@ use usher_store::StoreError;
 
 mod api_key;
 mod audit;
+mod batcher;
 mod build_parameter;
 mod connect;
+mod encryption;
 mod error;
 mod external_login;
-mod gathering;
 mod lock;
 mod migrate;
 mod notification;
 mod organization;
 mod pool;
 mod schema;
-mod sealing;
 mod session;
 mod settings;
 mod signing_key;
@@ -82,15 +82,15 @@ mod user;
 mod user_count;
 
 pub use connect::MINIMUM_MAJOR;
+pub use encryption::{InvalidSecretKeys, SecretKeys};
 pub use error::{PgError, QueryFault};
 pub use migrate::{Inspection, inspect, migrate};
-pub use sealing::{InvalidSecretKeys, SecretKeys};
 
 use api_key::CreateKeys;
+use batcher::Batcher;
 use connect::Target;
-use gathering::Gathering;
+use encryption::Keyring;
 use pool::{Pool, Query, Work};
-use sealing::Keyring;
 use session::credential::Credentials;
 use settings::UpsertSettings;
 use user::stream::Readers;
@@ -154,9 +154,9 @@ impl fmt::Debug for PgOptions {
 #[derive(Clone)]
 pub struct PgStore {
     pool: Pool,
-    credentials: Gathering<Credentials>,
-    new_keys: Gathering<CreateKeys>,
-    new_settings: Gathering<UpsertSettings>,
+    credentials: Batcher<Credentials>,
+    new_keys: Batcher<CreateKeys>,
+    new_settings: Batcher<UpsertSettings>,
     readers: Readers,
     delivery: Delivery,
     secret_keys: SecretKeys,
@@ -189,9 +189,9 @@ impl PgStore {
         let (pool, for_credentials) = Pool::pair(options, target)?;
         let patience = options.call_timeout;
         Ok(Self {
-            credentials: Gathering::new(Credentials(for_credentials), patience),
-            new_keys: Gathering::new(CreateKeys(pool.clone()), patience),
-            new_settings: Gathering::new(UpsertSettings(pool.clone()), patience),
+            credentials: Batcher::new(Credentials(for_credentials), patience),
+            new_keys: Batcher::new(CreateKeys(pool.clone()), patience),
+            new_settings: Batcher::new(UpsertSettings(pool.clone()), patience),
             pool,
             readers: Readers::new(options.max_connections, options.acquire_timeout),
             delivery: Delivery::default(),

@@ -9,7 +9,7 @@ use diesel::{
     sql_types::{BigInt, Bool},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{ApiKeyId, Initiator, UserId, UserStatus};
+use usher_domain::{ApiKeyId, AuditContext, UserId, UserStatus};
 use usher_store::Conflict;
 use uuid::Uuid;
 
@@ -21,18 +21,18 @@ use crate::{
 
 /// How firmly the row of a user is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hold {
+pub(crate) enum LockStrength {
     /// It stays as it is: `FOR SHARE`.
-    Still,
+    Share,
     /// It is about to change: `FOR NO KEY UPDATE`. Taken before the row of a key or link
     /// is inserted by a transaction that changes the user too; their triggers take
     /// `FOR SHARE`, and two that go from that to a change wait for each other for ever.
-    ToChange,
+    NoKeyUpdate,
 }
 
 /// Advisory locks that last to the end of the transaction.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Turn {
+pub(crate) enum AdvisoryLock {
     /// Of who may become the first user, and of who may sign up through a provider.
     FirstUser = 0x7573_6801,
     /// Of who may take an owner away.
@@ -44,21 +44,24 @@ pub(crate) enum Turn {
 }
 
 /// Waits for the turn.
-pub(crate) async fn take_turn(conn: &mut AsyncPgConnection, turn: Turn) -> Result<(), PgError> {
+pub(crate) async fn lock_advisory(
+    conn: &mut AsyncPgConnection,
+    lock: AdvisoryLock,
+) -> Result<(), PgError> {
     diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-        .bind::<BigInt, _>(turn as i64)
+        .bind::<BigInt, _>(lock as i64)
         .execute(conn)
         .await?;
     Ok(())
 }
 
 /// Takes the turn if nobody has it.
-pub(crate) async fn try_to_take_turn(
+pub(crate) async fn try_lock_advisory(
     conn: &mut AsyncPgConnection,
-    turn: Turn,
+    lock: AdvisoryLock,
 ) -> Result<bool, PgError> {
     let taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS is_taken")
-        .bind::<BigInt, _>(turn as i64)
+        .bind::<BigInt, _>(lock as i64)
         .get_result::<Taken>(conn)
         .await?;
     Ok(taken.is_taken)
@@ -76,36 +79,37 @@ struct Taken {
 ///
 /// [`Conflict::StaleCredential`] if the key of the caller has ended or the caller is not
 /// active any more. Nobody is asked where there is no key, as on the command line.
-pub(crate) async fn hold_caller(
+pub(crate) async fn lock_caller(
     conn: &mut AsyncPgConnection,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
-    let Some(key) = &by.key_id else {
+    let Some(key) = &by.initiator.key_id else {
         return Ok(());
     };
-    hold_active_user(conn, by.user_id).await?;
+    lock_active_user(conn, by.initiator.user_id).await?;
     check_key(conn, key, by).await
 }
 
 /// Holds the caller, who must still be allowed to act, and the user whom the change is
 /// about, who is returned: also a deleted one, `None` if there is none.
-pub(crate) async fn hold_caller_and_user(
+pub(crate) async fn lock_caller_and_user(
     conn: &mut AsyncPgConnection,
-    by: &Initiator,
+    by: &AuditContext,
     user: UserId,
-    hold: Hold,
+    strength: LockStrength,
 ) -> Result<Option<AccountRow>, PgError> {
-    let Some(key) = &by.key_id else {
-        return hold_user(conn, user, hold).await;
+    let Some(key) = &by.initiator.key_id else {
+        return lock_user(conn, user, strength).await;
     };
-    if by.user_id < user {
-        hold_active_user(conn, by.user_id).await?;
+    if by.initiator.user_id < user {
+        lock_active_user(conn, by.initiator.user_id).await?;
     }
-    let account = hold_user(conn, user, hold).await?;
-    if by.user_id > user {
-        hold_active_user(conn, by.user_id).await?;
+    let account = lock_user(conn, user, strength).await?;
+    if by.initiator.user_id > user {
+        lock_active_user(conn, by.initiator.user_id).await?;
     }
-    if by.user_id == user && !account.as_ref().is_some_and(|account| account.user.acts()) {
+    if by.initiator.user_id == user && !account.as_ref().is_some_and(|account| account.user.acts())
+    {
         return Err(Conflict::StaleCredential.into());
     }
     check_key(conn, key, by).await?;
@@ -113,20 +117,20 @@ pub(crate) async fn hold_caller_and_user(
 }
 
 /// Holds the row of a user and returns it, also of a deleted one.
-pub(crate) async fn hold_user(
+pub(crate) async fn lock_user(
     conn: &mut AsyncPgConnection,
     user: UserId,
-    hold: Hold,
+    strength: LockStrength,
 ) -> Result<Option<AccountRow>, PgError> {
     let query = AccountRow::query().filter(users::id.eq(user.0));
-    let account = match hold {
-        Hold::Still => query.for_share().first(conn).await,
-        Hold::ToChange => query.for_no_key_update().first(conn).await,
+    let account = match strength {
+        LockStrength::Share => query.for_share().first(conn).await,
+        LockStrength::NoKeyUpdate => query.for_no_key_update().first(conn).await,
     };
     Ok(account.optional()?)
 }
 
-async fn hold_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<(), PgError> {
+async fn lock_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<(), PgError> {
     let found: Option<(String, bool)> = users::table
         .find(user.0)
         .select((users::status, users::deleted))
@@ -145,12 +149,12 @@ async fn hold_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<
 async fn check_key(
     conn: &mut AsyncPgConnection,
     key: &ApiKeyId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let keys = api_keys::table
         .filter(api_keys::id.eq(key.as_str()))
-        .filter(api_keys::user_id.eq(Uuid::from(by.user_id)))
-        .filter(api_keys::expires_at.ge(by.at));
+        .filter(api_keys::user_id.eq(Uuid::from(by.initiator.user_id)))
+        .filter(api_keys::expires_at.ge(by.initiator.at));
     if diesel::select(exists(keys)).get_result(conn).await? {
         Ok(())
     } else {

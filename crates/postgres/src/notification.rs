@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use usher_domain::{
-    Initiator, UserId,
+    AuditContext, UserId,
     notification::{
         InboxFilter, InboxNotification, NewNotification, NotificationMethod,
         NotificationPreference, NotificationTemplate, TemplateKind,
@@ -43,7 +43,7 @@ impl NotificationStore for PgStore {
         &self,
         id: Uuid,
         method: NotificationMethod,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<NotificationTemplate>, StoreError> {
         self.write(async |conn| template::set_method(conn, id, method, by).await)
             .await
@@ -78,7 +78,7 @@ impl NotificationStore for PgStore {
         &self,
         text: &str,
         is_paused: bool,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<(), StoreError> {
         self.write(async |conn| settings::set(conn, text, is_paused, by).await)
             .await

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, Listing, Membership, Organization, OrganizationId, Page, UserId,
+    AuditContext, Listing, Membership, Organization, OrganizationId, Page, UserId,
     organization::OrganizationReference,
 };
 use usher_store::{
@@ -52,7 +52,7 @@ impl OrganizationStore for PgStore {
     async fn create_organization(
         &self,
         new: NewOrganization,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Organization, StoreError> {
         self.write(async |conn| change::create(conn, &new, by).await)
             .await
@@ -62,7 +62,7 @@ impl OrganizationStore for PgStore {
         &self,
         organization: OrganizationId,
         change: OrganizationChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<Organization>, StoreError> {
         self.write(async |conn| change::set(conn, organization, &change, by).await)
             .await
@@ -71,7 +71,7 @@ impl OrganizationStore for PgStore {
     async fn delete_organization(
         &self,
         organization: OrganizationId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| change::delete(conn, organization, by).await)
             .await
@@ -100,7 +100,7 @@ impl OrganizationStore for PgStore {
         &self,
         organization: OrganizationId,
         user: UserId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Membership, StoreError> {
         self.write(async |conn| member::create(conn, organization, user, by).await)
             .await
@@ -110,7 +110,7 @@ impl OrganizationStore for PgStore {
         &self,
         organization: OrganizationId,
         user: UserId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| member::delete(conn, organization, user, by).await)
             .await
@@ -122,7 +122,7 @@ impl OrganizationStore for PgStore {
         user: UserId,
         replaces: Vec<String>,
         roles: Vec<String>,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<Membership>, StoreError> {
         self.write(async |conn| {
             member::set_roles(conn, organization, user, replaces, roles, by).await
@@ -197,7 +197,7 @@ pub(crate) async fn find_default_id(
 /// # Errors
 ///
 /// [`Conflict::NoSuchOrganization`] otherwise.
-pub(crate) async fn hold_live(
+pub(crate) async fn lock_live(
     conn: &mut AsyncPgConnection,
     organization_ids: &[OrganizationId],
 ) -> Result<(), PgError> {

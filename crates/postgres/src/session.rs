@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    ApiKeyId, Email, Initiator, PasswordHash, RequestId, Scope, User, UserId, UserStatus,
+    ApiKeyId, AuditContext, Email, PasswordHash, RequestId, Scope, User, UserId, UserStatus,
     api_key::Touch,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, dormancy_fields},
 };
@@ -18,7 +18,7 @@ use crate::{
     PgError, PgStore,
     api_key::insert_key,
     audit::insert_audit,
-    lock::{self, Hold},
+    lock::{self, LockStrength},
     schema::{api_keys, users},
     user::{
         find::{find_account, find_by_id},
@@ -52,7 +52,11 @@ impl SessionStore for PgStore {
             .await
     }
 
-    async fn wake_user(&self, user: UserId, at: DateTime<Utc>) -> Result<Option<User>, StoreError> {
+    async fn activate_user(
+        &self,
+        user: UserId,
+        at: DateTime<Utc>,
+    ) -> Result<Option<User>, StoreError> {
         self.write(async |conn| {
             wake_if_dormant(conn, user, &by_the_system(user, at)).await?;
             let row = find_by_id(conn, user).await?;
@@ -79,13 +83,13 @@ impl SessionStore for PgStore {
         key: NewApiKey,
         checked: PasswordHash,
         rehashed: Option<PasswordHash>,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<(), StoreError> {
         self.write(async |conn| log_in(conn, &key, &checked, rehashed.as_ref(), by).await)
             .await
     }
 
-    async fn log_out(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError> {
+    async fn log_out(&self, key: &ApiKeyId, by: &AuditContext) -> Result<Option<()>, StoreError> {
         self.write(async |conn| log_out(conn, key, by).await).await
     }
 }
@@ -95,17 +99,18 @@ async fn log_in(
     key: &NewApiKey,
     checked: &PasswordHash,
     rehashed: Option<&PasswordHash>,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let user = key.user_id;
-    let account = lock::hold_user(conn, user, Hold::ToChange).await?;
+    let account = lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
     let account = account.ok_or(Conflict::StaleCredential)?;
     let may = !account.user.deleted && account.user.status != UserStatus::Suspended.as_str();
     if !may || account.password()? != *checked {
         return Err(Conflict::StaleCredential.into());
     }
     let is_dormant = account.user.status == UserStatus::Dormant.as_str();
-    let was_woken = is_dormant && wake_if_dormant(conn, user, &by_the_system(user, by.at)).await?;
+    let was_woken =
+        is_dormant && wake_if_dormant(conn, user, &by_the_system(user, by.initiator.at)).await?;
     if let Some(hash) = rehashed {
         diesel::update(users::table.find(user.0))
             .set(users::hashed_password.eq(hash.as_str().as_bytes()))
@@ -115,18 +120,14 @@ async fn log_in(
     insert_key(conn, key).await?;
     // The log is ordered by time, and the waking comes first.
     let delay = TimeDelta::microseconds(was_woken.into());
-    let by = Initiator {
-        user_id: user,
-        at: by.at + delay,
-        ..by.clone()
-    };
+    let by = by.clone().acting_as(user).at(by.initiator.at + delay);
     record(conn, AuditAction::Login, user, &by).await
 }
 
 async fn log_out(
     conn: &mut AsyncPgConnection,
     key: &ApiKeyId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
     let user: Option<Uuid> = api_keys::table
         .find(key.as_str())
@@ -138,7 +139,7 @@ async fn log_out(
         return Ok(None);
     };
     // Two who sign out at once would each wait for a key that the other deletes.
-    lock::hold_user(conn, user, Hold::ToChange).await?;
+    lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
     let deleted = diesel::delete(api_keys::table.find(key.as_str()))
         .execute(conn)
         .await?;
@@ -158,7 +159,7 @@ async fn log_out(
 pub(crate) async fn wake_if_dormant(
     conn: &mut AsyncPgConnection,
     user: UserId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<bool, PgError> {
     let dormant = users::table
         .filter(users::id.eq(user.0))
@@ -167,7 +168,7 @@ pub(crate) async fn wake_if_dormant(
     let username: Option<String> = diesel::update(dormant)
         .set((
             users::status.eq(UserStatus::Active.as_str()),
-            users::updated_at.eq(by.at),
+            users::updated_at.eq(by.initiator.at),
         ))
         .returning(users::username)
         .get_result(conn)
@@ -185,8 +186,8 @@ pub(crate) async fn wake_if_dormant(
 }
 
 /// What the system does by itself is logged under the user whom it is about.
-fn by_the_system(user: UserId, at: DateTime<Utc>) -> Initiator {
-    Initiator {
+fn by_the_system(user: UserId, at: DateTime<Utc>) -> AuditContext {
+    AuditContext {
         user_id: user,
         key_id: None,
         request_id: RequestId(Uuid::nil()),
@@ -202,7 +203,7 @@ pub(crate) async fn record(
     conn: &mut AsyncPgConnection,
     action: AuditAction,
     user: UserId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let entry = AuditEntry::new(action, AuditResource::ApiKey, user, "");
     insert_audit(conn, entry, by).await

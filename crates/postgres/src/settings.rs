@@ -18,7 +18,7 @@ use usher_domain::{
 use usher_store::{SettingsStore, StoreError};
 use uuid::Uuid;
 
-use crate::{PgError, PgStore, gathering::Batched, pool::Pool, schema::user_configs};
+use crate::{PgError, PgStore, batcher::Batched, pool::Pool, schema::user_configs};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use usher_store::{
 
 use crate::{
     PgError, PgStore,
-    lock::{Turn, take_turn},
+    lock::{AdvisoryLock, lock_advisory},
     schema::crypto_keys,
 };
 
@@ -36,7 +36,7 @@ impl SigningKeyStore for PgStore {
             return Ok(key);
         }
         self.write(async |conn| {
-            take_turn(conn, Turn::SigningKey).await?;
+            lock_advisory(conn, AdvisoryLock::SigningKey).await?;
             // Another replica may have been faster.
             match find_current(conn, feature, at).await? {
                 Some(key) => Ok(key),

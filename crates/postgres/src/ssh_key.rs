@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, UserId,
+    AuditContext, UserId,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
     ssh_key::{SshKeyPair, SshPublicKey},
 };
@@ -15,9 +15,9 @@ use uuid::Uuid;
 use crate::{
     PgError, PgStore,
     audit::insert_audit,
-    lock::hold_caller,
+    encryption::{Keyring, Place},
+    lock::lock_caller,
     schema::gitsshkeys,
-    sealing::{Keyring, Place},
 };
 
 #[cfg(test)]
@@ -33,15 +33,15 @@ impl SshKeyStore for PgStore {
         &self,
         user: UserId,
         pair: SshKeyPair,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<SshPublicKey>, StoreError> {
         let keys = self.keyring().await?;
         self.write(async |conn| {
-            hold_caller(conn, by).await?;
+            lock_caller(conn, by).await?;
             let Some(old) = lock_public_key(conn, user).await? else {
                 return Ok(None);
             };
-            let new = update_ssh_key(conn, user, &pair, keys, by.at).await?;
+            let new = update_ssh_key(conn, user, &pair, keys, by.initiator.at).await?;
             let diff = Diff::new()
                 .field("public_key", old, new.public_key.as_str())
                 .secret_text("private_key");

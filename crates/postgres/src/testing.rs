@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use usher_domain::{
-    AllowList, ApiKeyId, DisplayName, Email, Initiator, LoginType, OrganizationId, PasswordHash,
+    AllowList, ApiKeyId, AuditContext, DisplayName, Email, LoginType, OrganizationId, PasswordHash,
     RequestId, Scope, SiteRole, TokenName, User, UserId, UserStatus, Username,
     notification::Delivery, organization::OrganizationReference, ssh_key::SshKeyPair,
 };
@@ -114,7 +114,7 @@ impl TestStore {
 
     /// Creates a user from the command line, as it were.
     pub(crate) async fn add(&self, new: NewUser) -> User {
-        self.create_user(new, &nobody()).await.unwrap()
+        self.create_user(new, &command_line()).await.unwrap()
     }
 
     /// Creates an active user of that name.
@@ -133,14 +133,11 @@ impl TestStore {
     }
 
     /// A session of the user, and what they do with it.
-    pub(crate) async fn sign_in(&self, user: UserId) -> Initiator {
+    pub(crate) async fn sign_in(&self, user: UserId) -> AuditContext {
         let key = session(user);
-        let by = Initiator {
-            user_id: user,
-            key_id: Some(key.id.clone()),
-            ..nobody()
-        };
-        self.create_key(key, &nobody()).await.unwrap();
+        let mut by = command_line().acting_as(user);
+        by.initiator.key_id = Some(key.id.clone());
+        self.create_key(key, &command_line()).await.unwrap();
         by
     }
 
@@ -162,14 +159,16 @@ pub(crate) fn now() -> DateTime<Utc> {
 }
 
 /// The command line, or whoever has no key.
-pub(crate) fn nobody() -> Initiator {
-    Initiator {
-        user_id: UserId(Uuid::nil()),
-        key_id: None,
+pub(crate) fn command_line() -> AuditContext {
+    AuditContext {
+        initiator: Initiator {
+            user_id: UserId(Uuid::nil()),
+            key_id: None,
+            at: now(),
+        },
         request_id: RequestId(Uuid::from_u128(7)),
         ip: Some("192.0.2.7".parse().unwrap()),
         user_agent: Some("tests/1.0".to_owned()),
-        at: now(),
         status_code: 200,
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use usher_domain::{
-    Email, Initiator, Listing, Membership, PasswordHash, User, UserId, UserStatus, Username,
+    AuditContext, Email, Listing, Membership, PasswordHash, User, UserId, UserStatus, Username,
 };
 use usher_store::{
     NewPasscode, NewUser, PasswordChange, ProfileChange, RolesChange, StoreError, UserListQuery,
@@ -69,7 +69,7 @@ impl UserStore for PgStore {
             .await
     }
 
-    async fn create_user(&self, new: NewUser, by: &Initiator) -> Result<User, StoreError> {
+    async fn create_user(&self, new: NewUser, by: &AuditContext) -> Result<User, StoreError> {
         let keys = self.keyring().await?;
         self.write(async |conn| create::create_user(conn, &new, keys, self.delivery, by).await)
             .await
@@ -79,7 +79,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         change: ProfileChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError> {
         self.write(async |conn| change::set_profile(conn, user, &change, by).await)
             .await
@@ -89,7 +89,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         status: UserStatus,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError> {
         self.write(async |conn| change::set_status(conn, user, status, self.delivery, by).await)
             .await
@@ -99,7 +99,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         change: RolesChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError> {
         self.write(async |conn| change::set_roles(conn, user, &change, by).await)
             .await
@@ -109,7 +109,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         change: PasswordChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| secret::set_password(conn, user, &change, by).await)
             .await
@@ -119,7 +119,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         unless_owner: bool,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| {
             change::delete_user(conn, user, unless_owner, self.delivery, by).await
@@ -131,7 +131,7 @@ impl UserStore for PgStore {
         &self,
         user: UserId,
         passcode: NewPasscode,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<bool>, StoreError> {
         self.write(async |conn| {
             secret::set_passcode(conn, user, &passcode, self.delivery, by).await
@@ -144,7 +144,7 @@ impl UserStore for PgStore {
         user: UserId,
         passcode: PasswordHash,
         password: PasswordHash,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError> {
         self.write(async |conn| {
             secret::consume_passcode(conn, user, &passcode, &password, by).await

@@ -18,7 +18,7 @@ use usher_store::{CountDrift, StoreError, UserCountStore};
 
 use crate::{
     PgError, PgStore,
-    lock::{self, Turn},
+    lock::{self, AdvisoryLock},
 };
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl UserCountStore for PgStore {
-    async fn tend_user_counts(&self) -> Result<(), StoreError> {
+    async fn fold_user_counts(&self) -> Result<(), StoreError> {
         if self.read(async |conn| is_there_work(conn).await).await? {
             let tend = async |conn: &mut AsyncPgConnection| tend(conn, BUCKET).await;
             self.pool.write_within(LIMIT, tend).await?;
@@ -65,7 +65,7 @@ async fn is_there_work(conn: &mut AsyncPgConnection) -> Result<bool, PgError> {
 }
 
 async fn tend(conn: &mut AsyncPgConnection, size: i64) -> Result<(), PgError> {
-    if !lock::try_to_take_turn(conn, Turn::UserCounts).await? {
+    if !lock::try_lock_advisory(conn, AdvisoryLock::UserCounts).await? {
         return Ok(());
     }
     lift_limit(conn).await?;
@@ -81,7 +81,7 @@ async fn tend(conn: &mut AsyncPgConnection, size: i64) -> Result<(), PgError> {
 }
 
 async fn recount(conn: &mut AsyncPgConnection, size: i64) -> Result<(), PgError> {
-    lock::take_turn(conn, Turn::UserCounts).await?;
+    lock::lock_advisory(conn, AdvisoryLock::UserCounts).await?;
     lift_limit(conn).await?;
     for statement in ["DELETE FROM user_totals", TOTAL, "DELETE FROM user_buckets"] {
         sql_query(statement).execute(conn).await?;

@@ -8,7 +8,7 @@ use clap::Args;
 use rand::RngExt as _;
 use secrecy::SecretString;
 use usher_domain::{
-    DisplayName, Email, Initiator, LoginType, Password, PasswordHash, RequestId, SiteRole, User,
+    AuditContext, DisplayName, Email, LoginType, Password, PasswordHash, RequestId, SiteRole, User,
     UserId, UserStatus, Username,
     organization::OrganizationReference,
     password_hash::{HashCost, Scratch},
@@ -119,9 +119,9 @@ async fn create_owner(
         .await?
         .context("there is no default organization")?;
     let mut rng = SystemRandom.generator();
-    let by = initiator("create-admin-user", 201);
+    let by = audit_context("create-admin-user", 201);
     let new = NewUser {
-        id: UserId::generate(by.at, &mut rng),
+        id: UserId::generate(by.initiator.at, &mut rng),
         username: command.username.clone(),
         email: command.email.clone(),
         name: DisplayName::default(),
@@ -133,7 +133,7 @@ async fn create_owner(
         organization_ids: vec![organization.id],
         ssh_key: SshKeyPair::generate(command.secrets.ssh_keygen_algorithm, &mut rng)
             .context("could not make an SSH key")?,
-        created_at: by.at,
+        created_at: by.initiator.at,
     };
     match store.create_user(new, &by).await {
         Err(StoreError::Conflict(Conflict::Username)) => {
@@ -166,7 +166,7 @@ async fn set_password(store: &PgStore, name: &str, hash: PasswordHash) -> Result
         hash,
         unless_owner: false,
     };
-    let by = initiator("reset-password", 204);
+    let by = audit_context("reset-password", 204);
     store
         .set_user_password(user.id, change, &by)
         .await
@@ -211,14 +211,16 @@ fn hash_new_password(given: Option<SecretString>, cost: HashCost) -> Result<Pass
     ))
 }
 
-fn initiator(command: &str, status_code: u16) -> Initiator {
-    Initiator {
-        user_id: UserId(Uuid::nil()),
-        key_id: None,
+fn audit_context(command: &str, status_code: u16) -> AuditContext {
+    AuditContext {
+        initiator: Initiator {
+            user_id: UserId(Uuid::nil()),
+            key_id: None,
+            at: SystemClock.now(),
+        },
         request_id: RequestId(Uuid::nil()),
         ip: None,
         user_agent: Some(format!("usher/{} ({command})", env!("CARGO_PKG_VERSION"))),
-        at: SystemClock.now(),
         status_code,
     }
 }

@@ -68,7 +68,7 @@ pub async fn tend(store: Arc<dyn UserCountStore>, stop: impl Future<Output = ()>
     let mut is_failing = false;
     loop {
         let pause = tokio::select! {
-            tended = store.tend_user_counts() => note(tended, &mut is_failing),
+            tended = store.fold_user_counts() => note(tended, &mut is_failing),
             () = stop.as_mut() => return,
         };
         tokio::select! {

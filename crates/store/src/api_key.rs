@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use usher_domain::{AllowList, ApiKey, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId};
+use usher_domain::{
+    AllowList, ApiKey, ApiKeyId, AuditContext, LoginType, Scope, TokenName, UserId,
+};
 
 use crate::StoreError;
 
@@ -34,10 +36,11 @@ pub trait ApiKeyStore: Send + Sync {
     /// [`Conflict::UserDeleted`](crate::Conflict::UserDeleted), and
     /// [`Conflict::StaleCredential`](crate::Conflict::StaleCredential) if the key that it
     /// is asked for with has ended meanwhile.
-    async fn create_key(&self, key: NewApiKey, by: &Initiator) -> Result<(), StoreError>;
+    async fn create_key(&self, key: NewApiKey, by: &AuditContext) -> Result<(), StoreError>;
 
     /// Ends the key. `None` if it is gone: of several callers at once, one ends it.
-    async fn delete_key(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError>;
+    async fn delete_key(&self, key: &ApiKeyId, by: &AuditContext)
+    -> Result<Option<()>, StoreError>;
 }
 
 /// Whose tokens a list shows.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use usher_domain::{
-    Initiator, Listing, OrganizationId, Page, User, UserId,
+    AuditContext, Listing, OrganizationId, Page, User, UserId,
     audit::{AuditAction, AuditEntry, AuditResource},
     audit_filter::AuditFilter,
 };
@@ -20,7 +20,7 @@ use crate::StoreError;
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Writes the row of a call that was refused or failed, with the status of its answer.
-    async fn record_attempt(&self, entry: AuditEntry, by: &Initiator) -> Result<(), StoreError>;
+    async fn record_failure(&self, entry: AuditEntry, by: &AuditContext) -> Result<(), StoreError>;
 }
 
 /// The audit log, to be read.

@@ -61,5 +61,5 @@ pub enum Conflict {
     StaleCredential,
     /// The target has changed meanwhile so that the change is not allowed any more.
     #[error("the target has changed meanwhile")]
-    Changed,
+    ConcurrentModification,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use usher_domain::{
-    ApiKeyId, Initiator, LoginType, User, UserId, Username,
+    ApiKeyId, AuditContext, LoginType, User, UserId, Username,
     external_login::{ExternalIdentity, ProviderTokens},
     ssh_key::SshKeyPair,
 };
@@ -35,7 +35,7 @@ pub trait ExternalLoginStore: Send + Sync {
     async fn sign_in(
         &self,
         sign_in: ExternalSignIn,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError>;
 
     /// Changes how a user signs in from the password to the provider of `identity`, in one
@@ -49,7 +49,7 @@ pub trait ExternalLoginStore: Send + Sync {
     async fn convert(
         &self,
         conversion: Conversion,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError>;
 
     /// The live user whom the account belongs to: linked to it, or by its address. `None`
@@ -67,7 +67,7 @@ pub trait ExternalLoginStore: Send + Sync {
     /// Takes the turn to refresh the tokens of a link whose access token has ended at `at`,
     /// for at most `hold`, so that of all replicas one asks the provider. `None` if the
     /// link is gone. Without a refresh token there is nothing to take a turn at: everybody
-    /// gets [`RefreshTurn::Mine`] at once.
+    /// gets [`RefreshLease::Mine`] at once.
     ///
     /// `turn` is chosen by who asks: whoever has the turn and asks again has it again.
     /// The hold is measured by the clock of the store, which all replicas have in common.
@@ -78,7 +78,7 @@ pub trait ExternalLoginStore: Send + Sync {
         turn: Uuid,
         at: DateTime<Utc>,
         hold: Duration,
-    ) -> Result<Option<RefreshTurn>, StoreError>;
+    ) -> Result<Option<RefreshLease>, StoreError>;
 
     /// Ends the turn, unless it is somebody else's by now. `tokens` are kept if the link
     /// still has the refresh token that was used, `None` is that the provider gave none;
@@ -182,7 +182,7 @@ pub enum SignInOutcome {
 
 /// Who refreshes the tokens of a link.
 #[derive(Clone, Debug)]
-pub enum RefreshTurn {
+pub enum RefreshLease {
     /// The one who asks does, with these, and [ends](ExternalLoginStore::end_refresh) the
     /// turn.
     Mine(ExternalLogin),

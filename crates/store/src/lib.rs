@@ -34,7 +34,7 @@ pub use audit::{AuditLogStore, AuditQuery, AuditRecord, AuditStore, AuditedOrgan
 pub use build_parameter::{BuildParameter, BuildParameterStore, MAX_BUILD_PARAMETERS};
 pub use error::{Conflict, StoreError};
 pub use external_login::{
-    Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, NewExternalUser, RefreshTurn,
+    Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, NewExternalUser, RefreshLease,
     SignInOutcome,
 };
 pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotification};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use usher_domain::{
-    Initiator, UserId,
+    AuditContext, UserId,
     notification::{
         InboxFilter, InboxNotification, NewNotification, NotificationMethod,
         NotificationPreference, NotificationTemplate, TemplateKind,
@@ -31,7 +31,7 @@ pub trait NotificationStore: Send + Sync {
         &self,
         id: Uuid,
         method: NotificationMethod,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<NotificationTemplate>, StoreError>;
 
     /// What the user said about templates.
@@ -61,7 +61,7 @@ pub trait NotificationStore: Send + Sync {
         &self,
         text: &str,
         is_paused: bool,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<(), StoreError>;
 
     /// Puts messages into the outbox, all or none, for every way by which each is to go,

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use usher_domain::{
-    Initiator, Listing, Membership, Organization, OrganizationId, OrganizationName, Page, UserId,
-    organization::OrganizationReference,
+    AuditContext, Listing, Membership, Organization, OrganizationId, OrganizationName, Page,
+    UserId, organization::OrganizationReference,
 };
 
 use crate::StoreError;
@@ -35,7 +35,7 @@ pub trait OrganizationStore: Send + Sync {
     async fn create_organization(
         &self,
         new: NewOrganization,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Organization, StoreError>;
 
     /// Changes what is given.
@@ -47,7 +47,7 @@ pub trait OrganizationStore: Send + Sync {
         &self,
         organization: OrganizationId,
         change: OrganizationChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<Organization>, StoreError>;
 
     /// Marks the organization as deleted.
@@ -59,7 +59,7 @@ pub trait OrganizationStore: Send + Sync {
     async fn delete_organization(
         &self,
         organization: OrganizationId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
     /// The page of live members that match, in the order of their lower-cased usernames,
@@ -89,7 +89,7 @@ pub trait OrganizationStore: Send + Sync {
         &self,
         organization: OrganizationId,
         user: UserId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Membership, StoreError>;
 
     /// Takes the user out of the organization. `None` if they are not in it.
@@ -97,14 +97,14 @@ pub trait OrganizationStore: Send + Sync {
         &self,
         organization: OrganizationId,
         user: UserId,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
     /// Replaces the user's roles in the organization. `updated_at` does not move.
     ///
     /// # Errors
     ///
-    /// [`Conflict::Changed`](crate::Conflict::Changed) if `replaces` are no longer the
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `replaces` are no longer the
     /// stored roles.
     async fn set_membership_roles(
         &self,
@@ -112,7 +112,7 @@ pub trait OrganizationStore: Send + Sync {
         user: UserId,
         replaces: Vec<String>,
         roles: Vec<String>,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<Membership>, StoreError>;
 }
 

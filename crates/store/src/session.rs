@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use usher_domain::{
-    Actor, ApiKey, ApiKeyId, ApiToken, Email, Initiator, Membership, PasswordHash, User, UserId,
+    Actor, ApiKey, ApiKeyId, ApiToken, AuditContext, Email, Membership, PasswordHash, User, UserId,
     UserStatus, api_key::Touch,
 };
 
@@ -31,7 +31,11 @@ pub trait SessionStore: Send + Sync {
     /// Makes a dormant user active, with the audit row of the system. A user who is not
     /// dormant any more stays as they are: a suspension is never lost. Returns the user
     /// as they are now.
-    async fn wake_user(&self, user: UserId, at: DateTime<Utc>) -> Result<Option<User>, StoreError>;
+    async fn activate_user(
+        &self,
+        user: UserId,
+        at: DateTime<Utc>,
+    ) -> Result<Option<User>, StoreError>;
 
     /// The live user with the address, with what a password is checked against.
     async fn find_password_account(
@@ -51,12 +55,12 @@ pub trait SessionStore: Send + Sync {
         key: NewApiKey,
         checked: PasswordHash,
         rehashed: Option<PasswordHash>,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<(), StoreError>;
 
     /// Signs out: ends the key, and all keys of its user that connect to applications.
     /// `None` if the key is gone.
-    async fn log_out(&self, key: &ApiKeyId, by: &Initiator) -> Result<Option<()>, StoreError>;
+    async fn log_out(&self, key: &ApiKeyId, by: &AuditContext) -> Result<Option<()>, StoreError>;
 }
 
 /// A key, and all that decides what a request with it may do.
@@ -104,7 +108,7 @@ impl Credential {
 }
 
 /// A key whose holder has shown its secret. That is a use of the key, to be
-/// [written down](SessionStore::touch_key) when due, and [wakes](SessionStore::wake_user)
+/// [written down](SessionStore::touch_key) when due, and [wakes](SessionStore::activate_user)
 /// a dormant user; only an active one may act.
 #[derive(Clone, Debug)]
 pub struct Verified {

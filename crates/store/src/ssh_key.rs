@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use usher_domain::{
-    Initiator, UserId,
+    AuditContext, UserId,
     ssh_key::{SshKeyPair, SshPublicKey},
 };
 
@@ -20,6 +20,6 @@ pub trait SshKeyStore: Send + Sync {
         &self,
         user: UserId,
         pair: SshKeyPair,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<SshPublicKey>, StoreError>;
 }

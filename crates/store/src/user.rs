@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use usher_domain::{
-    DisplayName, Email, Initiator, Listing, LoginType, Membership, OrganizationId, Page,
+    AuditContext, DisplayName, Email, Listing, LoginType, Membership, OrganizationId, Page,
     PasswordHash, SiteRole, User, UserFilter, UserId, UserStatus, Username, ssh_key::SshKeyPair,
 };
 
@@ -64,7 +64,7 @@ pub trait UserStore: Send + Sync {
     /// [`Conflict::Email`](crate::Conflict::Email) if taken,
     /// [`Conflict::NoSuchOrganization`](crate::Conflict::NoSuchOrganization),
     /// [`Conflict::StaleCredential`](crate::Conflict::StaleCredential).
-    async fn create_user(&self, new: NewUser, by: &Initiator) -> Result<User, StoreError>;
+    async fn create_user(&self, new: NewUser, by: &AuditContext) -> Result<User, StoreError>;
 
     /// Sets username and display name.
     ///
@@ -75,7 +75,7 @@ pub trait UserStore: Send + Sync {
         &self,
         user: UserId,
         change: ProfileChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
     /// Sets the status. The user's keys stay. `updated_at` moves in any case.
@@ -83,12 +83,12 @@ pub trait UserStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::LastOwner`](crate::Conflict::LastOwner), and
-    /// [`Conflict::Changed`](crate::Conflict::Changed) if an owner would be suspended.
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if an owner would be suspended.
     async fn set_user_status(
         &self,
         user: UserId,
         status: UserStatus,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
     /// Replaces the site roles. `updated_at` does not move.
@@ -96,13 +96,13 @@ pub trait UserStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::LastOwner`](crate::Conflict::LastOwner) if no active owner would be
-    /// left, [`Conflict::Changed`](crate::Conflict::Changed) if the stored roles are no
+    /// left, [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if the stored roles are no
     /// longer those that the caller was allowed to replace.
     async fn set_user_roles(
         &self,
         user: UserId,
         change: RolesChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
     /// Replaces the password, voids a pending one-time passcode, and ends all keys of
@@ -110,13 +110,13 @@ pub trait UserStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Conflict::Changed`](crate::Conflict::Changed) if `change.replaces` is given and
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `change.replaces` is given and
     /// no longer the stored hash.
     async fn set_user_password(
         &self,
         user: UserId,
         change: PasswordChange,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
     /// Marks the user as deleted, which ends all their keys and provider links. Their
@@ -125,13 +125,13 @@ pub trait UserStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::LastOwner`](crate::Conflict::LastOwner), and
-    /// [`Conflict::Changed`](crate::Conflict::Changed) if `unless_owner` is set and the
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `unless_owner` is set and the
     /// user is an owner now.
     async fn delete_user(
         &self,
         user: UserId,
         unless_owner: bool,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
     /// Writes a one-time passcode and its end over any earlier one, and puts a message
@@ -141,7 +141,7 @@ pub trait UserStore: Send + Sync {
         &self,
         user: UserId,
         passcode: NewPasscode,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<bool>, StoreError>;
 
     /// Replaces the password and ends all keys if `passcode` is still the stored hash of
@@ -152,7 +152,7 @@ pub trait UserStore: Send + Sync {
         user: UserId,
         passcode: PasswordHash,
         password: PasswordHash,
-        by: &Initiator,
+        by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 }
 

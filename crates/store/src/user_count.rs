@@ -11,7 +11,7 @@ use crate::StoreError;
 pub trait UserCountStore: Send + Sync {
     /// Brings the kept numbers up to date, and refines them where the list has grown. To be
     /// called every few seconds; does nothing while another process is at it.
-    async fn tend_user_counts(&self) -> Result<(), StoreError>;
+    async fn fold_user_counts(&self) -> Result<(), StoreError>;
 
     /// Compares what is kept with the users themselves, at one moment, and tells every
     /// difference. There should never be one. Reads every user.

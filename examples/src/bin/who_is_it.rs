@@ -37,7 +37,7 @@ async fn find_actor(sessions: &dyn SessionStore, text: &str) -> anyhow::Result<A
     }
     // Somebody who was away is back.
     if verified.user.status == UserStatus::Dormant
-        && let Some(awake) = sessions.wake_user(verified.user.id, now).await?
+        && let Some(awake) = sessions.activate_user(verified.user.id, now).await?
     {
         verified.user = awake;
     }

@@ -15,7 +15,7 @@ use usher_domain::{
 use usher_store::NotificationStore;
 use uuid::Uuid;
 
-use crate::{ApiError, Caller, Json, RequestBody, Trail};
+use crate::{ApiError, Audit, Caller, Json, RequestBody};
 
 /// Tells whether the notifier is paused.
 #[utoipa::path(
@@ -45,7 +45,7 @@ pub async fn read(
 pub async fn update(
     caller: Caller,
     State(notifications): State<Arc<dyn NotificationStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<AxumResponse, ApiError> {
     let settings: NotificationsSettings = body.parse()?;
@@ -60,12 +60,12 @@ pub async fn update(
         Uuid::new_v4(),
         "",
     );
-    trail
-        .attempt(entry, async {
+    audit
+        .record_failure(entry, async {
             if !caller.may(Action::Update, Object::any(Resource::DeploymentConfig)) {
                 return Err(ApiError::Forbidden);
             }
-            let by = trail.initiator(StatusCode::OK);
+            let by = audit.context(StatusCode::OK);
             Ok(notifications
                 .set_notifier_settings(&text, settings.notifier_paused, &by)
                 .await?)

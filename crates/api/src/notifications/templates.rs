@@ -21,7 +21,7 @@ use usher_domain::{
 };
 use usher_store::NotificationStore;
 
-use crate::{ApiError, Caller, Json, RequestBody, Settings, Trail, target::LastWord};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, Settings, target::LastWord};
 
 /// Lists the kinds of messages whose text the service writes.
 #[utoipa::path(
@@ -85,7 +85,7 @@ pub async fn set_method(
     caller: Caller,
     LastWord(id): LastWord,
     State(notifications): State<Arc<dyn NotificationStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<AxumResponse, ApiError> {
     if !caller.may(Action::Update, Object::any(Resource::NotificationTemplate)) {
@@ -106,7 +106,7 @@ pub async fn set_method(
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     notifications
-        .set_template_method(id, method, &trail.initiator(StatusCode::OK))
+        .set_template_method(id, method, &audit.context(StatusCode::OK))
         .await?
         .ok_or(ApiError::NotFound)?;
     Ok(Json(Response::message(

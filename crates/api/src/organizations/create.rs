@@ -15,7 +15,7 @@ use usher_domain::{
 };
 use usher_store::{NewOrganization, OrganizationStore};
 
-use crate::{ApiError, Caller, Json, RequestBody, Trail};
+use crate::{ApiError, Audit, Caller, Json, RequestBody};
 
 /// Creates an organization, with the caller as its first member and administrator.
 #[utoipa::path(
@@ -30,7 +30,7 @@ pub async fn create(
     caller: Caller,
     State(organizations): State<Arc<dyn OrganizationStore>>,
     State(random): State<Arc<dyn Random>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Organization>), ApiError> {
     if !caller.may(Action::Create, Object::any(Resource::Organization)) {
@@ -39,7 +39,7 @@ pub async fn create(
     let id = uuid::Builder::from_random_bytes(random.generator().random()).into_uuid();
     let new = parse(OrganizationId(id), body.parse()?)?;
     let made = organizations
-        .create_organization(new, &trail.initiator(StatusCode::CREATED))
+        .create_organization(new, &audit.context(StatusCode::CREATED))
         .await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }

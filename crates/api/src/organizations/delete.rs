@@ -8,7 +8,7 @@ use usher_api_types::Response;
 use usher_domain::{Action, Object};
 use usher_store::OrganizationStore;
 
-use crate::{ApiError, Caller, Json, Trail, target::TargetOrganization};
+use crate::{ApiError, Audit, Caller, Json, target::TargetOrganization};
 
 /// Deletes the organization, which must have no member but one.
 #[utoipa::path(
@@ -22,13 +22,13 @@ pub async fn delete(
     caller: Caller,
     TargetOrganization(organization): TargetOrganization,
     State(organizations): State<Arc<dyn OrganizationStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<Response>, ApiError> {
     if !caller.may(Action::Delete, Object::organization(organization.id)) {
         return Err(ApiError::Forbidden);
     }
     organizations
-        .delete_organization(organization.id, &trail.initiator(StatusCode::OK))
+        .delete_organization(organization.id, &audit.context(StatusCode::OK))
         .await?
         .ok_or(ApiError::NotFound)?;
     Ok(Json(Response::message("Organization has been deleted.")))

@@ -13,7 +13,7 @@ use usher_domain::{Action, Object, OrganizationId, OrganizationRole, Resource};
 use usher_store::OrganizationStore;
 
 use crate::{
-    ApiError, Caller, Json, RequestBody, Trail, role_lists,
+    ApiError, Audit, Caller, Json, RequestBody, role_lists,
     target::{TargetMember, TargetOrganization},
 };
 
@@ -51,7 +51,7 @@ pub async fn update(
     TargetOrganization(organization): TargetOrganization,
     TargetMember(user): TargetMember,
     State(organizations): State<Arc<dyn OrganizationStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<Json<OrganizationMember>, ApiError> {
     let membership = organizations
@@ -74,7 +74,7 @@ pub async fn update(
             user.id,
             membership.roles,
             roles,
-            &trail.initiator(StatusCode::OK),
+            &audit.context(StatusCode::OK),
         )
         .await?
         .ok_or(ApiError::NotFound)?;

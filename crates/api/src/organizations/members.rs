@@ -16,7 +16,7 @@ use usher_domain::{
 use usher_store::{Member, MemberFilter, OrganizationStore};
 
 use crate::{
-    ApiError, Caller, Json, Trail,
+    ApiError, Audit, Caller, Json,
     query::QueryParameters,
     target::{TargetMember, TargetOrganization, TargetUser},
 };
@@ -96,7 +96,7 @@ pub async fn add(
     TargetOrganization(organization): TargetOrganization,
     TargetUser(user): TargetUser,
     State(organizations): State<Arc<dyn OrganizationStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<OrganizationMember>, ApiError> {
     let roles = Object::any(Resource::AssignOrgRole).of_organization(organization.id);
     let membership = Object::member(user.id, organization.id);
@@ -104,7 +104,7 @@ pub async fn add(
         return Err(ApiError::NotFound);
     }
     let made = organizations
-        .create_membership(organization.id, user.id, &trail.initiator(StatusCode::OK))
+        .create_membership(organization.id, user.id, &audit.context(StatusCode::OK))
         .await?;
     Ok(Json(made.into()))
 }
@@ -123,7 +123,7 @@ pub async fn remove(
     TargetOrganization(organization): TargetOrganization,
     TargetMember(user): TargetMember,
     State(organizations): State<Arc<dyn OrganizationStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<StatusCode, ApiError> {
     if user.id == caller.id() {
         return Err(ApiError::bad_request(
@@ -137,7 +137,7 @@ pub async fn remove(
         .delete_membership(
             organization.id,
             user.id,
-            &trail.initiator(StatusCode::NO_CONTENT),
+            &audit.context(StatusCode::NO_CONTENT),
         )
         .await?
         .ok_or(ApiError::NotFound)?;

@@ -13,7 +13,7 @@ use usher_domain::{
 };
 use usher_store::{OrganizationChange, OrganizationStore};
 
-use crate::{ApiError, Caller, Json, RequestBody, Trail, target::TargetOrganization};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetOrganization};
 
 /// Changes what is given of the organization.
 #[utoipa::path(
@@ -29,7 +29,7 @@ pub async fn update(
     caller: Caller,
     TargetOrganization(organization): TargetOrganization,
     State(organizations): State<Arc<dyn OrganizationStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<Json<Organization>, ApiError> {
     let change = parse(body.parse()?)?;
@@ -37,7 +37,7 @@ pub async fn update(
         return Err(ApiError::Forbidden);
     }
     let changed = organizations
-        .set_organization(organization.id, change, &trail.initiator(StatusCode::OK))
+        .set_organization(organization.id, change, &audit.context(StatusCode::OK))
         .await?
         .ok_or(ApiError::NotFound)?;
     Ok(Json(changed.into()))

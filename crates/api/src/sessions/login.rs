@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::pause_after_refusal;
 use crate::{
-    ApiError, Json, RequestBody, RequestFacts, Settings, Trail, caller, cookies::set_cookie,
-    credential::SESSION_COOKIE, hashing::Hasher, minting::Minting, password,
+    ApiError, Audit, Json, RequestBody, RequestFacts, Settings, caller, cookies::set_cookie,
+    credential::SESSION_COOKIE, hashing::Hasher, issuing::KeyParameters, password,
 };
 
 /// Signs in by password. The session comes in the body and as a cookie.
@@ -42,7 +42,7 @@ pub async fn login(
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
     facts: RequestFacts,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<impl IntoResponse, ApiError> {
     let (email, secret) = parse(body.parse()?)?;
@@ -54,7 +54,7 @@ pub async fn login(
         return Err(wrong_credentials());
     };
     if let Err(error) = check(&user, matches, &settings) {
-        record_failure(&trail, &user, &error);
+        record_failure(&audit, &user, &error);
         pause_after_refusal().await;
         return Err(error);
     }
@@ -66,8 +66,8 @@ pub async fn login(
         None
     };
     let token = ApiToken::generate(&mut rng);
-    let by = trail.acting(user.id, StatusCode::CREATED);
-    let key = Minting {
+    let by = audit.context_of(user.id, StatusCode::CREATED);
+    let key = KeyParameters {
         login_type: LoginType::Password,
         token_name: TokenName::default(),
         scopes: vec![Scope::ALL],
@@ -75,7 +75,7 @@ pub async fn login(
         lifetime: settings.session_duration,
         ip: facts.ip,
     }
-    .key(&token, user.id, by.at)?;
+    .key(&token, user.id, by.initiator.at)?;
     match sessions.log_in(key, password, rehashed, &by).await {
         // The password or the status changed while this one was being checked.
         Err(StoreError::Conflict(Conflict::StaleCredential)) => return Err(wrong_credentials()),
@@ -131,10 +131,10 @@ pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(
     Ok(())
 }
 
-fn record_failure(trail: &Trail, user: &User, error: &ApiError) {
+fn record_failure(audit: &Audit, user: &User, error: &ApiError) {
     let entry = AuditEntry::new(AuditAction::Login, AuditResource::ApiKey, Uuid::nil(), "");
-    let by = trail.acting(user.id, error.status());
-    trail.record_in_background(entry, by);
+    let by = audit.context_of(user.id, error.status());
+    audit.record_in_background(entry, by);
 }
 
 fn wrong_credentials() -> ApiError {

@@ -10,7 +10,7 @@ use http::{StatusCode, header::SET_COOKIE};
 use usher_api_types::Response;
 use usher_store::SessionStore;
 
-use crate::{ApiError, Caller, Json, Trail, cookies::clear_session};
+use crate::{ApiError, Audit, Caller, Json, cookies::clear_session};
 
 /// Ends the session that the request came with, whatever its scopes, and the user's keys
 /// that connect to applications.
@@ -21,11 +21,11 @@ use crate::{ApiError, Caller, Json, Trail, cookies::clear_session};
 pub async fn logout(
     caller: Caller,
     State(sessions): State<Arc<dyn SessionStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<impl IntoResponse, ApiError> {
     // One that is gone already has ended as well.
     let _gone = sessions
-        .log_out(&caller.key.id, &trail.initiator(StatusCode::OK))
+        .log_out(&caller.key.id, &audit.context(StatusCode::OK))
         .await?;
     Ok((
         AppendHeaders([(SET_COOKIE, clear_session())]),

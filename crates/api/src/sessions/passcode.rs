@@ -13,7 +13,7 @@ use usher_api_types::{
     session::{ChangePasswordWithOneTimePasscodeRequest, RequestOneTimePasscodeRequest},
 };
 use usher_domain::{
-    Email, Initiator, UserId, Violations,
+    AuditContext, Email, UserId, Violations,
     audit::{AuditAction, AuditEntry, AuditResource},
     random::Random,
     time::Clock,
@@ -21,7 +21,7 @@ use usher_domain::{
 use usher_store::{NewPasscode, PasswordAccount, SessionStore, UserStore};
 
 use super::pause_after_refusal;
-use crate::{ApiError, RequestBody, Settings, Trail, hashing::Hasher, password};
+use crate::{ApiError, Audit, RequestBody, Settings, hashing::Hasher, password};
 
 /// How long a passcode is good.
 const PASSCODE_LIFETIME: TimeDelta = TimeDelta::minutes(20);
@@ -43,7 +43,7 @@ pub async fn request(
     State(hasher): State<Hasher>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
     let answer_at = Instant::now() + LEAST_TIME;
@@ -59,10 +59,10 @@ pub async fn request(
     // Hashed for unknown addresses too, so that they take as long.
     let hash = hasher.hash_passcode(&secret, rng.random()).await?;
     if let Some(PasswordAccount { user, .. }) = sessions.find_password_account(&email).await? {
-        let by = trail.acting(user.id, StatusCode::NO_CONTENT);
+        let by = audit.context_of(user.id, StatusCode::NO_CONTENT);
         let passcode = NewPasscode {
             hash,
-            expires_at: by.at + PASSCODE_LIFETIME,
+            expires_at: by.initiator.at + PASSCODE_LIFETIME,
             text: secret,
         };
         keep(&*users, user.id, passcode, &by).await;
@@ -72,7 +72,7 @@ pub async fn request(
 }
 
 /// Keeps the passcode. A fault that only a known address can meet must not be told.
-async fn keep(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &Initiator) {
+async fn keep(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &AuditContext) {
     match users.set_passcode(user, passcode, by).await {
         Ok(Some(false)) => tracing::warn!(
             user.id = %user,
@@ -100,7 +100,7 @@ pub async fn change_password(
     State(random): State<Arc<dyn Random>>,
     State(clock): State<Arc<dyn Clock>>,
     State(settings): State<Arc<Settings>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
     check_password_auth(&settings)?;
@@ -121,7 +121,7 @@ pub async fn change_password(
         pause_after_refusal().await;
         return Err(wrong_passcode());
     };
-    let by = trail.acting(user.id, StatusCode::NO_CONTENT);
+    let by = audit.context_of(user.id, StatusCode::NO_CONTENT);
     let outcome = async {
         if !matches || expires_at < clock.now() {
             return Err(wrong_passcode());
@@ -147,8 +147,8 @@ pub async fn change_password(
             user.id,
             user.username.as_str(),
         );
-        let by = trail.acting(user.id, error.status());
-        trail.record_in_background(entry, by);
+        let by = audit.context_of(user.id, error.status());
+        audit.record_in_background(entry, by);
         pause_after_refusal().await;
     }
     outcome.map(|()| StatusCode::NO_CONTENT)

@@ -32,7 +32,7 @@ use usher_domain::LoginType;
 use usher_identity::{Flow, IdentityProvider};
 
 use self::{redirect::own_path, state::States};
-use crate::{ApiError, AppState, QueryParameters, RequestFacts, Trail, cookies};
+use crate::{ApiError, AppState, Audit, QueryParameters, RequestFacts, cookies};
 
 /// The state of the attempt that the browser began last.
 const STATE_COOKIE: &str = "oauth_state";
@@ -103,12 +103,12 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn answer(&self, facts: &RequestFacts, trail: &Trail) -> Response {
+    async fn answer(&self, facts: &RequestFacts, audit: &Audit) -> Response {
         let mut response = match self.resumed().await {
             Ok(None) => start::start(self)
                 .await
                 .unwrap_or_else(ApiError::into_response),
-            Ok(Some(flow)) => finish::finish(self, &flow, facts, trail).await,
+            Ok(Some(flow)) => finish::finish(self, &flow, facts, audit).await,
             Err(error) => error.into_response(),
         };
         // The address holds a code, and the answer what is for this browser only.

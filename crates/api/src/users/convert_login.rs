@@ -27,7 +27,7 @@ use usher_store::{SigningFeature, SigningKey, SigningKeyStore, StoreError};
 use uuid::Uuid;
 
 use crate::{
-    ApiError, AppState, Caller, Json, RequestBody, Settings, Trail,
+    ApiError, AppState, Audit, Caller, Json, RequestBody, Settings,
     cookies::set_cookie_until,
     password,
     sessions::{login, providers::state::States},
@@ -57,7 +57,7 @@ pub async fn create(
     TargetUser(user): TargetUser,
     State(app): State<AppState>,
     headers: HeaderMap,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<AxumResponse, ApiError> {
     let request: ConvertLoginRequest = body.parse()?;
@@ -68,7 +68,7 @@ pub async fn create(
         .limits
         .check_password_change(&caller, user.id, &headers, now)?;
     let secret = password::secret(request.password);
-    let begun = begin(&app, &caller, &user, to_type, &secret, &trail).await;
+    let begun = begin(&app, &caller, &user, to_type, &secret, &audit).await;
     let mut response = begun.unwrap_or_else(ApiError::into_response);
     if let Some(counted) = counted {
         counted.write(response.headers_mut());
@@ -82,7 +82,7 @@ async fn begin(
     user: &User,
     to_type: LoginType,
     secret: &SecretString,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Result<AxumResponse, ApiError> {
     let stored = app.users.find_password_hash(user.id).await?;
     let matches = app.hasher.verify(secret, stored.as_ref()).await?;
@@ -91,25 +91,32 @@ async fn begin(
     login::check(user, matches && user.id == caller.id(), &app.settings)?;
     let checked = stored.unwrap_or_else(PasswordHash::none);
 
-    let by = trail.initiator(StatusCode::CREATED);
+    let by = audit.context(StatusCode::CREATED);
     let mut rng = app.random.generator();
     let fresh = SecretBox::new(Box::new(rng.random()));
     let key = app
         .signing_keys
-        .signing_key(SigningFeature::OidcConvert, fresh, by.at)
+        .signing_key(SigningFeature::OidcConvert, fresh, by.initiator.at)
         .await?;
     let states = States {
         keys: &*app.signing_keys,
-        now: by.at,
+        now: by.initiator.at,
     };
     let state = states.begin_conversion(&mut rng).await?;
-    let claims = Claims::new(user, &checked, to_type, state, by.at, &app.settings);
+    let claims = Claims::new(
+        user,
+        &checked,
+        to_type,
+        state,
+        by.initiator.at,
+        &app.settings,
+    );
     let token = claims.sign(&key)?;
     app.audit
-        .record_attempt(entry(user, to_type, by.at), &by)
+        .record_failure(entry(user, to_type, by.initiator.at), &by)
         .await?;
 
-    let expires_at = by.at + LIFETIME;
+    let expires_at = by.initiator.at + LIFETIME;
     let cookie = set_cookie_until(COOKIE, &token, expires_at, &app.settings);
     let response = OAuthConversionResponse {
         state_string: claims.state,

@@ -17,7 +17,7 @@ use usher_domain::{
 use usher_store::{Conflict, NewUser, OrganizationStore, StoreError, UserStore};
 
 use crate::{
-    ApiError, Caller, Json, Providers, RequestBody, Settings, Trail, hashing::Hasher, password,
+    ApiError, Audit, Caller, Json, Providers, RequestBody, Settings, hashing::Hasher, password,
     ssh_keys, target::find_readable_organization,
 };
 
@@ -42,7 +42,7 @@ pub async fn create(
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
     State(providers): State<Arc<Providers>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
     let request = Request::parse(body.parse()?)?;
@@ -72,9 +72,9 @@ pub async fn create(
         Some(chosen) => hasher.hash(chosen.secret(), rng.random()).await?,
         None => PasswordHash::none(),
     };
-    let by = trail.initiator(StatusCode::CREATED);
+    let by = audit.context(StatusCode::CREATED);
     let new = NewUser {
-        id: UserId::generate(by.at, &mut rng),
+        id: UserId::generate(by.initiator.at, &mut rng),
         username: request.username,
         email: request.email,
         name: request.name,
@@ -85,7 +85,7 @@ pub async fn create(
         roles: Vec::new(),
         organization_ids: organization_ids.clone(),
         ssh_key: ssh_keys::generate(settings.ssh_key_algorithm, rng).await?,
-        created_at: by.at,
+        created_at: by.initiator.at,
     };
     let mut user = match users.create_user(new, &by).await {
         // Somebody else took the name or the address since it was looked at.

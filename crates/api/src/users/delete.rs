@@ -11,7 +11,7 @@ use usher_domain::{
 };
 use usher_store::UserStore;
 
-use crate::{ApiError, Caller, Json, Trail, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, target::TargetUser};
 
 /// Deletes the user: all their keys end, and their name and address are free again.
 #[utoipa::path(
@@ -24,7 +24,7 @@ pub async fn delete(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(users): State<Arc<dyn UserStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<Response>, ApiError> {
     let entry = AuditEntry::new(
         AuditAction::Delete,
@@ -32,8 +32,8 @@ pub async fn delete(
         user.id,
         user.username.as_str(),
     );
-    trail
-        .attempt(entry, async {
+    audit
+        .record_failure(entry, async {
             if user.id == caller.id() {
                 return Err(ApiError::rule(
                     StatusCode::FORBIDDEN,
@@ -48,7 +48,7 @@ pub async fn delete(
                 .delete_user(
                     user.id,
                     !caller.user.is_owner(),
-                    &trail.initiator(StatusCode::OK),
+                    &audit.context(StatusCode::OK),
                 )
                 .await?
                 .ok_or(ApiError::NotFound)

@@ -14,8 +14,8 @@ use usher_domain::{
 use usher_store::ApiKeyStore;
 
 use crate::{
-    ApiError, Caller, Json, RequestFacts, Settings, Trail,
-    minting::{self, Minting},
+    ApiError, Audit, Caller, Json, RequestFacts, Settings,
+    issuing::{self, KeyParameters},
     target::{LastWord, TargetUser},
 };
 
@@ -34,21 +34,21 @@ pub async fn create(
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
     facts: RequestFacts,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<(StatusCode, Json<GenerateApiKeyResponse>), ApiError> {
-    minting::check_target(&caller, &user)?;
+    issuing::check_target(&caller, &user)?;
     let token = ApiToken::generate(&mut random.generator());
-    let by = trail.initiator(StatusCode::CREATED);
-    let minting = Minting {
+    let by = audit.context(StatusCode::CREATED);
+    let parameters = KeyParameters {
         login_type: LoginType::Password,
         token_name: TokenName::default(),
         scopes: vec![Scope::ALL],
         allow_list: AllowList::everything(),
-        lifetime: minting::default_lifetime(&caller, &settings),
+        lifetime: issuing::default_lifetime(&caller, &settings),
         ip: facts.ip,
     };
-    minting::check_reach(&caller, &minting)?;
-    keys.create_key(minting.key(&token, user.id, by.at)?, &by)
+    issuing::check_reach(&caller, &parameters)?;
+    keys.create_key(parameters.key(&token, user.id, by.initiator.at)?, &by)
         .await?;
     let key = token.expose().into();
     Ok((StatusCode::CREATED, Json(GenerateApiKeyResponse { key })))
@@ -89,7 +89,7 @@ pub async fn delete(
     _: TargetUser,
     LastWord(id): LastWord,
     State(keys): State<Arc<dyn ApiKeyStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<StatusCode, ApiError> {
     let key = keys
         .find_key(&ApiKeyId::from_stored(id))
@@ -99,7 +99,7 @@ pub async fn delete(
             caller.may(Action::Read, object) && caller.may(Action::Delete, object)
         })
         .ok_or(ApiError::NotFound)?;
-    keys.delete_key(&key.id, &trail.initiator(StatusCode::NO_CONTENT))
+    keys.delete_key(&key.id, &audit.context(StatusCode::NO_CONTENT))
         .await?
         .ok_or(ApiError::NotFound)?;
     Ok(StatusCode::NO_CONTENT)

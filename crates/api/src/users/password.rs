@@ -18,7 +18,7 @@ use usher_domain::{
 use usher_store::{PasswordChange, UserStore};
 
 use crate::{
-    ApiError, Caller, RequestBody, Trail, hashing::Hasher, limits::RateLimits, password,
+    ApiError, Audit, Caller, RequestBody, hashing::Hasher, limits::RateLimits, password,
     target::TargetUser,
 };
 
@@ -41,7 +41,7 @@ pub async fn update(
     State(clock): State<Arc<dyn Clock>>,
     State(limits): State<RateLimits>,
     headers: HeaderMap,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<Response, ApiError> {
     let counted = limits.check_password_change(&caller, user.id, &headers, clock.now())?;
@@ -52,8 +52,8 @@ pub async fn update(
         user.username.as_str(),
     );
     let salt = random.generator().random();
-    let change = change(&caller, &user, &*users, &hasher, salt, &trail, &body);
-    let mut response = match trail.attempt(entry, change).await {
+    let change = change(&caller, &user, &*users, &hasher, salt, &audit, &body);
+    let mut response = match audit.record_failure(entry, change).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     };
@@ -69,7 +69,7 @@ async fn change(
     users: &dyn UserStore,
     hasher: &Hasher,
     salt: [u8; 16],
-    trail: &Trail,
+    audit: &Audit,
     body: &RequestBody,
 ) -> Result<(), ApiError> {
     if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
@@ -86,7 +86,7 @@ async fn change(
         unless_owner: !caller.user.is_owner(),
     };
     users
-        .set_user_password(user.id, change, &trail.initiator(StatusCode::NO_CONTENT))
+        .set_user_password(user.id, change, &audit.context(StatusCode::NO_CONTENT))
         .await?
         .ok_or(ApiError::NotFound)?;
     tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed a password");

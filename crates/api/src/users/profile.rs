@@ -14,7 +14,7 @@ use usher_domain::{
 };
 use usher_store::{ProfileChange, UserStore};
 
-use crate::{ApiError, Caller, Json, RequestBody, Trail, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetUser};
 
 /// Sets username and display name. The own display name is everybody's to change,
 /// usernames only for those who manage users.
@@ -32,7 +32,7 @@ pub async fn update(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(users): State<Arc<dyn UserStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
     let entry = AuditEntry::new(
@@ -41,8 +41,8 @@ pub async fn update(
         user.id,
         user.username.as_str(),
     );
-    let changed = trail
-        .attempt(entry, async {
+    let changed = audit
+        .record_failure(entry, async {
             let change = parse(&body.parse()?)?;
             let renames = change.username != user.username;
             if renames && !caller.may(Action::Update, Object::user(user.id)) {
@@ -52,7 +52,7 @@ pub async fn update(
                 return Err(ApiError::Forbidden);
             }
             users
-                .set_user_profile(user.id, change, &trail.initiator(StatusCode::OK))
+                .set_user_profile(user.id, change, &audit.context(StatusCode::OK))
                 .await?
                 .ok_or(ApiError::NotFound)
         })

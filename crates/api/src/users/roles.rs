@@ -15,7 +15,7 @@ use usher_domain::{
 };
 use usher_store::{RolesChange, UserStore};
 
-use crate::{ApiError, Caller, Json, RequestBody, Trail, role_lists, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, role_lists, target::TargetUser};
 
 /// Lists the site roles, and which of them the caller may assign.
 #[utoipa::path(
@@ -81,7 +81,7 @@ pub async fn update(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(users): State<Arc<dyn UserStore>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
     let entry = AuditEntry::new(
@@ -90,8 +90,8 @@ pub async fn update(
         user.id,
         user.username.as_str(),
     );
-    let changed = trail
-        .attempt(entry, async {
+    let changed = audit
+        .record_failure(entry, async {
             if user.id == caller.id() {
                 return Err(ApiError::bad_request("You cannot change your own roles."));
             }
@@ -102,7 +102,7 @@ pub async fn update(
                 replaces: user.roles.clone(),
             };
             users
-                .set_user_roles(user.id, change, &trail.initiator(StatusCode::OK))
+                .set_user_roles(user.id, change, &audit.context(StatusCode::OK))
                 .await?
                 .ok_or(ApiError::NotFound)
         })

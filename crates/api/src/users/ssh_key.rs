@@ -8,7 +8,7 @@ use usher_api_types::{Response, ssh_key::GitSshKey};
 use usher_domain::{Action, Object, random::Random};
 use usher_store::SshKeyStore;
 
-use crate::{ApiError, Caller, Json, Settings, Trail, ssh_keys, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, Settings, ssh_keys, target::TargetUser};
 
 /// Returns the public half of the user's key pair.
 #[utoipa::path(
@@ -47,7 +47,7 @@ pub async fn regenerate(
     State(keys): State<Arc<dyn SshKeyStore>>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<GitSshKey>, ApiError> {
     let own = Object::user(user.id);
     if !caller.may(Action::ReadPersonal, own) || !caller.may(Action::UpdatePersonal, own) {
@@ -55,7 +55,7 @@ pub async fn regenerate(
     }
     let pair = ssh_keys::generate(settings.ssh_key_algorithm, random.generator()).await?;
     let key = keys
-        .set_ssh_key(user.id, pair, &trail.initiator(StatusCode::OK))
+        .set_ssh_key(user.id, pair, &audit.context(StatusCode::OK))
         .await?
         .ok_or(ApiError::NotFound)?;
     Ok(Json(key.into()))

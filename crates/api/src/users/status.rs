@@ -11,7 +11,7 @@ use usher_domain::{
 };
 use usher_store::{Conflict, StoreError, UserStore};
 
-use crate::{ApiError, Caller, Json, Trail, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, target::TargetUser};
 
 /// Suspends the user: nothing of theirs works from the next request on. Their keys stay,
 /// and work again when they are activated.
@@ -26,9 +26,9 @@ pub async fn suspend(
     caller: Caller,
     target: TargetUser,
     State(users): State<Arc<dyn UserStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<User>, ApiError> {
-    set(UserStatus::Suspended, &caller, target, &*users, &trail).await
+    set(UserStatus::Suspended, &caller, target, &*users, &audit).await
 }
 
 /// Activates the user.
@@ -42,9 +42,9 @@ pub async fn activate(
     caller: Caller,
     target: TargetUser,
     State(users): State<Arc<dyn UserStore>>,
-    trail: Trail,
+    audit: Audit,
 ) -> Result<Json<User>, ApiError> {
-    set(UserStatus::Active, &caller, target, &*users, &trail).await
+    set(UserStatus::Active, &caller, target, &*users, &audit).await
 }
 
 async fn set(
@@ -52,7 +52,7 @@ async fn set(
     caller: &Caller,
     TargetUser(user): TargetUser,
     users: &dyn UserStore,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Result<Json<User>, ApiError> {
     let entry = AuditEntry::new(
         AuditAction::Write,
@@ -60,8 +60,8 @@ async fn set(
         user.id,
         user.username.as_str(),
     );
-    let changed = trail
-        .attempt(entry, async {
+    let changed = audit
+        .record_failure(entry, async {
             if status == UserStatus::Suspended && user.id == caller.id() {
                 return Err(ApiError::bad_request("You cannot suspend yourself."));
             }
@@ -72,10 +72,10 @@ async fn set(
                 return Err(ApiError::Forbidden);
             }
             match users
-                .set_user_status(user.id, status, &trail.initiator(StatusCode::OK))
+                .set_user_status(user.id, status, &audit.context(StatusCode::OK))
                 .await
             {
-                Err(StoreError::Conflict(Conflict::Changed)) => Err(an_owner()),
+                Err(StoreError::Conflict(Conflict::ConcurrentModification)) => Err(an_owner()),
                 other => other?.ok_or(ApiError::NotFound),
             }
         })

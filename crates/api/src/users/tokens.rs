@@ -16,8 +16,8 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, StoreError};
 
 use crate::{
-    ApiError, Caller, Json, RequestBody, Settings, Trail,
-    minting::{self, Minting},
+    ApiError, Audit, Caller, Json, RequestBody, Settings,
+    issuing::{self, KeyParameters},
     query::QueryParameters,
     target::{LastWord, TargetUser},
 };
@@ -84,7 +84,7 @@ pub async fn create(
     State(keys): State<Arc<dyn ApiKeyStore>>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
-    trail: Trail,
+    audit: Audit,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<GenerateApiKeyResponse>), ApiError> {
     let request: CreateTokenRequest = body.parse()?;
@@ -92,7 +92,7 @@ pub async fn create(
     if user.is_system {
         return Err(ApiError::Forbidden);
     }
-    let mut minting = Minting {
+    let mut parameters = KeyParameters {
         login_type: LoginType::Token,
         scopes: parse_scopes(&request)?,
         allow_list: normalize(&entries)?,
@@ -100,21 +100,21 @@ pub async fn create(
         token_name: TokenName::new(request.token_name),
         ip: None,
     };
-    minting::check_target(&caller, &user)?;
-    minting::check_reach(&caller, &minting)?;
+    issuing::check_target(&caller, &user)?;
+    issuing::check_reach(&caller, &parameters)?;
 
     let mut rng = random.generator();
-    let wants_random_name = minting.token_name.as_str().is_empty();
+    let wants_random_name = parameters.token_name.as_str().is_empty();
     let token = ApiToken::generate(&mut rng);
-    let by = trail.initiator(StatusCode::CREATED);
+    let by = audit.context(StatusCode::CREATED);
     let mut attempts_left = NAME_ATTEMPTS;
     loop {
         if wants_random_name {
-            minting.token_name = minting::random_name(&mut rng);
+            parameters.token_name = issuing::random_name(&mut rng);
             attempts_left -= 1;
         }
         let outcome = keys
-            .create_key(minting.key(&token, user.id, by.at)?, &by)
+            .create_key(parameters.key(&token, user.id, by.initiator.at)?, &by)
             .await;
         match outcome {
             Err(StoreError::Conflict(Conflict::TokenName))
@@ -185,17 +185,17 @@ fn parse_lifetime(
         Err(ApiError::bad_request("The token could not be made.").with_detail(detail))
     };
     if nanoseconds == 0 {
-        return Ok(minting::default_lifetime(caller, settings));
+        return Ok(issuing::default_lifetime(caller, settings));
     }
     if nanoseconds < 0 {
         return refuse("lifetime must be positive".to_owned());
     }
     let lifetime = TimeDelta::nanoseconds(nanoseconds);
-    let max = minting::max_lifetime(caller, user, settings);
+    let max = issuing::max_lifetime(caller, user, settings);
     if lifetime > max {
         return refuse(format!(
             "lifetime must be less than {}",
-            minting::duration_text(max)
+            issuing::duration_text(max)
         ));
     }
     Ok(lifetime)
@@ -211,7 +211,7 @@ pub async fn config(
     TargetUser(user): TargetUser,
     State(settings): State<Arc<Settings>>,
 ) -> Result<Json<TokenConfig>, ApiError> {
-    let max = minting::max_lifetime_of(&user, &settings);
+    let max = issuing::max_lifetime_of(&user, &settings);
     Ok(Json(TokenConfig {
         max_token_lifetime: max.num_nanoseconds().unwrap_or(i64::MAX),
     }))

@@ -150,9 +150,9 @@ impl TestApp {
             .expect_record_attempt()
             .withf(move |entry, by| {
                 by.status_code == status
-                    && by.user_id == CALLER
-                    && by.key_id == Some(key_id())
-                    && by.at == now()
+                    && by.initiator.user_id == CALLER
+                    && by.initiator.key_id == Some(key_id())
+                    && by.initiator.at == now()
                     && entry.diff == usher_domain::audit::Diff::new()
             })
             .times(1)

@@ -58,8 +58,8 @@ fn expect_failure(app: &mut TestApp, status: u16) {
                 && entry.resource == AuditResource::ApiKey
                 && entry.resource_id == Uuid::nil()
                 && entry.target.is_empty()
-                && by.user_id == ALICE
-                && by.key_id.is_none()
+                && by.initiator.user_id == ALICE
+                && by.initiator.key_id.is_none()
                 && by.status_code == status
         })
         .times(1)
@@ -90,8 +90,8 @@ async fn the_right_password_gives_a_session_in_the_body_and_as_a_cookie() {
                 && key.ip == Some(CLIENT.into())
                 && *checked == hash(CHEAP)
                 && rehashed.is_none()
-                && by.user_id == ALICE
-                && by.key_id.is_none()
+                && by.initiator.user_id == ALICE
+                && by.initiator.key_id.is_none()
                 && by.status_code == 201
         })
         .times(1)

@@ -173,7 +173,7 @@ async fn roles_that_changed_meanwhile_are_a_conflict() {
     let mut app = app_with(Role::Owner, &[]);
     app.organizations
         .expect_set_membership_roles()
-        .return_once(|_, _, _, _, _| Err(Conflict::Changed.into()));
+        .return_once(|_, _, _, _, _| Err(Conflict::ConcurrentModification.into()));
     app.put(ALICES, json!({})).await.assert_status(409);
 }
 

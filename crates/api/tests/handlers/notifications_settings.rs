@@ -59,7 +59,7 @@ async fn an_owner_pauses_and_goes_on() {
                 given == text
                     && *paused == is_paused
                     && by.status_code == 200
-                    && by.user_id == CALLER
+                    && by.initiator.user_id == CALLER
             })
             .times(1)
             .return_once(|_, _, _| Ok(()));

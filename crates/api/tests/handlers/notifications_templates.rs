@@ -124,7 +124,7 @@ async fn an_owner_sets_the_way_of_a_template() {
                 *id == TROUBLESHOOTING
                     && *given == way
                     && by.status_code == 200
-                    && by.user_id == CALLER
+                    && by.initiator.user_id == CALLER
             })
             .times(1)
             .return_once(|id, _, _| Ok(Some(template(id, TemplateKind::System))));

@@ -134,7 +134,9 @@ async fn only_owners_make_organizations() {
             app.organizations
                 .expect_create_organization()
                 .withf(|new, by| {
-                    new.name.as_str() == "lab" && new.display_name == "lab" && by.user_id == CALLER
+                    new.name.as_str() == "lab"
+                        && new.display_name == "lab"
+                        && by.initiator.user_id == CALLER
                 })
                 .times(1)
                 .return_once(|new, _| {

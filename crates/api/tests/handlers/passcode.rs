@@ -60,7 +60,7 @@ fn expect_failure(app: &mut TestApp) {
             entry.action == AuditAction::Write
                 && entry.resource == AuditResource::User
                 && entry.resource_id == ALICE.0
-                && by.user_id == ALICE
+                && by.initiator.user_id == ALICE
                 && by.status_code == 400
         })
         .times(1)
@@ -80,7 +80,7 @@ async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
             *user == ALICE
                 && passcode.hash.as_str().starts_with("$pbkdf2-sha256$65535$")
                 && passcode.expires_at == now() + TimeDelta::minutes(20)
-                && by.user_id == ALICE
+                && by.initiator.user_id == ALICE
                 && by.status_code == 204
         })
         .times(1)
@@ -239,7 +239,7 @@ async fn the_right_passcode_sets_the_password_and_no_cookie() {
             *user == ALICE
                 && *passcode == stored()
                 && password.verify(&STRONG.into(), &mut Scratch::default())
-                && by.user_id == ALICE
+                && by.initiator.user_id == ALICE
                 && by.status_code == 204
         })
         .times(1)

@@ -11,7 +11,7 @@ use usher_domain::{
     external_login::{ExternalIdentity, LinkClaims, ProviderTokens},
 };
 use usher_identity::{Flow, IdentifyError, MockIdentityProvider};
-use usher_store::{ExternalLogin, RefreshTurn, SigningFeature, SigningKey};
+use usher_store::{ExternalLogin, RefreshLease, SigningFeature, SigningKey};
 
 use crate::{
     app::{Answer, TestApp},
@@ -169,7 +169,7 @@ pub(crate) fn cannot_renew(app: &mut TestApp) {
     app.external_logins
         .expect_begin_refresh()
         .returning(|user_id, login_type, _, _, _| {
-            Ok(Some(RefreshTurn::Mine(ExternalLogin {
+            Ok(Some(RefreshLease::Mine(ExternalLogin {
                 user_id,
                 login_type,
                 link_id: String::new(),

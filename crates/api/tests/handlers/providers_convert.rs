@@ -103,7 +103,7 @@ fn changed() -> SignInOutcome {
 async fn assert_refused(mut app: TestApp, path: &str, state: &str, cookies: &str, status: u16) {
     app.audit
         .expect_record_attempt()
-        .withf(move |_, by| by.user_id == UserId(Uuid::nil()) && by.status_code == status)
+        .withf(move |_, by| by.initiator.user_id == UserId(Uuid::nil()) && by.status_code == status)
         .times(1)
         .returning(|_, _| Ok(()));
     let answer = come_back(&mut app, path, state, cookies).await;
@@ -141,7 +141,7 @@ async fn who_was_signed_in_is_so_no_more_and_signs_in_the_new_way() {
                     && asked.ended == Some(key_id())
                     && asked.key.is_none()
                     && asked.replaces == hash().fingerprint()
-                    && by.user_id == CALLER
+                    && by.initiator.user_id == CALLER
                     && by.status_code == 307
             })
             .times(1)

@@ -86,8 +86,8 @@ fn expect_nameless_row(app: &mut TestApp, status: u16) {
                 && entry.resource == AuditResource::ApiKey
                 && entry.resource_id.is_nil()
                 && entry.target.is_empty()
-                && by.user_id == UserId(Uuid::nil())
-                && by.key_id.is_none()
+                && by.initiator.user_id == UserId(Uuid::nil())
+                && by.initiator.key_id.is_none()
                 && by.ip == Some(CLIENT.into())
                 && by.status_code == status
         })
@@ -127,10 +127,12 @@ async fn whoever_the_store_lets_in_gets_a_session_and_goes_on() {
         let kept = Arc::clone(&seen);
         app.external_logins
             .expect_sign_in()
-            .withf(|_, by| by.status_code == 307 && by.at == now() && by.key_id.is_none())
+            .withf(|_, by| {
+                by.status_code == 307 && by.initiator.at == now() && by.initiator.key_id.is_none()
+            })
             .times(1)
             .returning(move |sign_in, by| {
-                assert_eq!(by.user_id, sign_in.new_user.id);
+                assert_eq!(by.initiator.user_id, sign_in.new_user.id);
                 *kept.lock().unwrap() = Some(sign_in);
                 Ok(signed_in(true))
             });

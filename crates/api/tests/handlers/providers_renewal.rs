@@ -28,7 +28,7 @@ use usher_identity::{
     DeviceAuthorization, Flow, IdentifyError, IdentityProvider, MockIdentityProvider,
     ProviderError, RefreshError,
 };
-use usher_store::{Credential, LinkState, RefreshTurn, StoreError};
+use usher_store::{Credential, LinkState, RefreshLease, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -73,7 +73,7 @@ fn take_turn(app: &mut TestApp, fresh: Option<&'static str>) {
         .withf(|user, login_type, _, at, _| {
             *user == CALLER && *login_type == LoginType::Oidc && *at == now()
         })
-        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshLease::Mine(link(login_type)))));
     app.external_logins
         .expect_end_refresh()
         .withf(move |_, _, tokens| {
@@ -136,7 +136,7 @@ async fn what_another_process_renewed_is_good() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Done)));
+        .returning(|_, _, _, _, _| Ok(Some(RefreshLease::Done)));
     app.get(ME).await.assert_status(200);
 }
 
@@ -148,9 +148,9 @@ async fn another_process_is_waited_for() {
         .expect_begin_refresh()
         .returning(move |_, _, _, _, _| {
             Ok(Some(if turns.fetch_add(1, Ordering::SeqCst) < 20 {
-                RefreshTurn::Others
+                RefreshLease::Others
             } else {
-                RefreshTurn::Done
+                RefreshLease::Done
             }))
         });
     app.get(ME).await.assert_status(200);
@@ -161,7 +161,7 @@ async fn another_process_is_not_waited_for_without_end() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Others)));
+        .returning(|_, _, _, _, _| Ok(Some(RefreshLease::Others)));
     let answer = app.get(ME).await;
     answer.assert_status(503);
     assert!(answer.header("retry-after").is_some());
@@ -305,7 +305,7 @@ async fn fresh_tokens_are_not_given_up_at_once() {
     let mut app = app(renewing(Ok(())));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshLease::Mine(link(login_type)))));
     let tries = AtomicUsize::new(0);
     app.external_logins
         .expect_end_refresh()
@@ -323,7 +323,7 @@ async fn tokens_that_nobody_can_read_end_the_session() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, _, _, _, _| Ok(Some(RefreshTurn::Unreadable("no such key".into()))));
+        .returning(|_, _, _, _, _| Ok(Some(RefreshLease::Unreadable("no such key".into()))));
     let answer = app.get(ME).await;
     answer.assert_status(401);
     assert!(answer.header("www-authenticate").is_some());
@@ -343,11 +343,11 @@ async fn who_has_taken_a_turn_ends_that_one() {
             let mut noted = noted.lock().expect("whole");
             if first {
                 *noted = turn;
-                return Ok(Some(RefreshTurn::Others));
+                return Ok(Some(RefreshLease::Others));
             }
             // The one who asks again is the same.
             assert_eq!(*noted, turn);
-            Ok(Some(RefreshTurn::Mine(link(login_type))))
+            Ok(Some(RefreshLease::Mine(link(login_type))))
         });
     app.external_logins
         .expect_end_refresh()
@@ -374,7 +374,7 @@ async fn a_provider_that_renews_with_what_is_over_is_left_alone_for_a_while() {
     })));
     app.external_logins
         .expect_begin_refresh()
-        .returning(|_, login_type, _, _, _| Ok(Some(RefreshTurn::Mine(link(login_type)))));
+        .returning(|_, login_type, _, _, _| Ok(Some(RefreshLease::Mine(link(login_type)))));
     // The refresh token that came with it is not lost.
     app.external_logins
         .expect_end_refresh()

@@ -180,8 +180,8 @@ async fn the_answer_leaves_a_row_with_what_is_to_change() {
                         "user_id": {"old": "", "new": CALLER.0, "secret": false},
                     })
                 && by.status_code == 201
-                && by.user_id == CALLER
-                && by.key_id == Some(key_id())
+                && by.initiator.user_id == CALLER
+                && by.initiator.key_id == Some(key_id())
         })
         .times(1)
         .return_once(|_, _| Ok(()));

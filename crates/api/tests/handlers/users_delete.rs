@@ -30,9 +30,9 @@ async fn only_owners_and_user_admins_delete_users() {
                     *id == ALICE
                         && *unless_owner != is_owner
                         && by.status_code == 200
-                        && by.user_id == CALLER
-                        && by.key_id == Some(key_id())
-                        && by.at == now()
+                        && by.initiator.user_id == CALLER
+                        && by.initiator.key_id == Some(key_id())
+                        && by.initiator.at == now()
                 })
                 .times(1)
                 .return_once(|_, _, _| Ok(Some(())));
@@ -91,7 +91,7 @@ async fn only_an_owner_deletes_an_owner() {
 async fn what_the_store_refuses_leaves_an_attempt() {
     for (conflict, status) in [
         (Conflict::LastOwner, 400),
-        (Conflict::Changed, 409),
+        (Conflict::ConcurrentModification, 409),
         (Conflict::StaleCredential, 401),
     ] {
         let mut app = app(Role::Owner, olivia());

@@ -144,7 +144,7 @@ async fn who_became_an_owner_meanwhile_keeps_theirs() {
     app.users
         .expect_set_user_password()
         .withf(|_, change, _| change.unless_owner)
-        .return_once(|_, _, _| Err(Conflict::Changed.into()));
+        .return_once(|_, _, _| Err(Conflict::ConcurrentModification.into()));
     app.expect_attempt(409);
 
     app.put(ALICES, to(STRONG)).await.assert_status(409);
@@ -258,7 +258,7 @@ async fn the_password_that_was_checked_must_still_be_the_stored_one() {
     let mut app = me(Role::Member);
     app.users
         .expect_set_user_password()
-        .return_once(|_, _, _| Err(Conflict::Changed.into()));
+        .return_once(|_, _, _| Err(Conflict::ConcurrentModification.into()));
     app.expect_attempt(409);
 
     app.put(MINE, from_to(CURRENT, STRONG))

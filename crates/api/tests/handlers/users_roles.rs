@@ -270,7 +270,7 @@ async fn a_user_admin_may_leave_roles_as_they_are() {
 async fn what_the_store_refuses_leaves_an_attempt() {
     for (conflict, status) in [
         (Conflict::LastOwner, 400),
-        (Conflict::Changed, 409),
+        (Conflict::ConcurrentModification, 409),
         (Conflict::StaleCredential, 401),
     ] {
         let mut app = app(Role::Owner, olivia());

@@ -113,7 +113,7 @@ async fn an_owner_is_not_suspended_which_is_told_before_the_permission() {
 #[tokio::test]
 async fn what_the_store_refuses_leaves_an_attempt() {
     for (conflict, status) in [
-        (Conflict::Changed, 400),
+        (Conflict::ConcurrentModification, 400),
         (Conflict::LastOwner, 400),
         (Conflict::StaleCredential, 401),
     ] {

@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
-use usher_domain::{ApiKeyId, Initiator, time::never};
+use usher_domain::{ApiKeyId, AuditContext, time::never};
 use usher_store::{Conflict, NewApiKey};
 use uuid::Uuid;
 
@@ -49,14 +49,14 @@ OR EXISTS (SELECT FROM api_keys WHERE id = $20 AND hashed_secret = $21 AND user_
 pub(super) async fn create_key(
     conn: &mut AsyncPgConnection,
     key: &NewApiKey,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let entry = birth(key);
     let create = CreateKey {
         audit: NewAuditRow::new(&entry, by),
-        caller: by.user_id.0,
-        caller_key: by.key_id.as_ref().map(ApiKeyId::as_str),
-        at: by.at,
+        caller: by.initiator.user_id.0,
+        caller_key: by.initiator.key_id.as_ref().map(ApiKeyId::as_str),
+        at: by.initiator.at,
         scopes: scopes(key),
         allow_list: allow_list(key),
         ip: key.ip.unwrap_or(NOWHERE).into(),

@@ -16,7 +16,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
-use usher_domain::{ApiKeyId, Initiator, audit::AuditEntry, time::never};
+use usher_domain::{ApiKeyId, AuditContext, audit::AuditEntry, time::never};
 use usher_store::NewApiKey;
 use uuid::Uuid;
 
@@ -24,9 +24,9 @@ use super::{NOWHERE, allow_list, birth, scopes};
 use crate::{
     PgError,
     audit::{NewAuditRow, as_micros},
-    gathering::Batched,
+    batcher::Batched,
+    encryption::to_hex,
     pool::Pool,
-    sealing::to_hex,
 };
 
 /// `user_id` and `time` of the row in the log are the caller and the moment of the request.
@@ -70,7 +70,7 @@ const LOGGED: &str = " FROM asked JOIN made USING (key_id)) SELECT key_id FROM m
 #[derive(Debug)]
 pub(crate) struct KeyRequest {
     pub(super) key: Arc<NewApiKey>,
-    pub(super) by: Initiator,
+    pub(super) by: AuditContext,
 }
 
 /// Makes those keys that can be made at once, and tells which.
@@ -139,7 +139,7 @@ impl<'a> KeyRecord<'a> {
             key_ip: key.ip.unwrap_or(NOWHERE),
             created_at: key.created_at,
             expires_at: key.expires_at,
-            caller_key: by.key_id.as_ref().map(ApiKeyId::as_str),
+            caller_key: by.initiator.key_id.as_ref().map(ApiKeyId::as_str),
             audit: NewAuditRow::new(entry, by),
         }
     }

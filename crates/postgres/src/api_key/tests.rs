@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use diesel_async::AsyncPgConnection;
 use serde_json::json;
 use usher_domain::{
-    AllowEntry, AllowList, ApiKeyId, Initiator, LoginType, Scope, TokenName, UserId, time::never,
+    AllowEntry, AllowList, ApiKeyId, AuditContext, LoginType, Scope, TokenName, UserId, time::never,
 };
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
@@ -14,9 +14,9 @@ use super::{
     create_many::{CreateKeys, KeyRequest},
 };
 use crate::{
-    gathering::Batched as _,
-    sealing::to_hex,
-    testing::{TestStore, amid, at_once, client, nobody, now, session, token},
+    batcher::Batched as _,
+    encryption::to_hex,
+    testing::{TestStore, amid, at_once, client, command_line, now, session, token},
 };
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
@@ -30,11 +30,8 @@ fn name(text: &str) -> TokenName {
     TokenName::new(text.to_owned())
 }
 
-fn by_later() -> Initiator {
-    Initiator {
-        at: now() + TimeDelta::seconds(1),
-        ..nobody()
-    }
+fn by_later() -> AuditContext {
+    command_line().at(now() + TimeDelta::seconds(1))
 }
 
 #[tokio::test]
@@ -53,7 +50,7 @@ async fn a_key_is_read_back_as_it_was_made() {
         ..token(ada.id, "deploy # 1")
     };
 
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
 
     let key = store.find_key(&new.id).await.unwrap().unwrap();
     assert_eq!(key.id, new.id);
@@ -83,7 +80,7 @@ async fn a_key_from_nowhere_has_the_address_that_says_so() {
         ..session(ada.id)
     };
 
-    store.create_key(new, &nobody()).await.unwrap();
+    store.create_key(new, &command_line()).await.unwrap();
 
     let ip = store.value("SELECT ip_address FROM api_keys").await;
     assert_eq!(ip, "0.0.0.0");
@@ -94,7 +91,7 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = token(ada.id, "deploy");
-    let by = Initiator {
+    let by = AuditContext {
         status_code: 201,
         ..by_later()
     };
@@ -124,10 +121,7 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
         })
     );
 
-    let by = Initiator {
-        at: now() + TimeDelta::seconds(2),
-        ..nobody()
-    };
+    let by = command_line().at(now() + TimeDelta::seconds(2));
     assert_eq!(store.delete_key(&new.id, &by).await.unwrap(), Some(()));
     assert_eq!(store.delete_key(&new.id, &by).await.unwrap(), None);
 
@@ -152,7 +146,7 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
 async fn names_are_unique_among_the_tokens_of_a_user() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
-    let by = nobody();
+    let by = command_line();
     store.create_key(token(ada.id, "t"), &by).await.unwrap();
 
     let again = store.create_key(token(ada.id, "t"), &by).await;
@@ -172,10 +166,10 @@ async fn names_are_unique_among_the_tokens_of_a_user() {
 async fn nobody_and_the_deleted_get_no_key() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    store.delete_user(ada.id, false, &nobody()).await.unwrap();
+    store.delete_user(ada.id, false, &command_line()).await.unwrap();
 
     for id in [ada.id, UserId(Uuid::nil())] {
-        let result = store.create_key(session(id), &nobody()).await;
+        let result = store.create_key(session(id), &command_line()).await;
         assert_eq!(conflict(result), Conflict::UserDeleted);
     }
 }
@@ -185,8 +179,8 @@ async fn a_key_is_found_by_its_user_and_exact_name() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let named = token(ada.id, "deploy");
-    store.create_key(named.clone(), &nobody()).await.unwrap();
-    store.create_key(session(ada.id), &nobody()).await.unwrap();
+    store.create_key(named.clone(), &command_line()).await.unwrap();
+    store.create_key(session(ada.id), &command_line()).await.unwrap();
     let find = async |user, text| {
         let found = store.find_key_by_name(user, &name(text)).await.unwrap();
         found.map(|key| key.id)
@@ -210,9 +204,9 @@ async fn tokens_are_listed_in_the_order_of_their_making_ended_ones_included() {
             expires_at,
             ..token(user, text)
         };
-        store.create_key(new, &nobody()).await.unwrap();
+        store.create_key(new, &command_line()).await.unwrap();
     }
-    store.create_key(session(ada.id), &nobody()).await.unwrap();
+    store.create_key(session(ada.id), &command_line()).await.unwrap();
     let list = async |filter| -> Vec<String> {
         let tokens = store.list_tokens(filter).await.unwrap();
         let text = |(key, username): &(usher_domain::ApiKey, String)| {
@@ -257,7 +251,7 @@ async fn of_many_tokens_of_one_name_at_once_one_is_made() {
     let ada = store.add_user("ada").await;
     let tasks = (0..16).map(|_| {
         let (store, id) = (store.share(), ada.id);
-        async move { store.create_key(token(id, "t"), &nobody()).await }
+        async move { store.create_key(token(id, "t"), &command_line()).await }
     });
 
     let results = at_once(tasks).await;
@@ -300,9 +294,9 @@ async fn no_key_of_a_user_outlives_their_deletion() {
             let (store, id) = (store.share(), ada.id);
             tasks.push(tokio::spawn(async move {
                 if i == 4 {
-                    store.delete_user(id, false, &nobody()).await.map(drop)
+                    store.delete_user(id, false, &command_line()).await.map(drop)
                 } else {
-                    store.create_key(session(id), &nobody()).await
+                    store.create_key(session(id), &command_line()).await
                 }
             }));
         }
@@ -326,7 +320,7 @@ async fn an_error_never_shows_the_row() {
         ..session(ada.id)
     };
 
-    let error = store.create_key(new, &nobody()).await.unwrap_err();
+    let error = store.create_key(new, &command_line()).await.unwrap_err();
 
     let StoreError::Internal(source) = &error else {
         panic!("{error:?}")
@@ -422,15 +416,15 @@ async fn asking(store: &TestStore, name: &str) -> KeyRequest {
 async fn keys_made_together_are_as_if_made_alone() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    let by = Initiator {
-        at: "2026-03-04T05:06:07.123456789Z".parse().unwrap(),
-        ..store.sign_in(ada.id).await
-    };
+    let by = store
+        .sign_in(ada.id)
+        .await
+        .at("2026-03-04T05:06:07.123456789Z".parse().unwrap());
     let keys = ["alone", "with \"others\" {ä,\\}"].map(|name| NewApiKey {
         scopes: vec![Scope::parse("workspace:read").unwrap()],
         ip: Some("2001:db8::7".parse().unwrap()),
-        created_at: by.at,
-        expires_at: by.at + TimeDelta::days(7),
+        created_at: by.initiator.at,
+        expires_at: by.initiator.at + TimeDelta::days(7),
         ..token(ada.id, name)
     });
 
@@ -475,7 +469,7 @@ async fn keys_that_may_not_be_made_or_would_have_to_wait_are_left() {
     };
     let without_key = KeyRequest {
         key: Arc::new(session(good.key.user_id)),
-        by: nobody(),
+        by: command_line(),
     };
     let mut requests = vec![good, other, same, twice, for_other, without_key];
     for (name, change) in [
@@ -523,7 +517,7 @@ async fn of_many_who_ask_at_once_everybody_gets_their_key() {
     let rows = store.audit().await.len();
     let tasks = (0..100).map(|n| {
         let (store, by) = (store.share(), askers[n % askers.len()].clone());
-        let key = token(by.user_id, &format!("token-{n}"));
+        let key = token(by.initiator.user_id, &format!("token-{n}"));
         async move { store.create_key(key, &by).await }
     });
 

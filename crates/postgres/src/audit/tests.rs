@@ -1,29 +1,29 @@
 use serde_json::json;
 use usher_domain::{
-    Initiator,
+    AuditContext,
     audit::{AuditAction, AuditEntry, AuditResource},
 };
 use usher_store::AuditStore;
 use uuid::Uuid;
 
 use super::up_to;
-use crate::testing::{TestStore, nobody};
+use crate::testing::{TestStore, command_line};
 
 #[tokio::test]
 async fn an_attempt_is_recorded_with_the_status_of_its_answer() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    let by = Initiator {
-        user_id: ada.id,
+    let by = AuditContext {
         status_code: 401,
         ip: None,
         user_agent: None,
-        at: crate::testing::now() + chrono::TimeDelta::seconds(1),
-        ..nobody()
+        ..command_line()
+            .acting_as(ada.id)
+            .at(crate::testing::now() + chrono::TimeDelta::seconds(1))
     };
     let entry = AuditEntry::new(AuditAction::Login, AuditResource::ApiKey, Uuid::nil(), "");
 
-    store.record_attempt(entry, &by).await.unwrap();
+    store.record_failure(entry, &by).await.unwrap();
 
     let row = store.last_audit().await;
     assert_eq!(row["action"], "login");
@@ -49,7 +49,7 @@ async fn a_long_target_is_cut_to_what_an_index_holds() {
         &name,
     );
 
-    store.record_attempt(entry, &nobody()).await.unwrap();
+    store.record_failure(entry, &command_line()).await.unwrap();
 
     let target = store.last_audit().await["resource_target"].clone();
     assert_eq!(target.as_str().unwrap().len(), 999);

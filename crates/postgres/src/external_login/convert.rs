@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{ApiKeyId, Initiator, LoginType, PasswordHash, UserStatus, audit::AuditAction};
+use usher_domain::{
+    ApiKeyId, AuditContext, LoginType, PasswordHash, UserStatus, audit::AuditAction,
+};
 use usher_store::{Conflict, Conversion, SignInOutcome};
 
 use super::{
@@ -13,9 +15,9 @@ use super::{
 use crate::{
     PgError,
     api_key::insert_key,
-    lock::{self, Hold},
+    encryption::Keyring,
+    lock::{self, LockStrength},
     schema::{api_keys, users},
-    sealing::Keyring,
     session,
     user::{change, row::parse_login_type},
 };
@@ -24,10 +26,10 @@ pub(super) async fn convert(
     conn: &mut AsyncPgConnection,
     conversion: &Conversion,
     keys: &Keyring,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Attempt, PgError> {
     let (user, identity) = (conversion.user_id, &conversion.identity);
-    let account = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await?;
+    let account = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?;
     let Some(old) = account.filter(|account| !account.user.deleted) else {
         return Err(Conflict::UserDeleted.into());
     };
@@ -62,7 +64,7 @@ pub(super) async fn convert(
             users::hashed_password.eq(PasswordHash::none().as_str().as_bytes()),
             users::hashed_one_time_passcode.eq(None::<Vec<u8>>),
             users::one_time_passcode_expires_at.eq(None::<DateTime<Utc>>),
-            users::updated_at.eq(by.at),
+            users::updated_at.eq(by.initiator.at),
         ))
         .execute(conn)
         .await?;

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::{
     PgError,
+    encryption::{Keyring, Place, Sealed},
     schema::{user_links, users},
-    sealing::{Keyring, Place, Sealed},
     user::{find::lower, row::parse_login_type},
 };
 

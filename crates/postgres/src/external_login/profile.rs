@@ -5,7 +5,7 @@ use diesel::{
     prelude::*,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{Initiator, UserId, audit::Diff, external_login::ExternalIdentity};
+use usher_domain::{AuditContext, UserId, audit::Diff, external_login::ExternalIdentity};
 
 use crate::{
     PgError,
@@ -32,7 +32,7 @@ pub(super) async fn take_over(
     conn: &mut AsyncPgConnection,
     old: &UserRow,
     identity: &ExternalIdentity,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Diff, PgError> {
     let (email, name) = (identity.email.as_str(), identity.name.as_str());
     let avatar_url = identity.avatar_url.as_str();
@@ -42,7 +42,7 @@ pub(super) async fn take_over(
                 users::email.eq(email),
                 users::name.eq(name),
                 users::avatar_url.eq(avatar_url),
-                users::updated_at.eq(by.at),
+                users::updated_at.eq(by.initiator.at),
             ))
             .execute(conn)
             .await?;

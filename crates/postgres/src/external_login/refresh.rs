@@ -12,11 +12,11 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use secrecy::ExposeSecret;
 use usher_domain::{LoginType, UserId, external_login::ProviderTokens, time::never};
-use usher_store::{ExternalLogin, RefreshTurn};
+use usher_store::{ExternalLogin, RefreshLease};
 use uuid::Uuid;
 
 use super::link::{self, LinkRow};
-use crate::{PgError, schema::user_links, sealing::Keyring};
+use crate::{PgError, encryption::Keyring, schema::user_links};
 
 /// Who asks for a turn at which link, when, and for how long.
 pub(super) struct Asked {
@@ -34,7 +34,7 @@ pub(super) async fn begin(
     conn: &mut AsyncPgConnection,
     asked: &Asked,
     keys: &Keyring,
-) -> Result<Option<RefreshTurn>, PgError> {
+) -> Result<Option<RefreshLease>, PgError> {
     let Asked {
         user,
         login_type,
@@ -70,7 +70,7 @@ pub(super) async fn begin(
             .optional()?;
     if let Some(row) = taken {
         let opened = open(row, keys)?;
-        if matches!(opened, RefreshTurn::Unreadable(_)) {
+        if matches!(opened, RefreshLease::Unreadable(_)) {
             release(conn, user, login_type, turn).await?;
         }
         return Ok(Some(opened));
@@ -79,20 +79,20 @@ pub(super) async fn begin(
         return Ok(None);
     };
     Ok(Some(if !row.has_ended(at) {
-        RefreshTurn::Done
+        RefreshLease::Done
     } else if row.has_refresh_token() {
-        RefreshTurn::Others
+        RefreshLease::Others
     } else {
         open(row, keys)?
     }))
 }
 
 /// The turn at the link, if its tokens can be decrypted.
-fn open(row: LinkRow, keys: &Keyring) -> Result<RefreshTurn, PgError> {
+fn open(row: LinkRow, keys: &Keyring) -> Result<RefreshLease, PgError> {
     match row.open(keys) {
-        Ok(login) => Ok(RefreshTurn::Mine(login)),
+        Ok(login) => Ok(RefreshLease::Mine(login)),
         Err(error @ (PgError::UnknownSecretKey(_) | PgError::Corrupt(_))) => {
-            Ok(RefreshTurn::Unreadable(error.to_string()))
+            Ok(RefreshLease::Unreadable(error.to_string()))
         }
         Err(error) => Err(error),
     }

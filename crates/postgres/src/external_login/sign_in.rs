@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, LoginType, PasswordHash, SiteRole, User, UserId, UserStatus, Username,
+    AuditContext, LoginType, PasswordHash, SiteRole, User, UserId, UserStatus, Username,
     audit::{AuditAction, Diff},
     external_login::ExternalIdentity,
 };
@@ -14,10 +14,10 @@ use super::{Attempt, link, profile};
 use crate::{
     PgError,
     api_key::insert_key,
-    lock::{self, Hold, Turn},
+    encryption::Keyring,
+    lock::{self, AdvisoryLock, LockStrength},
     organization,
     schema::users,
-    sealing::Keyring,
     session,
     user::{
         change, create,
@@ -30,7 +30,7 @@ pub(super) async fn sign_in(
     conn: &mut AsyncPgConnection,
     sign_in: &ExternalSignIn,
     keys: &Keyring,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Attempt, PgError> {
     match link::find_owner(conn, &sign_in.identity).await? {
         Some(user) => enter(conn, user, sign_in, keys, by).await,
@@ -43,10 +43,10 @@ async fn enter(
     user: UserId,
     sign_in: &ExternalSignIn,
     keys: &Keyring,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Attempt, PgError> {
     let identity = &sign_in.identity;
-    let account = lock::hold_user(conn, user, Hold::ToChange).await?;
+    let account = lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
     let owner = link::find_owner(conn, identity).await?;
     let Some(old) = account.filter(|_| owner == Some(user)) else {
         return Ok(Attempt::Overtaken);
@@ -119,10 +119,10 @@ async fn sign_up(
     conn: &mut AsyncPgConnection,
     sign_in: &ExternalSignIn,
     keys: &Keyring,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Attempt, PgError> {
     let identity = &sign_in.identity;
-    lock::take_turn(conn, Turn::FirstUser).await?;
+    lock::lock_advisory(conn, AdvisoryLock::FirstUser).await?;
     if link::find_owner(conn, identity).await?.is_some() {
         return Ok(Attempt::Overtaken);
     }
@@ -150,7 +150,7 @@ async fn sign_up(
         },
         organization_ids: vec![organization::find_default_id(conn).await?],
         ssh_key: given.ssh_key.clone(),
-        created_at: by.at,
+        created_at: by.initiator.at,
     };
     let user = create::insert_with_belongings(conn, &new, &new.organization_ids, keys).await?;
     if let Some(number) = identity.github_com_user_id {
@@ -207,19 +207,16 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, user: UserId) -> Result<U
 
 /// What the user does themself, one thing after the other: the log is ordered by time.
 pub(super) struct Log {
-    pub(super) by: Initiator,
+    pub(super) by: AuditContext,
 }
 
 impl Log {
-    pub(super) fn of(user: UserId, by: &Initiator) -> Self {
-        let by = Initiator {
-            user_id: user,
-            ..by.clone()
-        };
+    pub(super) fn of(user: UserId, by: &AuditContext) -> Self {
+        let by = by.clone().acting_as(user);
         Self { by }
     }
 
     pub(super) fn advance(&mut self) {
-        self.by.at += TimeDelta::microseconds(1);
+        self.by.initiator.at += TimeDelta::microseconds(1);
     }
 }

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use usher_domain::{
-    DisplayName, Email, Initiator, LoginType, User, UserId, Username,
+    AuditContext, DisplayName, Email, LoginType, User, UserId, Username,
     external_login::{ExternalIdentity, LinkClaims, ProviderTokens},
 };
 use usher_store::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     PgOptions, PgStore,
-    testing::{TestStore, key_pair, nobody, now, session, user},
+    testing::{TestStore, key_pair, command_line, now, session, user},
 };
 
 mod convert;
@@ -70,10 +70,10 @@ fn comes(identity: ExternalIdentity) -> ExternalSignIn {
 }
 
 /// Nobody is signed in where one comes from a provider.
-fn callback() -> Initiator {
-    Initiator {
+fn callback() -> AuditContext {
+    AuditContext {
         status_code: 307,
-        ..nobody()
+        ..command_line()
     }
 }
 

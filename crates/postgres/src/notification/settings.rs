@@ -5,7 +5,7 @@ use diesel::{prelude::*, upsert::excluded};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use usher_domain::{
-    Initiator,
+    AuditContext,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
 };
 use uuid::Uuid;
@@ -37,9 +37,9 @@ pub(super) async fn set(
     conn: &mut AsyncPgConnection,
     text: &str,
     is_paused: bool,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     diesel::insert_into(site_configs::table)
         .values((site_configs::key.eq(KEY), site_configs::value.eq(text)))
         .on_conflict(site_configs::key)

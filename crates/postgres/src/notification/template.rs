@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 use usher_domain::{
-    Initiator,
+    AuditContext,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
     notification::{NotificationMethod, NotificationTemplate, TemplateKind},
 };
@@ -40,9 +40,9 @@ pub(super) async fn set_method(
     conn: &mut AsyncPgConnection,
     id: Uuid,
     method: NotificationMethod,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<NotificationTemplate>, PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     let old: Option<TemplateRow> = TemplateRow::query()
         .filter(notification_templates::id.eq(id))
         .for_no_key_update()

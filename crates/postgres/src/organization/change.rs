@@ -3,7 +3,7 @@
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, Organization, OrganizationId, OrganizationName, OrganizationRole,
+    AuditContext, Organization, OrganizationId, OrganizationName, OrganizationRole,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
 };
 use usher_store::{Conflict, NewOrganization, OrganizationChange};
@@ -17,9 +17,9 @@ use crate::{PgError, audit::insert_audit, lock, schema::organizations};
 pub(super) async fn create(
     conn: &mut AsyncPgConnection,
     new: &NewOrganization,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Organization, PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     let row: OrganizationRow = diesel::insert_into(organizations::table)
         .values((
             organizations::id.eq(new.id.0),
@@ -27,18 +27,18 @@ pub(super) async fn create(
             organizations::display_name.eq(&new.display_name),
             organizations::description.eq(&new.description),
             organizations::icon.eq(&new.icon),
-            organizations::created_at.eq(by.at),
-            organizations::updated_at.eq(by.at),
+            organizations::created_at.eq(by.initiator.at),
+            organizations::updated_at.eq(by.initiator.at),
         ))
         .returning(OrganizationRow::as_returning())
         .get_result(conn)
         .await?;
     let maker = NewMemberRow {
         organization_id: new.id.0,
-        user_id: by.user_id.0,
+        user_id: by.initiator.user_id.0,
         roles: vec![OrganizationRole::Admin.name().to_owned()],
-        created_at: by.at,
-        updated_at: by.at,
+        created_at: by.initiator.at,
+        updated_at: by.initiator.at,
     };
     insert_members(conn, vec![maker]).await?;
     let organization = Organization::from(row);
@@ -56,9 +56,9 @@ pub(super) async fn set(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
     change: &OrganizationChange,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<Organization>, PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     let old: Option<OrganizationRow> = OrganizationRow::query()
         .filter(organizations::id.eq(organization.0))
         .filter(not(organizations::deleted))
@@ -87,7 +87,7 @@ pub(super) async fn set(
                 .icon
                 .as_ref()
                 .map(|icon| organizations::icon.eq(icon)),
-            organizations::updated_at.eq(by.at),
+            organizations::updated_at.eq(by.initiator.at),
         ))
         .returning(OrganizationRow::as_returning())
         .get_result(conn)
@@ -108,9 +108,9 @@ fn difference(old: Organization, new: &Organization) -> Diff {
 pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     // FOR UPDATE waits for those who are taking in members, and they for us.
     let row: Option<OrganizationRow> = OrganizationRow::query()
         .filter(organizations::id.eq(organization.0))
@@ -128,7 +128,7 @@ pub(super) async fn delete(
     diesel::update(organizations::table.find(organization.id.0))
         .set((
             organizations::deleted.eq(true),
-            organizations::updated_at.eq(by.at),
+            organizations::updated_at.eq(by.initiator.at),
         ))
         .execute(conn)
         .await?;
@@ -142,7 +142,7 @@ async fn record(
     action: AuditAction,
     organization: &Organization,
     diff: Diff,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let target = organization.name.as_str();
     let entry = AuditEntry::new(action, AuditResource::Organization, organization.id, target)

@@ -9,18 +9,18 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use usher_domain::{
-    Initiator, Listing, Membership, OrganizationId, Page, UserId,
+    AuditContext, Listing, Membership, OrganizationId, Page, UserId,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
     time::never,
 };
 use usher_store::{Conflict, Member, MemberFilter};
 use uuid::Uuid;
 
-use super::hold_live;
+use super::lock_live;
 use crate::{
     PgError,
     audit::insert_audit,
-    lock::{self, Hold},
+    lock::{self, LockStrength},
     schema::{organization_members, organizations, users},
     user::{find::lower, row::AccountRow, sorted},
 };
@@ -107,20 +107,20 @@ pub(super) async fn create(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
     user: UserId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Membership, PgError> {
-    let account = lock::hold_caller_and_user(conn, by, user, Hold::Still).await?;
+    let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
     let account = account
         .filter(|account| !account.user.deleted)
         .ok_or(Conflict::UserDeleted)?;
-    hold_live(conn, &[organization]).await?;
-    insert_memberships(conn, user, &[organization], by.at).await?;
+    lock_live(conn, &[organization]).await?;
+    insert_memberships(conn, user, &[organization], by.initiator.at).await?;
     let membership = Membership {
         user_id: user,
         organization_id: organization,
         roles: Vec::new(),
-        created_at: by.at,
-        updated_at: by.at,
+        created_at: by.initiator.at,
+        updated_at: by.initiator.at,
     };
     let diff = life(None, Some((&membership, &account)));
     record(conn, AuditAction::Create, &membership, &account, diff, by).await?;
@@ -131,9 +131,9 @@ pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
     user: UserId,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    let account = lock::hold_caller_and_user(conn, by, user, Hold::Still).await?;
+    let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
     let Some(account) = account.filter(|account| !account.user.deleted) else {
         return Ok(None);
     };
@@ -157,9 +157,9 @@ pub(super) async fn set_roles(
     user: UserId,
     replaces: Vec<String>,
     roles: Vec<String>,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<Membership>, PgError> {
-    let account = lock::hold_caller_and_user(conn, by, user, Hold::Still).await?;
+    let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
     let Some(account) = account.filter(|account| !account.user.deleted) else {
         return Ok(None);
     };
@@ -175,7 +175,7 @@ pub(super) async fn set_roles(
     };
     let (old_roles, new_roles) = (sorted(old.roles.clone()), sorted(roles));
     if old_roles != sorted(replaces) {
-        return Err(Conflict::Changed.into());
+        return Err(Conflict::ConcurrentModification.into());
     }
     diesel::update(organization_members::table.find((organization.0, user.0)))
         .set(organization_members::roles.eq(&new_roles))
@@ -244,7 +244,7 @@ async fn record(
     membership: &Membership,
     account: &AccountRow,
     diff: Diff,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let (resource, user) = (AuditResource::OrganizationMember, membership.user_id);
     let entry = AuditEntry::new(action, resource, user, account.user.username.as_str())

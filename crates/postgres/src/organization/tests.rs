@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use usher_domain::{
-    Initiator, OrganizationId, OrganizationName, Page, User, UserId,
+    AuditContext, OrganizationId, OrganizationName, Page, User, UserId,
     organization::OrganizationReference,
 };
 use usher_store::{
@@ -30,7 +30,7 @@ fn organization(name: &str) -> NewOrganization {
 }
 
 /// An owner, what they do, and an organization that they have made.
-async fn with_workshop() -> (TestStore, User, Initiator, OrganizationId) {
+async fn with_workshop() -> (TestStore, User, AuditContext, OrganizationId) {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     let by = store.sign_in(owner.id).await;
@@ -39,10 +39,7 @@ async fn with_workshop() -> (TestStore, User, Initiator, OrganizationId) {
         .create_organization(workshop.clone(), &by)
         .await
         .unwrap();
-    let by = Initiator {
-        at: now() + TimeDelta::minutes(1),
-        ..by
-    };
+    let by = by.at(now() + TimeDelta::minutes(1));
     (store, owner, by, workshop.id)
 }
 
@@ -54,10 +51,10 @@ fn roles(names: &[&str]) -> Vec<String> {
 async fn a_new_organization_has_its_maker_as_administrator() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
-    let by = Initiator {
-        at: now() + TimeDelta::seconds(1),
-        ..store.sign_in(owner.id).await
-    };
+    let by = store
+        .sign_in(owner.id)
+        .await
+        .at(now() + TimeDelta::seconds(1));
     let new = organization("Workshop");
 
     let made = store.create_organization(new.clone(), &by).await.unwrap();
@@ -67,7 +64,10 @@ async fn a_new_organization_has_its_maker_as_administrator() {
         (made.display_name, made.description),
         (new.display_name, new.description)
     );
-    assert_eq!((made.created_at, made.updated_at), (by.at, by.at));
+    assert_eq!(
+        (made.created_at, made.updated_at),
+        (by.initiator.at, by.initiator.at)
+    );
     assert!(!made.is_default);
     let membership = store.find_membership(new.id, owner.id).await.unwrap();
     assert_eq!(membership.unwrap().roles, ["organization-admin"]);
@@ -180,7 +180,10 @@ async fn a_change_touches_what_is_given_and_logs_the_difference() {
         ("lab", "/lab.png")
     );
     assert_eq!(changed.display_name, "The workshop");
-    assert_eq!((changed.created_at, changed.updated_at), (now(), by.at));
+    assert_eq!(
+        (changed.created_at, changed.updated_at),
+        (now(), by.initiator.at)
+    );
     let row = store.last_audit().await;
     assert_eq!(
         (&row["action"], &row["resource_target"]),
@@ -216,10 +219,7 @@ async fn the_default_organization_and_one_with_members_are_not_deleted() {
     assert_eq!(conflict(deleted), Conflict::OrganizationNotEmpty);
 
     store.delete_user(ada.id, false, &by).await.unwrap();
-    let by = Initiator {
-        at: by.at + TimeDelta::seconds(1),
-        ..by
-    };
+    let by = by.at(by.initiator.at + TimeDelta::seconds(1));
     assert_eq!(
         store.delete_organization(workshop, &by).await.unwrap(),
         Some(())
@@ -250,7 +250,10 @@ async fn a_membership_is_made_logged_and_ended() {
         .unwrap();
 
     assert_eq!((made.user_id, made.organization_id), (ada.id, workshop));
-    assert_eq!((made.created_at, made.updated_at), (by.at, by.at));
+    assert_eq!(
+        (made.created_at, made.updated_at),
+        (by.initiator.at, by.initiator.at)
+    );
     let found = store.find_membership(workshop, ada.id).await.unwrap();
     assert_eq!(found, Some(made));
     let row = store.last_audit().await;
@@ -274,10 +277,7 @@ async fn a_membership_is_made_logged_and_ended() {
         })
     );
 
-    let by = Initiator {
-        at: by.at + TimeDelta::seconds(1),
-        ..by
-    };
+    let by = by.at(by.initiator.at + TimeDelta::seconds(1));
     let ended = store.delete_membership(workshop, ada.id, &by).await;
     assert_eq!(ended.unwrap(), Some(()));
     let again = store.delete_membership(workshop, ada.id, &by).await;
@@ -355,7 +355,7 @@ async fn roles_of_a_member_replace_those_that_were_looked_at() {
     );
     assert_eq!(
         conflict(set(&["organization-admin"], &[]).await),
-        Conflict::Changed
+        Conflict::ConcurrentModification
     );
     assert!(set(&new, &new).await.unwrap().is_some());
     let stranger = UserId(Uuid::nil());

@@ -6,7 +6,7 @@ use usher_store::{SessionStore, SiteStore, StoreError, UserLookup, UserStore};
 
 use crate::{
     PgError, PgOptions, PgStore,
-    testing::{TestStore, client, nobody, user},
+    testing::{TestStore, client, command_line, user},
 };
 
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
@@ -50,7 +50,7 @@ async fn calls_succeed_after_all_connections_were_ended() {
         fill(&store).await;
         assert_eq!(store.column(KILL).await.len(), 10);
         let name = format!("user-{round}");
-        store.create_user(user(&name), &nobody()).await.unwrap();
+        store.create_user(user(&name), &command_line()).await.unwrap();
     }
 }
 
@@ -64,7 +64,7 @@ async fn a_connection_that_ends_during_a_call_makes_it_unavailable() {
         .unwrap();
     let creating = tokio::spawn({
         let store = store.share();
-        async move { store.create_user(user("ada"), &nobody()).await }
+        async move { store.create_user(user("ada"), &command_line()).await }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
 
@@ -92,12 +92,12 @@ async fn a_statement_that_waits_too_long_is_ended_by_the_server() {
         .unwrap();
 
     let reading = store.has_users().await;
-    let writing = store.create_user(user("ada"), &nobody()).await;
+    let writing = store.create_user(user("ada"), &command_line()).await;
 
     assert!(is_unavailable(&reading), "{reading:?}");
     assert!(is_unavailable(&writing), "{writing:?}");
     blocker.batch_execute("ROLLBACK").await.unwrap();
-    store.create_user(user("ada"), &nobody()).await.unwrap();
+    store.create_user(user("ada"), &command_line()).await.unwrap();
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_call_ends_in_time_even_if_the_server_never_answers() {
     let begin = Instant::now();
 
     let reading = store.has_users().await;
-    let writing = store.create_user(user("ada"), &nobody()).await;
+    let writing = store.create_user(user("ada"), &command_line()).await;
 
     assert!(begin.elapsed() < Duration::from_secs(2));
     assert!(is_unavailable(&reading), "{reading:?}");
@@ -178,7 +178,7 @@ async fn calls_that_are_dropped_anywhere_leave_the_pool_in_order() {
     for i in 0..100_u64 {
         let creating = {
             let store = store.share();
-            async move { store.create_user(user(&format!("u-{i}")), &nobody()).await }
+            async move { store.create_user(user(&format!("u-{i}")), &command_line()).await }
         };
         let _ = tokio::time::timeout(Duration::from_micros(i * 50), creating).await;
     }

@@ -20,7 +20,7 @@ use usher_domain::{
 use usher_store::{Credential, LinkState};
 use uuid::Uuid;
 
-use crate::{PgError, api_key::KeyRow, gathering::Batched, pool::Pool, user::row::UserRow};
+use crate::{PgError, api_key::KeyRow, batcher::Batched, pool::Pool, user::row::UserRow};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use usher_domain::{
-    ApiKey, ApiKeyId, Email, Initiator, LoginType, PasswordHash, Scope, UserId, UserStatus,
+    ApiKey, ApiKeyId, AuditContext, Email, LoginType, PasswordHash, Scope, UserId, UserStatus,
     api_key::Touch, time::never,
 };
 use usher_store::{
@@ -10,7 +10,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, hash, nobody, now, session, token, user};
+use crate::testing::{TestStore, at_once, hash, command_line, now, session, token, user};
 
 fn later() -> DateTime<Utc> {
     now() + TimeDelta::hours(2)
@@ -57,7 +57,7 @@ async fn a_credential_has_the_key_the_user_and_their_memberships() {
         )
         .await;
     let new = token(ada.id, "t");
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
 
     let credential = store.find_credential(&new.id).await.unwrap().unwrap();
 
@@ -86,7 +86,7 @@ async fn a_suspended_user_has_a_credential_and_a_deleted_one_has_none() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
 
     store.sql("UPDATE users SET status = 'suspended'").await;
     let credential = store.find_credential(&new.id).await.unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn a_key_from_a_provider_needs_the_link_to_it() {
         login_type,
         ..session(ada.id)
     };
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
     let link = async || {
         let credential = store.find_credential(&new.id).await.unwrap();
         credential.unwrap().link
@@ -139,7 +139,7 @@ async fn a_touch_writes_what_is_due_of_the_key_and_that_the_user_was_seen() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
     let ip = async || store.value("SELECT host(ip_address) FROM api_keys").await;
     let seen = async || {
         let found = store.find_user(UserLookup::Id(ada.id)).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_key_that_was_ended_meanwhile_is_not_brought_back() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &nobody()).await.unwrap();
+    store.create_key(new.clone(), &command_line()).await.unwrap();
     store
         .sql("UPDATE api_keys SET expires_at = '2026-01-01T00:00:00Z'")
         .await;
@@ -220,7 +220,7 @@ async fn only_a_dormant_user_is_woken_and_the_log_says_by_whom() {
     let store = TestStore::new().await;
     let ada = add_dormant(&store, "ada").await;
 
-    let woken = store.wake_user(ada, later()).await.unwrap().unwrap();
+    let woken = store.activate_user(ada, later()).await.unwrap().unwrap();
 
     assert_eq!(woken.status, UserStatus::Active);
     assert_eq!(woken.updated_at, later());
@@ -248,15 +248,18 @@ async fn only_a_dormant_user_is_woken_and_the_log_says_by_whom() {
         store
             .sql(&format!("UPDATE users SET status = '{status}'"))
             .await;
-        let same = store.wake_user(ada, later()).await.unwrap().unwrap();
+        let same = store.activate_user(ada, later()).await.unwrap().unwrap();
         assert_eq!(same.status.as_str(), status);
     }
     store
         .sql("UPDATE users SET status = 'dormant', deleted = true")
         .await;
-    assert_eq!(store.wake_user(ada, later()).await.unwrap(), None);
+    assert_eq!(store.activate_user(ada, later()).await.unwrap(), None);
     assert_eq!(
-        store.wake_user(UserId(Uuid::nil()), later()).await.unwrap(),
+        store
+            .activate_user(UserId(Uuid::nil()), later())
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(store.audit().await.len(), rows);
@@ -272,15 +275,15 @@ async fn a_suspension_is_never_lost_against_the_waking() {
             async move {
                 if i == 4 {
                     let suspended = UserStatus::Suspended;
-                    store.set_user_status(ada, suspended, &nobody()).await
+                    store.set_user_status(ada, suspended, &command_line()).await
                 } else if i % 2 == 0 {
                     let woken = store
-                        .log_in(session(ada), hash("first"), None, &nobody())
+                        .log_in(session(ada), hash("first"), None, &command_line())
                         .await;
                     assert!(woken.is_ok() || is_stale(&woken), "{woken:?}");
                     Ok(None)
                 } else {
-                    store.wake_user(ada, now()).await
+                    store.activate_user(ada, now()).await
                 }
             }
         });
@@ -314,7 +317,7 @@ async fn a_password_account_is_that_of_a_live_user() {
     assert_eq!(account.password, hash("first"));
     assert_eq!(account.passcode, None);
     assert!(find(&bot.email).await.unwrap().password.is_none());
-    store.delete_user(ada.id, false, &nobody()).await.unwrap();
+    store.delete_user(ada.id, false, &command_line()).await.unwrap();
     assert!(find(&ada.email).await.is_none());
 }
 
@@ -323,10 +326,9 @@ async fn signing_in_wakes_the_user_rehashes_and_makes_the_key() {
     let store = TestStore::new().await;
     let ada = add_dormant(&store, "ada").await;
     let new = session(ada);
-    let by = Initiator {
-        at: later(),
+    let by = AuditContext {
         status_code: 201,
-        ..nobody()
+        ..command_line().at(later())
     };
 
     store
@@ -380,7 +382,7 @@ async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
         let rows = store.audit().await.len();
 
         let result = store
-            .log_in(session(ada.id), hash("first"), Some(hash("x")), &nobody())
+            .log_in(session(ada.id), hash("first"), Some(hash("x")), &command_line())
             .await;
 
         assert!(is_stale(&result), "{change}: {result:?}");
@@ -393,7 +395,7 @@ async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
     }
     let store = TestStore::new().await;
     let stranger = session(UserId(Uuid::nil()));
-    let result = store.log_in(stranger, hash("first"), None, &nobody()).await;
+    let result = store.log_in(stranger, hash("first"), None, &command_line()).await;
     assert!(is_stale(&result), "{result:?}");
 }
 
@@ -405,7 +407,7 @@ async fn many_may_sign_in_at_once() {
         let store = store.share();
         async move {
             store
-                .log_in(session(ada), hash("first"), None, &nobody())
+                .log_in(session(ada), hash("first"), None, &command_line())
                 .await
         }
     });
@@ -432,13 +434,11 @@ async fn signing_out_ends_the_key_and_those_that_connect_to_applications() {
     };
     let (own, other, theirs) = (session(ada.id), session(ada.id), connects(bob.id));
     for new in [&own, &other, &connects(ada.id), &theirs] {
-        store.create_key(new.clone(), &nobody()).await.unwrap();
+        store.create_key(new.clone(), &command_line()).await.unwrap();
     }
-    let by = Initiator {
-        user_id: ada.id,
+    let by = AuditContext {
         key_id: Some(own.id.clone()),
-        at: later(),
-        ..nobody()
+        ..command_line().acting_as(ada.id).at(later())
     };
 
     assert_eq!(store.log_out(&own.id, &by).await.unwrap(), Some(()));
@@ -472,12 +472,12 @@ async fn many_may_sign_out_at_once() {
             scopes,
             ..session(ada.id)
         };
-        store.create_key(new.clone(), &nobody()).await.unwrap();
+        store.create_key(new.clone(), &command_line()).await.unwrap();
         keys.push(new.id);
     }
     let tasks = keys.into_iter().map(|key| {
         let store = store.share();
-        async move { store.log_out(&key, &nobody()).await }
+        async move { store.log_out(&key, &command_line()).await }
     });
 
     let results = at_once(tasks).await;
@@ -497,7 +497,7 @@ async fn use_of_a_key_and_a_new_password_do_not_deadlock() {
         let by = store.sign_in(ada.id).await;
         let tasks = (0..12).map(|i| {
             let (store, by) = (store.share(), by.clone());
-            let id = by.key_id.clone().unwrap();
+            let id = by.initiator.key_id.clone().unwrap();
             async move {
                 if i == 6 {
                     let change = usher_store::PasswordChange {
@@ -506,7 +506,7 @@ async fn use_of_a_key_and_a_new_password_do_not_deadlock() {
                         unless_owner: false,
                     };
                     store
-                        .set_user_password(by.user_id, change, &by)
+                        .set_user_password(by.initiator.user_id, change, &by)
                         .await
                         .map(drop)
                 } else {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{SettingsRequest, THEME, UpsertSettings};
 use crate::{
-    gathering::Batched as _,
+    batcher::Batched as _,
     testing::{TestStore, at_once},
 };
 

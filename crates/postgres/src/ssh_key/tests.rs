@@ -1,13 +1,13 @@
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use usher_domain::{Initiator, UserId};
+use usher_domain::{AuditContext, UserId};
 use usher_store::SshKeyStore;
 use uuid::Uuid;
 
 use crate::{
-    sealing::Place,
-    testing::{TestStore, key_pair, nobody, now},
+    encryption::Place,
+    testing::{TestStore, key_pair, command_line, now},
 };
 
 #[tokio::test]
@@ -15,10 +15,7 @@ async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let later = now() + TimeDelta::minutes(1);
-    let by = Initiator {
-        at: later,
-        ..store.sign_in(ada.id).await
-    };
+    let by = store.sign_in(ada.id).await.at(later);
 
     let new = store.set_ssh_key(ada.id, key_pair("second"), &by).await;
 
@@ -56,7 +53,7 @@ async fn who_has_no_pair_gets_none() {
     let nobody_there = UserId(Uuid::nil());
 
     let set = store
-        .set_ssh_key(nobody_there, key_pair("x"), &nobody())
+        .set_ssh_key(nobody_there, key_pair("x"), &command_line())
         .await;
 
     assert_eq!(set.unwrap(), None);

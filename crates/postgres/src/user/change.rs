@@ -11,7 +11,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    Initiator, User, UserId, UserStatus,
+    AuditContext, User, UserId, UserStatus,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
     notification::Delivery,
 };
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     PgError,
     audit::insert_audit,
-    lock::{self, Hold, Turn},
+    lock::{self, AdvisoryLock, LockStrength},
     schema::users,
 };
 
@@ -36,9 +36,10 @@ pub(crate) async fn set_profile(
     conn: &mut AsyncPgConnection,
     user: UserId,
     change: &ProfileChange,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     refuse_identifier_of_another(conn, &change.username, user).await?;
@@ -47,7 +48,7 @@ pub(crate) async fn set_profile(
         .set((
             users::username.eq(username),
             users::name.eq(name),
-            users::updated_at.eq(by.at),
+            users::updated_at.eq(by.initiator.at),
         ))
         .execute(conn)
         .await?;
@@ -64,19 +65,20 @@ pub(crate) async fn set_status(
     user: UserId,
     status: UserStatus,
     delivery: Delivery,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     // Nor the last one, then.
     if status == UserStatus::Suspended && old.user.is_owner() {
-        return Err(Conflict::Changed.into());
+        return Err(Conflict::ConcurrentModification.into());
     }
     diesel::update(users::table.find(user.0))
         .set((
             users::status.eq(status.as_str()),
-            users::updated_at.eq(by.at),
+            users::updated_at.eq(by.initiator.at),
         ))
         .execute(conn)
         .await?;
@@ -92,14 +94,15 @@ pub(crate) async fn set_roles(
     conn: &mut AsyncPgConnection,
     user: UserId,
     change: &RolesChange,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     let old_roles = sorted(old.user.rbac_roles.clone());
     if old_roles != sorted(change.replaces.clone()) {
-        return Err(Conflict::Changed.into());
+        return Err(Conflict::ConcurrentModification.into());
     }
     let new_roles = sorted(change.roles.clone());
     if !new_roles.iter().any(|role| role == "owner") {
@@ -119,13 +122,14 @@ pub(crate) async fn delete_user(
     user: UserId,
     unless_owner: bool,
     delivery: Delivery,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     if unless_owner && old.user.is_owner() {
-        return Err(Conflict::Changed.into());
+        return Err(Conflict::ConcurrentModification.into());
     }
     keep_another_owner(conn, &old.user).await?;
     diesel::update(users::table.find(user.0))
@@ -158,7 +162,7 @@ async fn keep_another_owner(conn: &mut AsyncPgConnection, user: &UserRow) -> Res
     if !counts {
         return Ok(());
     }
-    lock::take_turn(conn, Turn::LastOwner).await?;
+    lock::lock_advisory(conn, AdvisoryLock::LastOwner).await?;
     let others = users::table
         .filter(users::id.ne(user.id))
         .filter(not(users::deleted))
@@ -179,7 +183,7 @@ pub(crate) async fn record(
     action: AuditAction,
     user: &UserRow,
     diff: Diff,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let entry = AuditEntry::new(action, AuditResource::User, user.id, user.username.as_str());
     insert_audit(conn, entry.with_diff(diff), by).await

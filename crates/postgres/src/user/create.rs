@@ -5,7 +5,7 @@ use diesel::{dsl::exists, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use usher_domain::{
-    Initiator, OrganizationId, SiteRole, User, UserId, Username,
+    AuditContext, OrganizationId, SiteRole, User, UserId, Username,
     audit::{AuditAction, AuditEntry, AuditResource, Diff},
     notification::Delivery,
 };
@@ -19,10 +19,10 @@ use super::{
 use crate::{
     PgError,
     audit::insert_audit,
-    lock::{self, Turn},
+    encryption::Keyring,
+    lock::{self, AdvisoryLock},
     organization,
     schema::users,
-    sealing::Keyring,
     ssh_key::insert_ssh_key,
 };
 
@@ -31,7 +31,7 @@ pub(crate) async fn create_first_user(
     new: &NewUser,
     keys: &Keyring,
 ) -> Result<User, PgError> {
-    lock::take_turn(conn, Turn::FirstUser).await?;
+    lock::lock_advisory(conn, AdvisoryLock::FirstUser).await?;
     if find::has_users(conn).await? {
         return Err(Conflict::FirstUserExists.into());
     }
@@ -48,9 +48,9 @@ pub(crate) async fn create_user(
     new: &NewUser,
     keys: &Keyring,
     delivery: Delivery,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<User, PgError> {
-    lock::hold_caller(conn, by).await?;
+    lock::lock_caller(conn, by).await?;
     let user = insert_with_belongings(conn, new, &new.organization_ids, keys).await?;
     let subject = Subject {
         id: user.id,
@@ -90,7 +90,7 @@ pub(crate) async fn insert_with_belongings(
     keys: &Keyring,
 ) -> Result<User, PgError> {
     refuse_identifier_of_another(conn, &new.username, new.id).await?;
-    organization::hold_live(conn, organization_ids).await?;
+    organization::lock_live(conn, organization_ids).await?;
     insert_user(conn, new).await?;
     organization::insert_memberships(conn, new.id, organization_ids, new.created_at).await?;
     insert_ssh_key(conn, new.id, &new.ssh_key, keys, new.created_at).await?;

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use usher_domain::{
-    Initiator, UserId, UserStatus,
+    AuditContext, UserId, UserStatus,
     notification::{
         Delivery, ONE_TIME_PASSCODE, PASSCODE_LABEL, USER_ACCOUNT_ACTIVATED, USER_ACCOUNT_CREATED,
         USER_ACCOUNT_DELETED, USER_ACCOUNT_SUSPENDED, YOUR_ACCOUNT_ACTIVATED,
@@ -37,7 +37,7 @@ pub(super) async fn tell_of_creation(
     conn: &mut AsyncPgConnection,
     delivery: Delivery,
     subject: Subject<'_>,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let told = [(Receivers::UserManagers, USER_ACCOUNT_CREATED)];
     tell(conn, delivery, subject, &told, "api-users-create", by).await
@@ -49,7 +49,7 @@ pub(super) async fn tell_of_status(
     delivery: Delivery,
     subject: Subject<'_>,
     status: UserStatus,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let (to_managers, to_them) = match status {
         UserStatus::Suspended => (USER_ACCOUNT_SUSPENDED, YOUR_ACCOUNT_SUSPENDED),
@@ -68,7 +68,7 @@ pub(super) async fn tell_of_deletion(
     conn: &mut AsyncPgConnection,
     delivery: Delivery,
     subject: Subject<'_>,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
     let told = [(Receivers::UserManagers, USER_ACCOUNT_DELETED)];
     tell(conn, delivery, subject, &told, "api-users-delete", by).await
@@ -80,7 +80,7 @@ pub(super) async fn send_passcode(
     delivery: Delivery,
     user: UserId,
     passcode: &SecretString,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<bool, PgError> {
     let message = Message {
         template_id: ONE_TIME_PASSCODE,
@@ -89,7 +89,7 @@ pub(super) async fn send_passcode(
         created_by: "change-password-with-one-time-passcode",
     };
     let receivers = Receivers::User(user);
-    let sent = insert_messages(conn, delivery, receivers, &message, by.at).await?;
+    let sent = insert_messages(conn, delivery, receivers, &message, by.initiator.at).await?;
     Ok(sent > 0)
 }
 
@@ -99,9 +99,9 @@ async fn tell(
     subject: Subject<'_>,
     told: &[(Receivers, Uuid)],
     created_by: &'static str,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<(), PgError> {
-    let initiator = find_username(conn, by.user_id).await?;
+    let initiator = find_username(conn, by.initiator.user_id).await?;
     let labels = labels([
         ("username", subject.username),
         ("name", subject.name),
@@ -114,7 +114,7 @@ async fn tell(
             targets: vec![subject.id.0],
             created_by,
         };
-        insert_messages(conn, delivery, receivers, &message, by.at).await?;
+        insert_messages(conn, delivery, receivers, &message, by.initiator.at).await?;
     }
     Ok(())
 }

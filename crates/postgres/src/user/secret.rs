@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 use usher_domain::{
-    Initiator, PasswordHash, UserId,
+    AuditContext, PasswordHash, UserId,
     audit::{AuditAction, Diff, diff_time},
     notification::Delivery,
     time::never,
@@ -18,7 +18,7 @@ use usher_store::{Conflict, NewPasscode, PasswordChange};
 use super::{change::record, notice, row::stored_hash};
 use crate::{
     PgError,
-    lock::{self, Hold},
+    lock::{self, LockStrength},
     schema::{api_keys, users},
 };
 
@@ -39,9 +39,10 @@ pub(crate) async fn set_password(
     conn: &mut AsyncPgConnection,
     user: UserId,
     change: &PasswordChange,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     let is_outdated = match &change.replaces {
@@ -49,7 +50,7 @@ pub(crate) async fn set_password(
         None => false,
     };
     if is_outdated || (change.unless_owner && old.user.is_owner()) {
-        return Err(Conflict::Changed.into());
+        return Err(Conflict::ConcurrentModification.into());
     }
     replace_password(conn, user, &change.hash).await?;
     let diff = Diff::new().secret_bytes("hashed_password");
@@ -62,9 +63,10 @@ pub(crate) async fn set_passcode(
     user: UserId,
     passcode: &NewPasscode,
     delivery: Delivery,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<bool>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     if old.user.deleted {
@@ -93,14 +95,15 @@ pub(crate) async fn consume_passcode(
     user: UserId,
     passcode: &PasswordHash,
     password: &PasswordHash,
-    by: &Initiator,
+    by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    let Some(old) = lock::hold_caller_and_user(conn, by, user, Hold::ToChange).await? else {
+    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
+    else {
         return Ok(None);
     };
     let is_good = old
         .passcode()?
-        .is_some_and(|(stored, expires_at)| stored == *passcode && expires_at > by.at);
+        .is_some_and(|(stored, expires_at)| stored == *passcode && expires_at > by.initiator.at);
     if !is_good || old.user.deleted {
         return Ok(None);
     }
@@ -133,11 +136,8 @@ async fn replace_password(
 }
 
 /// Nobody is signed in where a passcode is asked for or used.
-fn of_themself(user: UserId, by: &Initiator) -> Initiator {
-    Initiator {
-        user_id: user,
-        ..by.clone()
-    }
+fn of_themself(user: UserId, by: &AuditContext) -> AuditContext {
+    by.clone().acting_as(user)
 }
 
 /// The end of a passcode as the log has always shown it.

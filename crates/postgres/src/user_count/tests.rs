@@ -157,14 +157,14 @@ async fn one_round_at_a_time_tends_the_counts() {
     let turn = "BEGIN; SELECT pg_advisory_xact_lock(x'75736804'::bigint)";
     other.batch_execute(turn).await.unwrap();
 
-    store.tend_user_counts().await.unwrap();
+    store.fold_user_counts().await.unwrap();
     assert_eq!(
         store.value("SELECT count(*) FROM user_count_deltas").await,
         "1"
     );
 
     other.batch_execute("ROLLBACK").await.unwrap();
-    store.tend_user_counts().await.unwrap();
+    store.fold_user_counts().await.unwrap();
     assert_eq!(
         store.value("SELECT count(*) FROM user_count_deltas").await,
         "0"
@@ -175,7 +175,7 @@ async fn one_round_at_a_time_tends_the_counts() {
 async fn an_import_past_the_triggers_is_found_and_put_right() {
     let store = TestStore::new().await;
     store.sql(&insert("a,b,c")).await;
-    store.tend_user_counts().await.unwrap();
+    store.fold_user_counts().await.unwrap();
     store.sql(&insert("d")).await;
 
     let past = format!(
@@ -212,7 +212,7 @@ async fn an_import_past_the_triggers_is_found_and_put_right() {
     assert_eq!(drifts(&store).await, []);
     assert_eq!(store.value(COUNT).await, "5");
     // The delta of d stayed, and still counts once.
-    store.tend_user_counts().await.unwrap();
+    store.fold_user_counts().await.unwrap();
     assert_eq!(drifts(&store).await, []);
 }
 

@@ -8,7 +8,7 @@ use usher_store::{Conflict, Conversion, SignInOutcome};
 
 use super::{Attempt, finish, refusal::Refusal};
 use crate::{
-    ApiError, RequestFacts, Trail,
+    ApiError, Audit, RequestFacts,
     caller::inactive_text,
     cookies, credential,
     users::convert_login::{self, Claims},
@@ -21,7 +21,7 @@ pub(super) async fn complete(
     flow: &Flow,
     identity: ExternalIdentity,
     facts: &RequestFacts,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Result<Vec<HeaderValue>, Refusal> {
     let app = attempt.app;
     let user = app.external_logins.find_user(&identity).await?;
@@ -34,13 +34,13 @@ pub(super) async fn complete(
 
     let ended = session_of(attempt, &user).await?;
     let token = ApiToken::generate(&mut app.random.generator());
-    let by = trail.acting(user.id, finish::status(attempt));
+    let by = audit.context_of(user.id, finish::status(attempt));
     // Who was signed in does so again, the new way.
     let key = if ended.is_some() {
         None
     } else {
         let login_type = identity.login_type;
-        let key = finish::session(app, &token, user.id, login_type, facts, by.at)?;
+        let key = finish::session(app, &token, user.id, login_type, facts, by.initiator.at)?;
         Some(key)
     };
     let is_signed_in = key.is_some();
@@ -132,7 +132,9 @@ fn refuse(outcome: &SignInOutcome) -> Result<(), ApiError> {
             "The address that the provider says belongs to another user.",
         ),
         // The user was deleted since they were found.
-        SignInOutcome::SignUpClosed | SignInOutcome::UsernamesTaken => Conflict::Changed.into(),
+        SignInOutcome::SignUpClosed | SignInOutcome::UsernamesTaken => {
+            Conflict::ConcurrentModification.into()
+        }
     })
 }
 

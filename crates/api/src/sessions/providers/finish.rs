@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::{Attempt, convert, header, redirect::reduce, refusal::Refusal, state};
 use crate::{
-    ApiError, AppState, Json, RequestFacts, Trail, cookies::set_cookie, credential::SESSION_COOKIE,
-    minting::Minting, ssh_keys,
+    ApiError, AppState, Audit, Json, RequestFacts, cookies::set_cookie, credential::SESSION_COOKIE,
+    issuing::KeyParameters, ssh_keys,
 };
 
 /// Asks the provider who came with the code, and lets them in or says why not.
@@ -31,13 +31,13 @@ pub(super) async fn finish(
     attempt: &Attempt<'_>,
     flow: &Flow,
     facts: &RequestFacts,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Response {
-    match let_in(attempt, flow, facts, trail).await {
+    match let_in(attempt, flow, facts, audit).await {
         Ok(cookies) => arrive(attempt, cookies).unwrap_or_else(ApiError::into_response),
         Err(refusal) => {
             if let Some(status) = refusal.recorded_status() {
-                record(trail, status);
+                record(audit, status);
             }
             if attempt.is_device() {
                 refusal.tell_program()
@@ -53,22 +53,22 @@ async fn let_in(
     attempt: &Attempt<'_>,
     flow: &Flow,
     facts: &RequestFacts,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Result<Vec<HeaderValue>, Refusal> {
     let code = SecretString::from(attempt.parameter("code").unwrap_or_default());
     let identified = attempt.provider.client.identify(&code, flow).await;
     let identity = identified.map_err(|error| Refusal::of_provider(error, attempt.is_device()))?;
     if state::is_conversion(&flow.state) {
-        return convert::complete(attempt, flow, identity, facts, trail).await;
+        return convert::complete(attempt, flow, identity, facts, audit).await;
     }
     let app = attempt.app;
     let mut rng = app.random.generator();
     let token = ApiToken::generate(&mut rng);
     let new_user = new_user(attempt, &identity, rng).await?;
-    let by = trail.acting(new_user.id, status(attempt));
+    let by = audit.context_of(new_user.id, status(attempt));
     let comes_by = identity.login_type;
     let sign_in = ExternalSignIn {
-        key: session(app, &token, new_user.id, comes_by, facts, by.at)?,
+        key: session(app, &token, new_user.id, comes_by, facts, by.initiator.at)?,
         identity,
         new_user,
         may_claim_by_address: attempt.provider.may_claim_by_address,
@@ -117,7 +117,7 @@ pub(super) fn session(
     facts: &RequestFacts,
     now: DateTime<Utc>,
 ) -> Result<NewApiKey, ApiError> {
-    let minting = Minting {
+    let parameters = KeyParameters {
         login_type,
         token_name: TokenName::default(),
         scopes: vec![Scope::ALL],
@@ -125,7 +125,7 @@ pub(super) fn session(
         lifetime: app.settings.session_duration,
         ip: facts.ip,
     };
-    minting.key(token, user, now)
+    parameters.key(token, user, now)
 }
 
 pub(super) fn session_cookie(app: &AppState, token: &ApiToken) -> HeaderValue {
@@ -168,7 +168,7 @@ async fn key_algorithm(
 }
 
 /// The row of somebody who was refused names nobody.
-fn record(trail: &Trail, status: StatusCode) {
+fn record(audit: &Audit, status: StatusCode) {
     let entry = AuditEntry::new(AuditAction::Login, AuditResource::ApiKey, Uuid::nil(), "");
-    trail.record_in_background(entry, trail.acting(UserId(Uuid::nil()), status));
+    audit.record_in_background(entry, audit.context_of(UserId(Uuid::nil()), status));
 }

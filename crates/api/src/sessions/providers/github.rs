@@ -10,7 +10,7 @@ use http::{HeaderMap, Uri};
 use usher_api_types::{Response as Body, session::SignInRedirect};
 
 use super::{Attempt, Providers, not_set_up, refusal};
-use crate::{AppState, QueryParameters, RequestFacts, Trail};
+use crate::{AppState, Audit, QueryParameters, RequestFacts};
 
 /// The path of the callback.
 pub const PATH: &str = "/api/v2/users/oauth2/github/callback";
@@ -38,7 +38,7 @@ pub async fn callback(
     query: QueryParameters,
     headers: HeaderMap,
     facts: RequestFacts,
-    trail: Trail,
+    audit: Audit,
 ) -> Response {
     let Some(provider) = &providers.github else {
         return not_set_up("GitHub").into_response();
@@ -52,5 +52,5 @@ pub async fn callback(
         query: &query,
         headers: &headers,
     };
-    refusal::readable(&attempt, attempt.answer(&facts, &trail).await).await
+    refusal::readable(&attempt, attempt.answer(&facts, &audit).await).await
 }

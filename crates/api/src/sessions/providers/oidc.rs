@@ -10,7 +10,7 @@ use http::{HeaderMap, Uri};
 use usher_api_types::Response as Body;
 
 use super::{Attempt, Provider, Providers, not_set_up, refusal};
-use crate::{AppState, QueryParameters, RequestFacts, Trail};
+use crate::{AppState, Audit, QueryParameters, RequestFacts};
 
 const PATH: &str = "/api/v2/users/oidc/callback";
 const STATE_NAME: &str = "oidc";
@@ -47,7 +47,7 @@ pub async fn callback(
     query: QueryParameters,
     headers: HeaderMap,
     facts: RequestFacts,
-    trail: Trail,
+    audit: Audit,
 ) -> Response {
     let Some(provider) = providers.oidc.first() else {
         return not_set_up("An OpenID provider").into_response();
@@ -57,7 +57,7 @@ pub async fn callback(
         query: &query,
         headers: &headers,
     };
-    answer(&app, provider, 0, call, &facts, &trail).await
+    answer(&app, provider, 0, call, &facts, &audit).await
 }
 
 /// Signs in through another OpenID provider, by its number from 2 on, as through the first.
@@ -83,7 +83,7 @@ pub async fn further_callback(
     query: QueryParameters,
     headers: HeaderMap,
     facts: RequestFacts,
-    trail: Trail,
+    audit: Audit,
 ) -> Response {
     let found = path.ok().and_then(|Path(number)| find(&providers, &number));
     let Some((index, provider)) = found else {
@@ -94,7 +94,7 @@ pub async fn further_callback(
         query: &query,
         headers: &headers,
     };
-    answer(&app, provider, index, call, &facts, &trail).await
+    answer(&app, provider, index, call, &facts, &audit).await
 }
 
 /// The provider of a number as it is written, and its place.
@@ -117,7 +117,7 @@ async fn answer(
     index: usize,
     call: Call<'_>,
     facts: &RequestFacts,
-    trail: &Trail,
+    audit: &Audit,
 ) -> Response {
     let attempt = Attempt {
         app,
@@ -131,5 +131,5 @@ async fn answer(
         query: call.query,
         headers: call.headers,
     };
-    refusal::readable(&attempt, attempt.answer(facts, trail).await).await
+    refusal::readable(&attempt, attempt.answer(facts, audit).await).await
 }

@@ -105,7 +105,7 @@ impl Refusal {
                 inactive_text(UserStatus::Suspended),
             ),
             // Only of a change of the way to sign in.
-            SignInOutcome::PasswordChanged => Self::Json(Conflict::Changed.into()),
+            SignInOutcome::PasswordChanged => Self::Json(Conflict::ConcurrentModification.into()),
             SignInOutcome::SignUpClosed => Self::Page(Page {
                 status: StatusCode::FORBIDDEN,
                 title: "Sign-ups are disabled".to_owned(),

@@ -3,7 +3,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 use usher_domain::{
-    Initiator, OrganizationId, OrganizationName, Page, RequestId, UserId, UserStatus,
+    AuditContext, OrganizationId, OrganizationName, Page, RequestId, UserId, UserStatus,
     audit::{AuditAction, AuditEntry, AuditResource},
     audit_filter::AuditFilter,
 };
@@ -17,7 +17,7 @@ use super::{matching, page};
 use crate::{
     PgError,
     testing::{
-        TestStore, nobody, now,
+        TestStore, command_line, now,
         plan::{Explain, assert_uses_an_index},
     },
 };
@@ -55,13 +55,13 @@ impl Log {
 
     /// Writes a row of so many seconds after the beginning.
     async fn write(&self, second: i64, user: UserId, entry: AuditEntry) {
-        let by = Initiator {
-            user_id: user,
-            at: now() + TimeDelta::seconds(second),
+        let by = AuditContext {
             request_id: RequestId(Uuid::from_u128(u128::try_from(second).unwrap())),
-            ..nobody()
+            ..command_line()
+                .acting_as(user)
+                .at(now() + TimeDelta::seconds(second))
         };
-        self.store.record_attempt(entry, &by).await.unwrap();
+        self.store.record_failure(entry, &by).await.unwrap();
     }
 }
 
@@ -73,10 +73,12 @@ fn entry(action: AuditAction, resource: AuditResource, target: &str) -> AuditEnt
 async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
-    let by = Initiator {
-        at: now() + TimeDelta::seconds(1),
+    let by = AuditContext {
         status_code: 201,
-        ..store.sign_in(owner.id).await
+        ..store
+            .sign_in(owner.id)
+            .await
+            .at(now() + TimeDelta::seconds(1))
     };
     let organization = NewOrganization {
         id: OrganizationId(Uuid::from_u128(9)),
@@ -95,7 +97,7 @@ async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
     };
     assert_eq!(listing.count, 1);
     assert_eq!(record.request_id, by.request_id.0);
-    assert_eq!(record.time, by.at);
+    assert_eq!(record.time, by.initiator.at);
     assert_eq!(record.ip, by.ip);
     assert_eq!(record.user_agent, "tests/1.0");
     assert_eq!(record.action, AuditAction::Create);
@@ -124,14 +126,13 @@ async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
 #[tokio::test]
 async fn what_is_not_known_is_empty() {
     let store = TestStore::new().await;
-    let by = Initiator {
+    let by = AuditContext {
         ip: None,
         user_agent: None,
-        user_id: UserId(Uuid::from_u128(404)),
-        ..nobody()
+        ..command_line().acting_as(UserId(Uuid::from_u128(404)))
     };
     let entry = entry(AuditAction::Login, AuditResource::ApiKey, "");
-    store.record_attempt(entry, &by).await.unwrap();
+    store.record_failure(entry, &by).await.unwrap();
 
     let listing = store.list_audit(query("")).await.unwrap();
 
@@ -151,11 +152,11 @@ async fn what_was_deleted_since_is_marked() {
     store.delete_user(ada.id, false, &by).await.unwrap();
     // Of another kind, by which an identifier is not looked up among users.
     let key = AuditEntry::new(AuditAction::Create, AuditResource::ApiKey, ada.id, "key");
-    store.record_attempt(key, &by).await.unwrap();
+    store.record_failure(key, &by).await.unwrap();
     let gone = Uuid::from_u128(9);
     let organization =
         AuditEntry::new(AuditAction::Write, AuditResource::Organization, gone, "lab");
-    store.record_attempt(organization, &by).await.unwrap();
+    store.record_failure(organization, &by).await.unwrap();
     store
         .sql(&format!(
             "INSERT INTO organizations (id, name, display_name, description, created_at, updated_at, deleted) \
@@ -278,7 +279,7 @@ async fn a_name_that_is_free_again_is_that_of_its_new_holder() {
     let log = Log::new().await;
     let old = log.store.add_user("ada").await;
     log.store
-        .delete_user(old.id, false, &nobody())
+        .delete_user(old.id, false, &command_line())
         .await
         .unwrap();
     let new = log.store.add_user("ada").await;

@@ -34,16 +34,13 @@ async fn a_user_changes_from_the_password_to_the_provider() {
         ..session(ada.id)
     };
     for key in [&came_with, &other, &token] {
-        store.create_key(key.clone(), &nobody()).await.unwrap();
+        store.create_key(key.clone(), &command_line()).await.unwrap();
     }
     let until = now() + TimeDelta::minutes(20);
     let code = passcode("code", until);
-    store.set_passcode(ada.id, code, &nobody()).await.unwrap();
+    store.set_passcode(ada.id, code, &command_line()).await.unwrap();
     let before = store.audit().await.len();
-    let by = Initiator {
-        at: now() + TimeDelta::minutes(1),
-        ..callback()
-    };
+    let by = callback().at(now() + TimeDelta::minutes(1));
 
     let outcome = store
         .convert(
@@ -62,7 +59,7 @@ async fn a_user_changes_from_the_password_to_the_provider() {
     assert_eq!(user.login_type, LoginType::Oidc);
     assert_eq!(user.username.as_str(), "ada");
     assert_eq!(user.name.as_str(), "ada of ID");
-    assert_eq!(user.updated_at, by.at);
+    assert_eq!(user.updated_at, by.initiator.at);
     let password = store.find_password_hash(ada.id).await.unwrap().unwrap();
     assert_eq!(password.as_str(), "");
     let passcodes = "SELECT count(*) FROM users WHERE hashed_one_time_passcode IS NOT NULL";
@@ -124,7 +121,7 @@ async fn a_change_that_is_refused_changes_nothing() {
     let sue = store.add_user("sue").await;
     let old = store.add_user("old").await;
     let gone = store.add_user("gone").await;
-    store.delete_user(gone.id, false, &nobody()).await.unwrap();
+    store.delete_user(gone.id, false, &command_line()).await.unwrap();
     store
         .sql(
             "UPDATE users SET status = 'suspended' WHERE username = 'sue';
@@ -151,7 +148,7 @@ async fn a_change_that_is_refused_changes_nothing() {
         assert_eq!(everything(&store).await, before, "{expected:?}");
     }
     for nobody in [gone.id, UserId(Uuid::new_v4())] {
-        let error = store.convert(conversion(nobody, "new"), &callback()).await;
+        let error = store.convert(conversion(command_line, "new"), &callback()).await;
         assert!(
             matches!(error, Err(StoreError::Conflict(Conflict::UserDeleted))),
             "{error:?}"
@@ -193,7 +190,7 @@ async fn a_change_that_an_older_password_allowed_leaves_the_newer_one_alone() {
         unless_owner: false,
     };
     store
-        .set_user_password(ada.id, change, &nobody())
+        .set_user_password(ada.id, change, &command_line())
         .await
         .unwrap();
     let before = everything(&store).await;

@@ -94,7 +94,7 @@ async fn strangers_and_those_whom_an_administrator_makes_do_not_collide() {
         async move {
             let mut new = user(&format!("same{n}"));
             new.email = Email::from_stored(format!("made{n}@example.com"));
-            match store.create_user(new, &nobody()).await {
+            match store.create_user(new, &command_line()).await {
                 Ok(_) => true,
                 Err(StoreError::Conflict(Conflict::Username)) => false,
                 Err(error) => panic!("{error:?}"),
@@ -143,7 +143,7 @@ async fn a_deletion_ends_what_a_sign_in_began_or_makes_it_somebody_new() {
         let (old, _) = let_in(&store, comes(person(&name))).await;
         let delete = {
             let store = store.share();
-            tokio::spawn(async move { store.delete_user(old.id, false, &nobody()).await })
+            tokio::spawn(async move { store.delete_user(old.id, false, &command_line()).await })
         };
 
         let outcomes = at_both(&store, (0..6).map(|_| comes(person(&name)))).await;
@@ -181,7 +181,7 @@ async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
             let store = store.share();
             tokio::spawn(async move {
                 let status = UserStatus::Suspended;
-                store.set_user_status(ada.id, status, &nobody()).await
+                store.set_user_status(ada.id, status, &command_line()).await
             })
         };
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use usher_store::RefreshTurn;
+use usher_store::RefreshLease;
 
 use super::*;
 use crate::testing::at_once;
@@ -12,7 +12,7 @@ fn later() -> DateTime<Utc> {
     now() + TimeDelta::hours(2)
 }
 
-async fn turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> Option<RefreshTurn> {
+async fn turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> Option<RefreshLease> {
     turn_of(store, user, Uuid::new_v4(), at).await
 }
 
@@ -21,7 +21,7 @@ async fn turn_of(
     user: UserId,
     turn: Uuid,
     at: DateTime<Utc>,
-) -> Option<RefreshTurn> {
+) -> Option<RefreshLease> {
     store
         .begin_refresh(user, LoginType::Oidc, turn, at, HOLD)
         .await
@@ -32,7 +32,7 @@ async fn turn_of(
 async fn my_turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> (Uuid, ExternalLogin) {
     let turn = Uuid::new_v4();
     match turn_of(store, user, turn, at).await {
-        Some(RefreshTurn::Mine(login)) => (turn, login),
+        Some(RefreshLease::Mine(login)) => (turn, login),
         other => panic!("{other:?}"),
     }
 }
@@ -58,7 +58,7 @@ async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() 
     assert_eq!(login.link_id, "https://id.example||ada");
     assert_eq!(shown(&login.tokens).1.as_deref(), Some("refresh ada"));
     let others = turn(&store, ada, later()).await;
-    assert!(matches!(others, Some(RefreshTurn::Others)), "{others:?}");
+    assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
 
     store
         .end_refresh(&login, mine, Some(fresh()))
@@ -66,7 +66,7 @@ async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() 
         .unwrap();
 
     let done = turn(&store, ada, later()).await;
-    assert!(matches!(done, Some(RefreshTurn::Done)), "{done:?}");
+    assert!(matches!(done, Some(RefreshLease::Done)), "{done:?}");
     let link = link_of(&store, ada).await;
     let tokens = ("fresh access".to_owned(), Some("fresh refresh".to_owned()));
     assert_eq!(shown(&link.tokens), tokens);
@@ -91,7 +91,7 @@ async fn a_turn_that_came_to_nothing_is_free_again_at_once_or_after_its_time() {
     // By the clock of the database, whatever that of a replica says.
     for at in [later(), later() + TimeDelta::days(1)] {
         let others = turn(&store, ada, at).await;
-        assert!(matches!(others, Some(RefreshTurn::Others)), "{others:?}");
+        assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
     }
     let left = "SELECT oauth_refresh_leased_until - clock_timestamp()
                 BETWEEN interval '0' AND interval '30 seconds' FROM user_links";
@@ -117,7 +117,7 @@ async fn an_access_token_that_is_good_or_endless_is_left_alone() {
             .await;
         let done = turn(&store, ada, at).await;
         assert!(
-            matches!(done, Some(RefreshTurn::Done)),
+            matches!(done, Some(RefreshLease::Done)),
             "{expiry}: {done:?}"
         );
     }
@@ -187,8 +187,8 @@ async fn of_all_replicas_exactly_one_asks_the_provider() {
         let mine: Vec<_> = turns
             .into_iter()
             .filter_map(|(turn, taken)| match taken {
-                RefreshTurn::Mine(login) => Some((turn, login)),
-                RefreshTurn::Others => None,
+                RefreshLease::Mine(login) => Some((turn, login)),
+                RefreshLease::Others => None,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -215,13 +215,13 @@ async fn refreshes_and_the_deletion_of_the_user_do_not_wait_for_each_other() {
             tokio::spawn(async move {
                 let mine = Uuid::new_v4();
                 let taken = turn_of(&store, ada.id, mine, later()).await;
-                if let Some(RefreshTurn::Mine(login)) = taken {
+                if let Some(RefreshLease::Mine(login)) = taken {
                     store.end_refresh(&login, mine, None).await.unwrap();
                 }
             })
         });
         let refreshes: Vec<_> = refreshes.collect();
-        usher_store::UserStore::delete_user(&*store, ada.id, false, &nobody())
+        usher_store::UserStore::delete_user(&*store, ada.id, false, &command_line())
             .await
             .unwrap();
         for refresh in refreshes {
@@ -251,7 +251,7 @@ async fn tokens_that_do_not_open_hold_nobody_up_and_a_sign_in_mends_it() {
 
         for _ in 0..2 {
             match turn(&store, ada, later()).await {
-                Some(RefreshTurn::Unreadable(why)) => assert!(why.contains(key), "{why}"),
+                Some(RefreshLease::Unreadable(why)) => assert!(why.contains(key), "{why}"),
                 other => panic!("{other:?}"),
             }
         }
@@ -278,7 +278,7 @@ async fn who_has_the_turn_and_asks_again_has_it_again_and_ends_no_other() {
 
     // As after a connection that was lost with the answer.
     let again = turn_of(&store, ada, mine, later()).await;
-    assert!(matches!(again, Some(RefreshTurn::Mine(_))), "{again:?}");
+    assert!(matches!(again, Some(RefreshLease::Mine(_))), "{again:?}");
 
     // It took too long, and somebody else has the turn.
     store
@@ -287,7 +287,7 @@ async fn who_has_the_turn_and_asks_again_has_it_again_and_ends_no_other() {
     let (theirs, _) = my_turn(&store, ada, later()).await;
     store.end_refresh(&login, mine, None).await.unwrap();
     let others = turn(&store, ada, later()).await;
-    assert!(matches!(others, Some(RefreshTurn::Others)), "{others:?}");
+    assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
     store.end_refresh(&login, theirs, None).await.unwrap();
     my_turn(&store, ada, later()).await;
 }

@@ -20,10 +20,7 @@ async fn whoever_is_linked_comes_in_and_what_the_provider_says_is_taken_over() {
     changed.tokens.expires_at = None;
     changed.claims.merged = json!({"sub": "ada", "n": 2});
     let sign_in = comes(changed);
-    let by = Initiator {
-        at: later,
-        ..callback()
-    };
+    let by = callback().at(later);
 
     let outcome = ExternalLoginStore::sign_in(&*store, sign_in.clone(), &by).await;
 
@@ -69,10 +66,7 @@ async fn where_nothing_is_new_only_the_sign_in_is_logged() {
     let store = TestStore::new().await;
     let (ada, _) = let_in(&store, comes(person("ada"))).await;
     let before = store.audit().await.len();
-    let by = Initiator {
-        at: now() + TimeDelta::hours(2),
-        ..callback()
-    };
+    let by = callback().at(now() + TimeDelta::hours(2));
 
     let again = ExternalLoginStore::sign_in(&*store, comes(person("ada")), &by).await;
 
@@ -270,7 +264,7 @@ async fn whose_an_account_is_can_be_asked() {
     assert_eq!(owner(moved).await, Some(ada.id));
     assert_eq!(owner(person("pat")).await, Some(pat.id));
     assert_eq!(owner(person("nobody")).await, None);
-    store.delete_user(pat.id, false, &nobody()).await.unwrap();
+    store.delete_user(pat.id, false, &command_line()).await.unwrap();
     assert_eq!(owner(person("pat")).await, None);
     assert!(
         store

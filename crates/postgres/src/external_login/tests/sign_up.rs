@@ -125,7 +125,7 @@ async fn whoever_was_deleted_comes_back_as_somebody_new() {
     store.add_owner("owner").await;
     let (first, _) = let_in(&store, comes(person("ada"))).await;
     store
-        .delete_user(first.id, false, &nobody())
+        .delete_user(first.id, false, &command_line())
         .await
         .unwrap()
         .unwrap();

@@ -13,7 +13,7 @@ use usher_store::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotific
 use uuid::Uuid;
 
 use super::{MAIL, message, outbox};
-use crate::testing::{TestStore, at_once, nobody, now};
+use crate::testing::{TestStore, at_once, command_line, now};
 
 const WORKER: Uuid = Uuid::from_u128(1);
 const OTHER_WORKER: Uuid = Uuid::from_u128(2);
@@ -141,7 +141,7 @@ async fn nothing_is_leased_while_the_notifier_is_paused() {
         ("{\"notifier_paused\":false}", 1),
     ] {
         store
-            .set_notifier_settings(text, leased == 0, &nobody())
+            .set_notifier_settings(text, leased == 0, &command_line())
             .await
             .unwrap();
         assert_eq!(lease(&store, WORKER, now()).await.len(), leased);
@@ -382,7 +382,7 @@ async fn what_nobody_wants_any_more_is_given_up_before_it_is_sent() {
         .set_notification_preferences(ada.id, said, now())
         .await;
     set.unwrap();
-    store.delete_user(bob.id, false, &nobody()).await.unwrap();
+    store.delete_user(bob.id, false, &command_line()).await.unwrap();
 
     let leased = lease(&store, WORKER, now()).await;
 

@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 use usher_domain::{
-    Initiator,
+    AuditContext,
     notification::{CUSTOM, NotificationMethod, TemplateKind},
 };
 use usher_store::{NotificationStore, StoreError};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, nobody, now};
+use crate::testing::{TestStore, command_line, now};
 
 const TASK_IDLE: Uuid = Uuid::from_u128(0xd4a6_271c_cced_4ed0_84ad_afd0_2a9c_7799);
 
@@ -62,10 +62,10 @@ async fn a_template_without_buttons_has_an_empty_list_of_them() {
 async fn the_way_of_a_template_is_set_and_logged() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
-    let by = Initiator {
-        at: now() + chrono::TimeDelta::seconds(1),
-        ..store.sign_in(owner.id).await
-    };
+    let by = store
+        .sign_in(owner.id)
+        .await
+        .at(now() + chrono::TimeDelta::seconds(1));
 
     let set = store.set_template_method(TASK_IDLE, NotificationMethod::Webhook, &by);
 
@@ -89,7 +89,7 @@ async fn the_way_of_no_template_leaves_nothing_in_the_log() {
     let store = TestStore::new().await;
 
     let set = store
-        .set_template_method(Uuid::nil(), NotificationMethod::Smtp, &nobody())
+        .set_template_method(Uuid::nil(), NotificationMethod::Smtp, &command_line())
         .await;
 
     assert_eq!(set.unwrap(), None);
@@ -118,7 +118,7 @@ async fn the_settings_of_the_notifier_are_kept_as_their_text() {
 
     for text in ["{\"notifier_paused\":true}", "{\"notifier_paused\": false}"] {
         store
-            .set_notifier_settings(text, text.contains("true"), &nobody())
+            .set_notifier_settings(text, text.contains("true"), &command_line())
             .await
             .unwrap();
         let found = store.find_notifier_settings().await.unwrap();
@@ -142,10 +142,7 @@ async fn pausing_is_logged_with_what_it_changes_and_going_on_without() {
         ),
         (3, false, json!({})),
     ] {
-        let by = Initiator {
-            at: now() + chrono::TimeDelta::seconds(second),
-            ..by.clone()
-        };
+        let by = by.clone().at(now() + chrono::TimeDelta::seconds(second));
         let text = json!({ "notifier_paused": is_paused }).to_string();
         store
             .set_notifier_settings(&text, is_paused, &by)

@@ -10,7 +10,7 @@ use super::CredentialQuery;
 use crate::{
     PgError,
     testing::{
-        TestStore, at_once, client, nobody,
+        TestStore, at_once, client, command_line,
         plan::{Explain, assert_uses_an_index},
         session, user,
     },
@@ -29,7 +29,7 @@ async fn sessions(store: &TestStore, users: usize) -> Vec<NewApiKey> {
     for n in 0..users {
         let user = store.add_user(&format!("user-{n}")).await;
         let key = session(user.id);
-        store.create_key(key.clone(), &nobody()).await.unwrap();
+        store.create_key(key.clone(), &command_line()).await.unwrap();
         keys.push(key);
     }
     keys
@@ -72,9 +72,9 @@ async fn a_key_that_has_ended_is_not_found_again_whoever_else_asks() {
         .collect();
     for _ in 0..50 {
         assert!(store.find_credential(ended).await.unwrap().is_some());
-        store.delete_key(ended, &nobody()).await.unwrap().unwrap();
+        store.delete_key(ended, &command_line()).await.unwrap().unwrap();
         assert!(store.find_credential(ended).await.unwrap().is_none());
-        store.create_key(keys[0].clone(), &nobody()).await.unwrap();
+        store.create_key(keys[0].clone(), &command_line()).await.unwrap();
     }
     is_over.store(true, Ordering::Relaxed);
     for asker in askers {
@@ -93,7 +93,7 @@ async fn who_is_authenticated_waits_for_no_other_work() {
         .unwrap();
     let busy = tokio::spawn({
         let store = store.share();
-        async move { store.create_user(user("slow"), &nobody()).await }
+        async move { store.create_user(user("slow"), &command_line()).await }
     });
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
     while store.value(waits).await == "0" {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use usher_domain::{
-    DisplayName, Initiator, SiteRole, User, UserId, UserStatus, Username, time::never,
+    AuditContext, DisplayName, SiteRole, User, UserId, UserStatus, Username, time::never,
 };
 use usher_store::{
     Conflict, NewUser, OrganizationStore, ProfileChange, RolesChange, SshKeyStore, StoreError,
@@ -9,17 +9,14 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, nobody, now, token, user};
+use crate::testing::{TestStore, at_once, command_line, now, token, user};
 
 fn later() -> DateTime<Utc> {
     now() + TimeDelta::minutes(5)
 }
 
-fn by_later() -> Initiator {
-    Initiator {
-        at: later(),
-        ..nobody()
-    }
+fn by_later() -> AuditContext {
+    command_line().at(later())
 }
 
 fn profile(username: &str, name: &str) -> ProfileChange {
@@ -113,7 +110,7 @@ async fn a_username_of_another_or_their_identifier_is_refused_and_nothing_change
 #[tokio::test]
 async fn changes_of_nobody_are_none() {
     let store = TestStore::new().await;
-    let (id, by) = (UserId(Uuid::nil()), nobody());
+    let (id, by) = (UserId(Uuid::nil()), command_line());
 
     assert_eq!(
         store
@@ -181,10 +178,10 @@ async fn an_owner_is_not_suspended() {
     store.add_owner("other").await;
 
     let result = store
-        .set_user_status(owner.id, UserStatus::Suspended, &nobody())
+        .set_user_status(owner.id, UserStatus::Suspended, &command_line())
         .await;
 
-    assert_eq!(conflict(result), Conflict::Changed);
+    assert_eq!(conflict(result), Conflict::ConcurrentModification);
     assert_eq!(find(&store, owner.id).await, owner);
 }
 
@@ -215,7 +212,7 @@ async fn the_same_roles_in_another_order_are_no_change() {
     let names = ["auditor", "someday", "user-admin"];
 
     store
-        .set_user_roles(ada.id, roles(&names, &names), &nobody())
+        .set_user_roles(ada.id, roles(&names, &names), &command_line())
         .await
         .unwrap();
 
@@ -229,17 +226,17 @@ async fn roles_that_somebody_else_changed_meanwhile_are_not_replaced() {
     store.sql("UPDATE users SET rbac_roles = '{owner}'").await;
 
     let result = store
-        .set_user_roles(ada.id, roles(&[], &["auditor"]), &nobody())
+        .set_user_roles(ada.id, roles(&[], &["auditor"]), &command_line())
         .await;
 
-    assert_eq!(conflict(result), Conflict::Changed);
+    assert_eq!(conflict(result), Conflict::ConcurrentModification);
     assert_eq!(find(&store, ada.id).await.roles, ["owner"]);
 }
 
 #[tokio::test]
 async fn the_last_owner_who_may_sign_in_stays() {
     let store = TestStore::new().await;
-    let by = nobody();
+    let by = command_line();
     let owner = store.add_owner("owner").await;
     // None of these could take over.
     for name in ["suspended", "gone", "system", "member"] {
@@ -269,7 +266,7 @@ async fn the_last_owner_who_may_sign_in_stays() {
 #[tokio::test]
 async fn a_suspended_or_deleted_owner_may_go() {
     let store = TestStore::new().await;
-    let by = nobody();
+    let by = command_line();
     let owner = store.add_owner("owner").await;
     store
         .sql("UPDATE users SET status = 'suspended' WHERE username = 'owner'")
@@ -293,7 +290,7 @@ async fn owners_who_demote_or_delete_each_other_at_once_leave_one() {
         let tasks = [(bob.id, 0), (ada.id, 1)].map(|(target, actor): (UserId, usize)| {
             let (store, by) = (store.share(), by[actor].clone());
             // With and without a caller who is locked too.
-            let by = if round % 2 == 0 { by } else { nobody() };
+            let by = if round % 2 == 0 { by } else { command_line() };
             async move {
                 if round < 3 {
                     let demotion = roles(&["owner"], &[]);
@@ -393,9 +390,9 @@ async fn an_owner_is_not_deleted_by_who_may_not() {
     let owner = store.add_owner("owner").await;
     store.add_owner("other").await;
 
-    let result = store.delete_user(owner.id, true, &nobody()).await;
+    let result = store.delete_user(owner.id, true, &command_line()).await;
 
-    assert_eq!(conflict(result), Conflict::Changed);
+    assert_eq!(conflict(result), Conflict::ConcurrentModification);
 }
 
 #[tokio::test]
@@ -409,7 +406,7 @@ async fn a_name_is_free_again_after_deletion_and_inherits_nothing() {
         ..user("ada")
     };
     let old = store.add(new).await;
-    store.delete_user(old.id, false, &nobody()).await.unwrap();
+    store.delete_user(old.id, false, &command_line()).await.unwrap();
 
     let new = store.add_user("ada").await;
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     PgError,
-    testing::{TestStore, at_once, nobody, now, user},
+    testing::{TestStore, at_once, command_line, now, user},
 };
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn what_makes_a_user_is_prepared_once() {
         ..user("ada")
     };
 
-    store.create_user(new, &nobody()).await.unwrap();
+    store.create_user(new, &command_line()).await.unwrap();
 
     let prepared = async |conn: &mut AsyncPgConnection| -> Result<Vec<Prepared>, PgError> {
         let query = "SELECT statement FROM pg_prepared_statements";
@@ -94,7 +94,7 @@ async fn making_a_user_leaves_an_audit_row_with_every_field_that_has_a_value() {
     let actor = store.add_owner("owner").await;
     let mut by = store.sign_in(actor.id).await;
     by.status_code = 201;
-    by.at = now() + chrono::TimeDelta::seconds(1);
+    by.initiator.at = now() + chrono::TimeDelta::seconds(1);
     let new = user("ada");
 
     store.create_user(new.clone(), &by).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_membership_that_fails_leaves_no_user_behind() {
         ..user("alice")
     };
 
-    let error = store.create_user(new.clone(), &nobody()).await.unwrap_err();
+    let error = store.create_user(new.clone(), &command_line()).await.unwrap_err();
 
     assert!(
         matches!(error, StoreError::Conflict(Conflict::NoSuchOrganization)),
@@ -186,7 +186,7 @@ async fn nobody_becomes_a_member_of_a_deleted_organization() {
                 organization_ids,
                 ..user("alice")
             },
-            &nobody(),
+            &command_line(),
         )
         .await
         .unwrap_err();
@@ -216,7 +216,7 @@ async fn names_and_addresses_are_taken_without_regard_to_case() {
         (same_address, Conflict::Email),
         (system, Conflict::Username),
     ] {
-        let error = store.create_user(new, &nobody()).await.unwrap_err();
+        let error = store.create_user(new, &command_line()).await.unwrap_err();
         assert!(
             matches!(error, StoreError::Conflict(got) if got == conflict),
             "{error:?}"
@@ -231,7 +231,7 @@ async fn the_identifier_of_another_is_no_username() {
     let digits = alice.id.0.simple().to_string();
 
     let error = store
-        .create_user(user(&digits), &nobody())
+        .create_user(user(&digits), &command_line())
         .await
         .unwrap_err();
 
@@ -290,7 +290,7 @@ async fn a_taken_name_or_address_is_found_also_of_hidden_accounts() {
         Some("prebuilds")
     );
     assert_eq!(find("x", "x@y.z").await, None);
-    store.delete_user(alice.id, false, &nobody()).await.unwrap();
+    store.delete_user(alice.id, false, &command_line()).await.unwrap();
     assert_eq!(find("alice", "alice@example.com").await, None);
 }
 
@@ -335,7 +335,7 @@ async fn of_a_hundred_first_users_at_once_one_is_made() {
 async fn when_all_users_are_deleted_there_is_another_first_one() {
     let store = TestStore::new().await;
     let first = store.create_first_user(user("first")).await.unwrap();
-    store.delete_user(first.id, false, &nobody()).await.unwrap();
+    store.delete_user(first.id, false, &command_line()).await.unwrap();
     assert!(!store.has_users().await.unwrap());
 
     store.create_first_user(user("first")).await.unwrap();
@@ -369,7 +369,7 @@ async fn of_many_users_of_one_name_at_once_one_is_made() {
             email: Email::from_stored(format!("{i}@example.com")),
             ..user("Same")
         };
-        async move { store.create_user(new, &nobody()).await }
+        async move { store.create_user(new, &command_line()).await }
     });
 
     let results = at_once(tasks).await;

@@ -4,7 +4,7 @@ use usher_store::{UserListQuery, UserStore, Visibility};
 use uuid::Uuid;
 
 use crate::{
-    testing::{TestStore, nobody, now, user},
+    testing::{TestStore, command_line, now, user},
     user_count::tests::tend_finely,
 };
 
@@ -71,7 +71,7 @@ async fn users_are_in_the_order_of_their_lower_cased_names() {
 async fn deleted_and_system_users_are_not_shown() {
     let store = with_users(&["a", "b"]).await;
     let b = id(&store, "b").await;
-    store.delete_user(b, false, &nobody()).await.unwrap();
+    store.delete_user(b, false, &command_line()).await.unwrap();
 
     assert_eq!(list(&store, everybody()).await, (vec!["a".to_owned()], 1));
 }
@@ -119,7 +119,7 @@ async fn the_list_goes_on_after_a_user_whoever_they_are() {
     let unknown = UserId(Uuid::from_u128(5));
     assert_eq!(after(unknown, None).await, (String::new(), 0));
     let deleted = id(&store, "c").await;
-    store.delete_user(deleted, false, &nobody()).await.unwrap();
+    store.delete_user(deleted, false, &command_line()).await.unwrap();
     assert_eq!(after(deleted, None).await, ("d".to_owned(), 1));
     store
         .sql("UPDATE users SET status = 'suspended' WHERE username = 'B'")

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use diesel_async::AsyncPgConnection;
 use serde_json::{Value, json};
 use usher_domain::{
-    Initiator, SiteRole, User, UserId, UserStatus,
+    AuditContext, SiteRole, User, UserId, UserStatus,
     notification::{
         Delivery, NotificationMethod, ONE_TIME_PASSCODE, USER_ACCOUNT_ACTIVATED,
         USER_ACCOUNT_CREATED, USER_ACCOUNT_DELETED, USER_ACCOUNT_SUSPENDED, YOUR_ACCOUNT_ACTIVATED,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     PgError,
     notification::{Message, Receivers, insert_messages},
-    testing::{TestStore, nobody, now, passcode, user},
+    testing::{TestStore, command_line, now, passcode, user},
 };
 
 const MAIL: Delivery = Delivery {
@@ -40,7 +40,7 @@ struct Staff {
     owner: User,
     user_admin: User,
     /// The owner with their session.
-    by: Initiator,
+    by: AuditContext,
 }
 
 impl Staff {
@@ -176,10 +176,7 @@ async fn repeating_a_change_on_one_day_tells_nobody_again() {
     }
     assert_eq!(staff.told().await.len(), 6);
 
-    let tomorrow = Initiator {
-        at: now() + TimeDelta::days(1),
-        ..nobody()
-    };
+    let tomorrow = command_line().at(now() + TimeDelta::days(1));
     let set = staff
         .store
         .set_user_status(ada.id, UserStatus::Suspended, &tomorrow);
@@ -197,7 +194,7 @@ async fn going_dormant_and_waking_up_is_told_to_nobody() {
         .store
         .set_user_status(ada.id, UserStatus::Dormant, &staff.by);
     set.await.unwrap();
-    usher_store::SessionStore::wake_user(&staff.store.share(), ada.id, now())
+    usher_store::SessionStore::activate_user(&staff.store.share(), ada.id, now())
         .await
         .unwrap();
 
@@ -270,10 +267,10 @@ async fn a_change_that_is_not_made_is_not_told() {
     let taken = store.create_user(user("member"), &staff.by).await;
     assert!(matches!(taken, Err(StoreError::Conflict(_))));
     let set = store
-        .set_user_status(staff.owner.id, UserStatus::Suspended, &nobody())
+        .set_user_status(staff.owner.id, UserStatus::Suspended, &command_line())
         .await;
     assert!(matches!(set, Err(StoreError::Conflict(_))));
-    let deleted = store.delete_user(staff.owner.id, true, &nobody()).await;
+    let deleted = store.delete_user(staff.owner.id, true, &command_line()).await;
     assert!(matches!(deleted, Err(StoreError::Conflict(_))));
     // The log comes last, and takes all with it.
     store
@@ -294,7 +291,7 @@ async fn a_passcode_is_queued_with_its_text_for_the_user_alone() {
 
     for text in ["one", "two"] {
         let set = store
-            .set_passcode(ada.id, passcode(text, now()), &nobody())
+            .set_passcode(ada.id, passcode(text, now()), &command_line())
             .await;
         assert_eq!(set.unwrap(), Some(true));
     }
@@ -325,7 +322,7 @@ async fn a_passcode_that_cannot_be_sent_is_good_all_the_same() {
     let end = now() + TimeDelta::minutes(20);
 
     let set = store
-        .set_passcode(ada.id, passcode("code", end), &nobody())
+        .set_passcode(ada.id, passcode("code", end), &command_line())
         .await;
 
     assert_eq!(set.unwrap(), Some(false));
@@ -348,7 +345,7 @@ async fn a_passcode_that_cannot_be_queued_is_not_set() {
         .await;
 
     let set = store
-        .set_passcode(ada.id, passcode("let-me-in", now()), &nobody())
+        .set_passcode(ada.id, passcode("let-me-in", now()), &command_line())
         .await;
 
     let error = set.unwrap_err();

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     PgError, PgOptions, PgStore,
-    testing::{TestStore, client, hash, nobody, now, plan::assert_uses_an_index, session, user},
+    testing::{TestStore, client, hash, command_line, now, plan::assert_uses_an_index, session, user},
     user::{list::Cursor, statement::ListStatement},
 };
 
@@ -127,7 +127,7 @@ async fn indexes_are_used_at_a_hundred_thousand_users() {
     let store = TestStore::new().await;
     let loader = client(store.url()).await;
     loader.batch_execute(LOAD).await.unwrap();
-    store.tend_user_counts().await.unwrap();
+    store.fold_user_counts().await.unwrap();
     loader
         .batch_execute("VACUUM ANALYZE users, user_list")
         .await
@@ -308,7 +308,7 @@ async fn use_every_way_to_a_user(store: &PgStore, id: UserId, key: &ApiKeyId) {
 }
 
 async fn change_a_user_in_every_way(store: &PgStore, organization: OrganizationId) {
-    let by = nobody();
+    let by = command_line();
     let new = user("newcomer");
     let id = new.id;
     store.create_user(new, &by).await.unwrap();

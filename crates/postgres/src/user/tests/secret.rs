@@ -1,12 +1,12 @@
 use chrono::TimeDelta;
 use serde_json::json;
-use usher_domain::{Initiator, UserId};
+use usher_domain::{AuditContext, UserId};
 use usher_store::{
     ApiKeyStore, Conflict, PasswordChange, SessionStore, StoreError, UserLookup, UserStore,
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, hash, nobody, now, passcode, session, token};
+use crate::testing::{TestStore, at_once, hash, command_line, now, passcode, session, token};
 
 fn change(text: &str) -> PasswordChange {
     PasswordChange {
@@ -29,13 +29,10 @@ async fn a_new_password_ends_every_key_of_the_user_and_voids_a_passcode() {
     store.create_key(token(ada.id, "t"), &by).await.unwrap();
     let expires_at = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, passcode("code", expires_at), &nobody())
+        .set_passcode(ada.id, passcode("code", expires_at), &command_line())
         .await
         .unwrap();
-    let by = Initiator {
-        at: now() + TimeDelta::seconds(9),
-        ..by
-    };
+    let by = by.at(now() + TimeDelta::seconds(9));
 
     let changed = store.set_user_password(ada.id, change("second"), &by).await;
 
@@ -68,14 +65,14 @@ async fn a_password_is_replaced_only_if_it_is_still_the_one_that_was_checked() {
     };
 
     let result = store
-        .set_user_password(ada.id, replacing("other"), &nobody())
+        .set_user_password(ada.id, replacing("other"), &command_line())
         .await;
     assert!(matches!(
         result,
-        Err(StoreError::Conflict(Conflict::Changed))
+        Err(StoreError::Conflict(Conflict::ConcurrentModification))
     ));
     let result = store
-        .set_user_password(ada.id, replacing("first"), &nobody())
+        .set_user_password(ada.id, replacing("first"), &command_line())
         .await;
     assert_eq!(result.unwrap(), Some(()));
 }
@@ -89,11 +86,11 @@ async fn an_owner_gets_no_password_from_who_may_not_set_it() {
         ..change("second")
     };
 
-    let result = store.set_user_password(owner.id, change, &nobody()).await;
+    let result = store.set_user_password(owner.id, change, &command_line()).await;
 
     assert!(matches!(
         result,
-        Err(StoreError::Conflict(Conflict::Changed))
+        Err(StoreError::Conflict(Conflict::ConcurrentModification))
     ));
     assert_eq!(password(&store, owner.id).await, "$hash$first");
 }
@@ -102,10 +99,9 @@ async fn an_owner_gets_no_password_from_who_may_not_set_it() {
 async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    let by = Initiator {
+    let by = AuditContext {
         status_code: 204,
-        at: now() + TimeDelta::seconds(1),
-        ..nobody()
+        ..command_line().at(now() + TimeDelta::seconds(1))
     };
     let (first, second) = (
         now() + TimeDelta::minutes(20),
@@ -143,11 +139,11 @@ async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
 async fn nobody_and_the_deleted_get_no_passcode() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    store.delete_user(ada.id, false, &nobody()).await.unwrap();
+    store.delete_user(ada.id, false, &command_line()).await.unwrap();
 
     for id in [ada.id, UserId(Uuid::nil())] {
         let code = passcode("code", now());
-        let set = store.set_passcode(id, code, &nobody()).await;
+        let set = store.set_passcode(id, code, &command_line()).await;
         assert_eq!(set.unwrap(), None);
     }
 }
@@ -159,13 +155,12 @@ async fn a_passcode_changes_the_password_and_ends_all_keys() {
     store.sign_in(ada.id).await;
     let end = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, passcode("code", end), &nobody())
+        .set_passcode(ada.id, passcode("code", end), &command_line())
         .await
         .unwrap();
-    let by = Initiator {
-        at: now() + TimeDelta::minutes(1),
+    let by = AuditContext {
         status_code: 204,
-        ..nobody()
+        ..command_line().at(now() + TimeDelta::minutes(1))
     };
 
     let wrong = store.consume_passcode(ada.id, hash("edoc"), hash("new"), &by);
@@ -199,12 +194,12 @@ async fn a_passcode_ends_on_time() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
-        .set_passcode(ada.id, passcode("code", now()), &nobody())
+        .set_passcode(ada.id, passcode("code", now()), &command_line())
         .await
         .unwrap();
 
     let used = store
-        .consume_passcode(ada.id, hash("code"), hash("new"), &nobody())
+        .consume_passcode(ada.id, hash("code"), hash("new"), &command_line())
         .await;
 
     assert_eq!(used.unwrap(), None);
@@ -216,7 +211,7 @@ async fn a_passcode_works_once_however_often_it_is_tried_at_once() {
     let ada = store.add_user("ada").await;
     let end = now() + TimeDelta::minutes(20);
     store
-        .set_passcode(ada.id, passcode("code", end), &nobody())
+        .set_passcode(ada.id, passcode("code", end), &command_line())
         .await
         .unwrap();
     let tasks = (0..16).map(|i| {
@@ -224,7 +219,7 @@ async fn a_passcode_works_once_however_often_it_is_tried_at_once() {
         let password = hash(&format!("new {i}"));
         async move {
             store
-                .consume_passcode(id, hash("code"), password, &nobody())
+                .consume_passcode(id, hash("code"), password, &command_line())
                 .await
         }
     });
@@ -247,7 +242,7 @@ async fn no_session_of_the_old_password_outlives_the_change() {
         let mut tasks: Vec<_> = Vec::new();
         for i in 0..8 {
             let (store, id) = (store.share(), ada.id);
-            let (new, by) = (session(id), nobody());
+            let (new, by) = (session(id), command_line());
             tasks.push(tokio::spawn(async move {
                 if i == 4 {
                     store

@@ -13,7 +13,7 @@ use usher_store::{Conflict, NewApiKey};
 use crate::{ApiError, Caller, Settings};
 
 /// What a new key is to be.
-pub(crate) struct Minting {
+pub(crate) struct KeyParameters {
     pub(crate) login_type: LoginType,
     pub(crate) token_name: TokenName,
     pub(crate) scopes: Vec<Scope>,
@@ -22,7 +22,7 @@ pub(crate) struct Minting {
     pub(crate) ip: Option<IpAddr>,
 }
 
-impl Minting {
+impl KeyParameters {
     /// The key to store.
     pub(crate) fn key(
         &self,
@@ -61,8 +61,8 @@ pub(crate) fn check_target(caller: &Caller, user: &User) -> Result<(), ApiError>
 }
 
 /// Refuses a key that could do more than the one that it is asked for with.
-pub(crate) fn check_reach(caller: &Caller, minting: &Minting) -> Result<(), ApiError> {
-    if caller.key_covers(&minting.scopes, &minting.allow_list) {
+pub(crate) fn check_reach(caller: &Caller, parameters: &KeyParameters) -> Result<(), ApiError> {
+    if caller.key_covers(&parameters.scopes, &parameters.allow_list) {
         Ok(())
     } else {
         Err(ApiError::Forbidden)

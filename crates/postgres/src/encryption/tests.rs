@@ -4,7 +4,7 @@ use usher_store::{ExternalLogin, ExternalLoginStore, UserStore};
 use super::*;
 use crate::{
     PgOptions,
-    testing::{TestStore, at_once, nobody, user},
+    testing::{TestStore, at_once, command_line, user},
 };
 
 const FIRST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -169,7 +169,7 @@ async fn replicas_that_start_first_at_once_agree_on_a_key() {
         .enumerate()
         .map(|(n, replica)| async move {
             let new = user(&format!("user{n}"));
-            replica.create_user(new, &nobody()).await.unwrap();
+            replica.create_user(new, &command_line()).await.unwrap();
             replica
         });
 
@@ -192,7 +192,7 @@ async fn a_key_of_the_database_outlives_the_change_that_needed_it() {
     let store = TestStore::new().await;
     let mut new = user("ada");
     new.organization_ids = vec![usher_domain::OrganizationId(Uuid::nil())];
-    store.create_user(new, &nobody()).await.unwrap_err();
+    store.create_user(new, &command_line()).await.unwrap_err();
 
     store.add_user("bob").await;
 

@@ -52,7 +52,7 @@ pub(crate) trait Batched: Send + Sync + 'static {
 }
 
 /// Where requests are gathered. Clones gather together.
-pub(crate) struct Gathering<B: Batched>(Arc<Shared<B>>);
+pub(crate) struct Batcher<B: Batched>(Arc<Shared<B>>);
 
 struct Shared<B: Batched> {
     batched: B,
@@ -79,13 +79,13 @@ type Answer<B> = Result<<B as Batched>::Outcome, Arc<PgError>>;
 /// Where somebody waits for their answer.
 type Reply<B> = oneshot::Sender<Answer<B>>;
 
-impl<B: Batched> Clone for Gathering<B> {
+impl<B: Batched> Clone for Batcher<B> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<B: Batched> Gathering<B> {
+impl<B: Batched> Batcher<B> {
     pub(crate) fn new(batched: B, patience: Duration) -> Self {
         Self(Arc::new(Shared {
             batched,
@@ -183,7 +183,7 @@ impl<B: Batched> Shared<B> {
         let Batch { requests, replies } = batch;
         match self.batched.run(&requests).await {
             Ok(outcomes) => hand_out(replies, outcomes),
-            Err(error) if requests.len() == 1 || error.is_passing() => {
+            Err(error) if requests.len() == 1 || error.is_transient() => {
                 tell::<B>(replies, error);
             }
             Err(_) => {

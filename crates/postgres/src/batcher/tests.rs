@@ -45,7 +45,7 @@ impl Batched for Script {
 
 /// A gathering on a script, and what is asked of that.
 struct Stage {
-    gathering: Gathering<Script>,
+    gathering: Batcher<Script>,
     asked: mpsc::UnboundedReceiver<Asked>,
     may_answer: Arc<Semaphore>,
     must_fail: Arc<AtomicBool>,
@@ -71,7 +71,7 @@ impl Stage {
             must_panic: Arc::clone(&must_panic),
         };
         Self {
-            gathering: Gathering::new(script, patience),
+            gathering: Batcher::new(script, patience),
             asked,
             may_answer,
             must_fail,
