@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    ApiKeyId, AuditContext, Email, PasswordHash, RequestId, Scope, User, UserId, UserStatus,
+    ApiKeyId, AuditContext, Email, Initiator, PasswordHash, RequestId, Scope, User, UserId,
+    UserStatus,
     api_key::Touch,
     audit::{AuditAction, AuditEntry, AuditResource, Diff, dormancy_fields},
 };
@@ -188,12 +189,14 @@ pub(crate) async fn wake_if_dormant(
 /// What the system does by itself is logged under the user whom it is about.
 fn by_the_system(user: UserId, at: DateTime<Utc>) -> AuditContext {
     AuditContext {
-        user_id: user,
-        key_id: None,
+        initiator: Initiator {
+            user_id: user,
+            key_id: None,
+            at,
+        },
         request_id: RequestId(Uuid::nil()),
         ip: None,
         user_agent: None,
-        at,
         status_code: 200,
     }
 }

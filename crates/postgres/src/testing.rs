@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use usher_domain::{
-    AllowList, ApiKeyId, AuditContext, DisplayName, Email, LoginType, OrganizationId, PasswordHash,
-    RequestId, Scope, SiteRole, TokenName, User, UserId, UserStatus, Username,
+    AllowList, ApiKeyId, AuditContext, DisplayName, Email, Initiator, LoginType, OrganizationId,
+    PasswordHash, RequestId, Scope, SiteRole, TokenName, User, UserId, UserStatus, Username,
     notification::Delivery, organization::OrganizationReference, ssh_key::SshKeyPair,
 };
 use usher_local_postgres::testing::{TestCluster, TestDatabase};

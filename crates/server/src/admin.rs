@@ -8,8 +8,8 @@ use clap::Args;
 use rand::RngExt as _;
 use secrecy::SecretString;
 use usher_domain::{
-    AuditContext, DisplayName, Email, LoginType, Password, PasswordHash, RequestId, SiteRole, User,
-    UserId, UserStatus, Username,
+    AuditContext, DisplayName, Email, Initiator, LoginType, Password, PasswordHash, RequestId,
+    SiteRole, User, UserId, UserStatus, Username,
     organization::OrganizationReference,
     password_hash::{HashCost, Scratch},
     random::{Random as _, SystemRandom},

@@ -147,7 +147,7 @@ impl TestApp {
     /// The refused call must leave one audit row with this status.
     pub(crate) fn expect_attempt(&mut self, status: u16) {
         self.audit
-            .expect_record_attempt()
+            .expect_record_failure()
             .withf(move |entry, by| {
                 by.status_code == status
                     && by.initiator.user_id == CALLER

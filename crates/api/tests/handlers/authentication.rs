@@ -189,7 +189,7 @@ async fn a_suspended_user_is_told_their_status_on_every_route() {
 async fn a_dormant_user_wakes_up() {
     let mut app = changed(|credential| credential.user.status = UserStatus::Dormant);
     app.sessions
-        .expect_wake_user()
+        .expect_activate_user()
         .withf(|user, at| *user == CALLER && *at == now())
         .times(1)
         .return_once(|_, _| Ok(Some(credential(Role::Member).user)));
@@ -209,7 +209,7 @@ async fn who_is_suspended_or_deleted_while_waking_up_stays_out() {
     for outcome in [Some(suspended), None] {
         let mut app = changed(|credential| credential.user.status = UserStatus::Dormant);
         app.sessions
-            .expect_wake_user()
+            .expect_activate_user()
             .return_once(move |_, _| Ok(outcome));
 
         let answer = app.get(ME).await;
@@ -226,7 +226,7 @@ async fn a_useless_key_wakes_a_dormant_user_too() {
         credential.key.scopes = vec![];
     });
     app.sessions
-        .expect_wake_user()
+        .expect_activate_user()
         .times(1)
         .return_once(|_, _| Ok(Some(credential(Role::Member).user)));
     app.get(ME).await.assert_status(404);
@@ -468,7 +468,7 @@ async fn while_the_store_is_away_nobody_is_told_that_they_are_signed_out() {
     let mut at_the_waking = changed(|credential| credential.user.status = UserStatus::Dormant);
     at_the_waking
         .sessions
-        .expect_wake_user()
+        .expect_activate_user()
         .return_once(move |_, _| Err(away()));
 
     for app in [&mut at_the_key, &mut at_the_touch, &mut at_the_waking] {

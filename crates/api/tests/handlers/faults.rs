@@ -162,7 +162,7 @@ async fn an_audit_row_that_cannot_be_written_does_not_change_the_answer() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .return_once(|_, _| Err(broken()));
     app.delete("/api/v2/users/alice").await.assert_status(403);
 }

@@ -75,7 +75,7 @@ async fn each_request_has_an_identifier_of_its_own_which_audit_rows_have_too() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     let (sender, rows) = std::sync::mpsc::channel();
-    app.audit.expect_record_attempt().returning(move |_, by| {
+    app.audit.expect_record_failure().returning(move |_, by| {
         sender.send(by.request_id).expect("it is awaited");
         Ok(())
     });

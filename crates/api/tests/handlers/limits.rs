@@ -452,7 +452,7 @@ fn app_for_passwords(role: Role) -> TestApp {
     app.users
         .expect_find_password_hash()
         .returning(|_| Ok(None));
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     app
 }
 

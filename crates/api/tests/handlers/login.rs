@@ -52,7 +52,7 @@ fn app(account: PasswordAccount) -> TestApp {
 /// The refused sign-in of a known user must leave its row.
 fn expect_failure(app: &mut TestApp, status: u16) {
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(move |entry, by| {
             entry.action == AuditAction::Login
                 && entry.resource == AuditResource::ApiKey
@@ -181,7 +181,7 @@ async fn a_known_account_does_not_take_longer_to_refuse_than_an_unknown_one() {
     let (has_answered, answered) = mpsc::channel();
     let answered = Mutex::new(answered);
     let mut app = app(account(alice()));
-    app.audit.expect_record_attempt().returning(move |_, _| {
+    app.audit.expect_record_failure().returning(move |_, _| {
         let answered = answered.lock().unwrap();
         // Without an answer by then, it waits for this row.
         let _ = answered.recv_timeout(PATIENCE);

@@ -92,7 +92,7 @@ async fn nobody_else_may_and_the_attempt_leaves_a_row() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = app(role, None);
         app.audit
-            .expect_record_attempt()
+            .expect_record_failure()
             .withf(|entry, by| {
                 entry.action == AuditAction::Write
                     && entry.resource == AuditResource::NotificationsSettings

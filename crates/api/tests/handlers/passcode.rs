@@ -55,7 +55,7 @@ fn app_with_passcode() -> TestApp {
 /// The refused change of a known user must leave its row.
 fn expect_failure(app: &mut TestApp) {
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(|entry, by| {
             entry.action == AuditAction::Write
                 && entry.resource == AuditResource::User
@@ -279,7 +279,7 @@ async fn every_passcode_that_is_not_good_is_answered_alike() {
 /// The least time that a wrong passcode takes to refuse.
 async fn least_time(account: Option<PasswordAccount>) -> Duration {
     let mut app = app(account);
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     let mut least = Duration::MAX;
     for _ in 0..2 {
         let answer = app.post(CHANGE, to(STRONG, "wrong")).await;

@@ -71,7 +71,7 @@ async fn ask(to_type: &str) -> (String, String) {
     app.users
         .expect_find_password_hash()
         .returning(|_| Ok(Some(hash())));
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     let body = json!({"to_type": to_type, "password": PASSWORD});
     let answer = app.post("/api/v2/users/me/convert-login", body).await;
     answer.assert_status(201);
@@ -102,7 +102,7 @@ fn changed() -> SignInOutcome {
 /// Nothing may be changed, and one row names nobody.
 async fn assert_refused(mut app: TestApp, path: &str, state: &str, cookies: &str, status: u16) {
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(move |_, by| by.initiator.user_id == UserId(Uuid::nil()) && by.status_code == status)
         .times(1)
         .returning(|_, _| Ok(()));

@@ -80,7 +80,7 @@ fn app_with_outcome(outcome: SignInOutcome) -> TestApp {
 /// The store must be asked for one row that names nobody.
 fn expect_nameless_row(app: &mut TestApp, status: u16) {
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(move |entry, by| {
             entry.action == AuditAction::Login
                 && entry.resource == AuditResource::ApiKey

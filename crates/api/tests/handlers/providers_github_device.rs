@@ -169,7 +169,7 @@ async fn a_device_reads_no_pages() {
             .expect_sign_in()
             .returning(move |_, _| Ok(outcome.clone()));
         app.audit
-            .expect_record_attempt()
+            .expect_record_failure()
             .times(1)
             .returning(|_, _| Ok(()));
         let answer = sign_in(&mut app, GITHUB).await;
@@ -184,7 +184,7 @@ async fn a_device_reads_no_pages() {
 async fn a_device_of_no_member_is_told_so() {
     let mut app = app_saying(Err(IdentifyError::NotAMember("not in acme".into())));
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .times(1)
         .returning(|_, _| Ok(()));
     let answer = sign_in(&mut app, GITHUB).await;

@@ -274,7 +274,7 @@ async fn a_dormant_user_is_woken_by_access_that_is_renewed_only() {
     take_turn(&mut waking, Some("fresh"));
     waking
         .sessions
-        .expect_wake_user()
+        .expect_activate_user()
         .times(1)
         .returning(move |_, _| {
             Ok(Some(User {

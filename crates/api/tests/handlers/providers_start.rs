@@ -225,7 +225,7 @@ async fn the_flow_that_comes_back_is_the_one_that_went() {
         ))
     });
     let mut app = app_with_providers(None, vec![offered(client)]);
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     let away = app.get(OIDC).await;
     let state = cookie(&away, "oauth_state").expect("a state");
     let back = crate::providers::come_back(&mut app, OIDC, &state, "").await;

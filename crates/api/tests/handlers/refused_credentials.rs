@@ -176,7 +176,7 @@ async fn who_was_suspended_while_being_woken_is_refused_on_every_private_route()
         let mut woken = dormant.user.clone();
         woken.status = status;
         app.sessions
-            .expect_wake_user()
+            .expect_activate_user()
             .returning(move |_, _| Ok(Some(woken.clone())));
         for operation in private() {
             let answer = ask(&mut app, &operation).await;
@@ -190,7 +190,9 @@ async fn who_was_deleted_while_being_woken_is_refused_on_every_private_route() {
     let mut dormant = credential(Role::Owner);
     dormant.user.status = UserStatus::Dormant;
     let mut app = app(Some(dormant));
-    app.sessions.expect_wake_user().returning(|_, _| Ok(None));
+    app.sessions
+        .expect_activate_user()
+        .returning(|_, _| Ok(None));
     for operation in private() {
         let answer = ask(&mut app, &operation).await;
         assert_refused(&answer, &operation, "deleted");

@@ -69,7 +69,7 @@ pub(crate) fn signing_key() -> SigningKey {
 
 /// Every store says yes: each name is alice's, each key is hers, each change is done.
 pub(crate) fn answer_everything(app: &mut TestApp) {
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     app.audit_log.expect_list_audit().returning(|_| {
         Ok(Listing {
             items: vec![],
@@ -234,7 +234,7 @@ fn answer_about_sessions(app: &mut TestApp) {
     let sessions = &mut app.sessions;
     sessions.expect_touch_key().returning(|_, _, _, _| Ok(()));
     sessions
-        .expect_wake_user()
+        .expect_activate_user()
         .returning(|_, _| Ok(Some(alice())));
     sessions.expect_find_password_account().returning(|_| {
         Ok(Some(PasswordAccount {
@@ -491,6 +491,6 @@ fn fail_notifications(app: &mut TestApp, error: fn() -> StoreError) {
 
 fn fail_audit(audit: &mut MockAuditStore, error: fn() -> StoreError) {
     audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .returning(move |_, _| Err(error()));
 }

@@ -42,7 +42,7 @@ fn converting_app() -> TestApp {
         .expect_signing_key()
         .withf(|_, fresh, at| *at == now() && fresh.expose_secret().iter().any(|byte| *byte != 0))
         .returning(|feature, _, _| Ok(key_for(feature)));
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     app
 }
 
@@ -157,7 +157,7 @@ async fn the_answer_leaves_a_row_with_what_is_to_change() {
         .expect_signing_key()
         .returning(|feature, _, _| Ok(key_for(feature)));
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(|entry, by| {
             entry.action == AuditAction::Create
                 && entry.resource == AuditResource::ConvertLogin
@@ -197,7 +197,7 @@ async fn without_its_row_nothing_is_handed_out() {
         .expect_signing_key()
         .returning(|feature, _, _| Ok(key_for(feature)));
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .return_once(|_, _| Err(StoreError::Unavailable("away".into())));
     let answer = app.post(MINE, to("oidc", PASSWORD)).await;
     answer.assert_status(503);

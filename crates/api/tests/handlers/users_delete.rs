@@ -110,7 +110,7 @@ async fn what_the_store_refuses_leaves_an_attempt() {
 async fn the_attempt_names_the_target() {
     let mut app = app(Role::Auditor, alice());
     app.audit
-        .expect_record_attempt()
+        .expect_record_failure()
         .withf(|entry, by| {
             entry.action == AuditAction::Delete
                 && entry.resource == AuditResource::User

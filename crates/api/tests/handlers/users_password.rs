@@ -130,7 +130,7 @@ async fn a_user_admin_cannot_try_an_owners_password() {
         from_to("Wrong-Password-1", STRONG),
     ] {
         let mut app = app(Role::UserAdmin, olivia());
-        app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+        app.audit.expect_record_failure().returning(|_, _| Ok(()));
 
         let answer = app.put("/api/v2/users/olivia/password", body).await;
 
@@ -248,7 +248,7 @@ async fn ten_megabytes_are_refused_and_never_hashed() {
     let long = "aB3!".repeat(200_000);
     for body in [to(&long), from_to(&long, STRONG)] {
         let mut app = me(Role::Member);
-        app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+        app.audit.expect_record_failure().returning(|_, _| Ok(()));
         app.put(MINE, body).await.assert_status(400);
     }
 }
@@ -294,7 +294,7 @@ async fn no_answer_repeats_a_password() {
     };
     let mut app = TestApp::with_credential(caller);
     with_current_password(&mut app);
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
     for (old, new) in [
         ("Wrong-Secret-1", STRONG),
         (CURRENT, CURRENT),

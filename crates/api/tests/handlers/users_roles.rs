@@ -307,7 +307,7 @@ async fn too_many_roles_are_a_fault_of_the_field() {
     app.users
         .expect_set_user_roles()
         .returning(|_, _, _| Ok(Some(alice())));
-    app.audit.expect_record_attempt().returning(|_, _| Ok(()));
+    app.audit.expect_record_failure().returning(|_, _| Ok(()));
 
     let answer = app
         .put(ALICES, json!({"roles": vec!["auditor"; 20_000]}))

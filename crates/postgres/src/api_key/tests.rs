@@ -50,7 +50,10 @@ async fn a_key_is_read_back_as_it_was_made() {
         ..token(ada.id, "deploy # 1")
     };
 
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
 
     let key = store.find_key(&new.id).await.unwrap().unwrap();
     assert_eq!(key.id, new.id);
@@ -166,7 +169,10 @@ async fn names_are_unique_among_the_tokens_of_a_user() {
 async fn nobody_and_the_deleted_get_no_key() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    store.delete_user(ada.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(ada.id, false, &command_line())
+        .await
+        .unwrap();
 
     for id in [ada.id, UserId(Uuid::nil())] {
         let result = store.create_key(session(id), &command_line()).await;
@@ -179,8 +185,14 @@ async fn a_key_is_found_by_its_user_and_exact_name() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let named = token(ada.id, "deploy");
-    store.create_key(named.clone(), &command_line()).await.unwrap();
-    store.create_key(session(ada.id), &command_line()).await.unwrap();
+    store
+        .create_key(named.clone(), &command_line())
+        .await
+        .unwrap();
+    store
+        .create_key(session(ada.id), &command_line())
+        .await
+        .unwrap();
     let find = async |user, text| {
         let found = store.find_key_by_name(user, &name(text)).await.unwrap();
         found.map(|key| key.id)
@@ -206,7 +218,10 @@ async fn tokens_are_listed_in_the_order_of_their_making_ended_ones_included() {
         };
         store.create_key(new, &command_line()).await.unwrap();
     }
-    store.create_key(session(ada.id), &command_line()).await.unwrap();
+    store
+        .create_key(session(ada.id), &command_line())
+        .await
+        .unwrap();
     let list = async |filter| -> Vec<String> {
         let tokens = store.list_tokens(filter).await.unwrap();
         let text = |(key, username): &(usher_domain::ApiKey, String)| {
@@ -294,7 +309,10 @@ async fn no_key_of_a_user_outlives_their_deletion() {
             let (store, id) = (store.share(), ada.id);
             tasks.push(tokio::spawn(async move {
                 if i == 4 {
-                    store.delete_user(id, false, &command_line()).await.map(drop)
+                    store
+                        .delete_user(id, false, &command_line())
+                        .await
+                        .map(drop)
                 } else {
                     store.create_key(session(id), &command_line()).await
                 }

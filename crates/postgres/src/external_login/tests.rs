@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     PgOptions, PgStore,
-    testing::{TestStore, key_pair, command_line, now, session, user},
+    testing::{TestStore, command_line, key_pair, now, session, user},
 };
 
 mod convert;

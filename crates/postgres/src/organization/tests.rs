@@ -219,7 +219,8 @@ async fn the_default_organization_and_one_with_members_are_not_deleted() {
     assert_eq!(conflict(deleted), Conflict::OrganizationNotEmpty);
 
     store.delete_user(ada.id, false, &by).await.unwrap();
-    let by = by.at(by.initiator.at + TimeDelta::seconds(1));
+    let later = by.initiator.at + TimeDelta::seconds(1);
+    let by = by.at(later);
     assert_eq!(
         store.delete_organization(workshop, &by).await.unwrap(),
         Some(())
@@ -277,7 +278,8 @@ async fn a_membership_is_made_logged_and_ended() {
         })
     );
 
-    let by = by.at(by.initiator.at + TimeDelta::seconds(1));
+    let later = by.initiator.at + TimeDelta::seconds(1);
+    let by = by.at(later);
     let ended = store.delete_membership(workshop, ada.id, &by).await;
     assert_eq!(ended.unwrap(), Some(()));
     let again = store.delete_membership(workshop, ada.id, &by).await;

@@ -50,7 +50,10 @@ async fn calls_succeed_after_all_connections_were_ended() {
         fill(&store).await;
         assert_eq!(store.column(KILL).await.len(), 10);
         let name = format!("user-{round}");
-        store.create_user(user(&name), &command_line()).await.unwrap();
+        store
+            .create_user(user(&name), &command_line())
+            .await
+            .unwrap();
     }
 }
 
@@ -97,7 +100,10 @@ async fn a_statement_that_waits_too_long_is_ended_by_the_server() {
     assert!(is_unavailable(&reading), "{reading:?}");
     assert!(is_unavailable(&writing), "{writing:?}");
     blocker.batch_execute("ROLLBACK").await.unwrap();
-    store.create_user(user("ada"), &command_line()).await.unwrap();
+    store
+        .create_user(user("ada"), &command_line())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -178,7 +184,11 @@ async fn calls_that_are_dropped_anywhere_leave_the_pool_in_order() {
     for i in 0..100_u64 {
         let creating = {
             let store = store.share();
-            async move { store.create_user(user(&format!("u-{i}")), &command_line()).await }
+            async move {
+                store
+                    .create_user(user(&format!("u-{i}")), &command_line())
+                    .await
+            }
         };
         let _ = tokio::time::timeout(Duration::from_micros(i * 50), creating).await;
     }

@@ -10,7 +10,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, hash, command_line, now, session, token, user};
+use crate::testing::{TestStore, at_once, command_line, hash, now, session, token, user};
 
 fn later() -> DateTime<Utc> {
     now() + TimeDelta::hours(2)
@@ -57,7 +57,10 @@ async fn a_credential_has_the_key_the_user_and_their_memberships() {
         )
         .await;
     let new = token(ada.id, "t");
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
 
     let credential = store.find_credential(&new.id).await.unwrap().unwrap();
 
@@ -86,7 +89,10 @@ async fn a_suspended_user_has_a_credential_and_a_deleted_one_has_none() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
 
     store.sql("UPDATE users SET status = 'suspended'").await;
     let credential = store.find_credential(&new.id).await.unwrap().unwrap();
@@ -108,7 +114,10 @@ async fn a_key_from_a_provider_needs_the_link_to_it() {
         login_type,
         ..session(ada.id)
     };
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
     let link = async || {
         let credential = store.find_credential(&new.id).await.unwrap();
         credential.unwrap().link
@@ -139,7 +148,10 @@ async fn a_touch_writes_what_is_due_of_the_key_and_that_the_user_was_seen() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
     let ip = async || store.value("SELECT host(ip_address) FROM api_keys").await;
     let seen = async || {
         let found = store.find_user(UserLookup::Id(ada.id)).await.unwrap();
@@ -185,7 +197,10 @@ async fn a_key_that_was_ended_meanwhile_is_not_brought_back() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
-    store.create_key(new.clone(), &command_line()).await.unwrap();
+    store
+        .create_key(new.clone(), &command_line())
+        .await
+        .unwrap();
     store
         .sql("UPDATE api_keys SET expires_at = '2026-01-01T00:00:00Z'")
         .await;
@@ -317,7 +332,10 @@ async fn a_password_account_is_that_of_a_live_user() {
     assert_eq!(account.password, hash("first"));
     assert_eq!(account.passcode, None);
     assert!(find(&bot.email).await.unwrap().password.is_none());
-    store.delete_user(ada.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(ada.id, false, &command_line())
+        .await
+        .unwrap();
     assert!(find(&ada.email).await.is_none());
 }
 
@@ -382,7 +400,12 @@ async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
         let rows = store.audit().await.len();
 
         let result = store
-            .log_in(session(ada.id), hash("first"), Some(hash("x")), &command_line())
+            .log_in(
+                session(ada.id),
+                hash("first"),
+                Some(hash("x")),
+                &command_line(),
+            )
             .await;
 
         assert!(is_stale(&result), "{change}: {result:?}");
@@ -395,7 +418,9 @@ async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
     }
     let store = TestStore::new().await;
     let stranger = session(UserId(Uuid::nil()));
-    let result = store.log_in(stranger, hash("first"), None, &command_line()).await;
+    let result = store
+        .log_in(stranger, hash("first"), None, &command_line())
+        .await;
     assert!(is_stale(&result), "{result:?}");
 }
 
@@ -434,12 +459,13 @@ async fn signing_out_ends_the_key_and_those_that_connect_to_applications() {
     };
     let (own, other, theirs) = (session(ada.id), session(ada.id), connects(bob.id));
     for new in [&own, &other, &connects(ada.id), &theirs] {
-        store.create_key(new.clone(), &command_line()).await.unwrap();
+        store
+            .create_key(new.clone(), &command_line())
+            .await
+            .unwrap();
     }
-    let by = AuditContext {
-        key_id: Some(own.id.clone()),
-        ..command_line().acting_as(ada.id).at(later())
-    };
+    let mut by = command_line().acting_as(ada.id).at(later());
+    by.initiator.key_id = Some(own.id.clone());
 
     assert_eq!(store.log_out(&own.id, &by).await.unwrap(), Some(()));
     assert_eq!(store.log_out(&own.id, &by).await.unwrap(), None);
@@ -472,7 +498,10 @@ async fn many_may_sign_out_at_once() {
             scopes,
             ..session(ada.id)
         };
-        store.create_key(new.clone(), &command_line()).await.unwrap();
+        store
+            .create_key(new.clone(), &command_line())
+            .await
+            .unwrap();
         keys.push(new.id);
     }
     let tasks = keys.into_iter().map(|key| {

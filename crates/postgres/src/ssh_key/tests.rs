@@ -1,13 +1,13 @@
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use usher_domain::{AuditContext, UserId};
+use usher_domain::UserId;
 use usher_store::SshKeyStore;
 use uuid::Uuid;
 
 use crate::{
     encryption::Place,
-    testing::{TestStore, key_pair, command_line, now},
+    testing::{TestStore, command_line, key_pair, now},
 };
 
 #[tokio::test]

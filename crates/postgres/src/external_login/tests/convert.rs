@@ -34,11 +34,17 @@ async fn a_user_changes_from_the_password_to_the_provider() {
         ..session(ada.id)
     };
     for key in [&came_with, &other, &token] {
-        store.create_key(key.clone(), &command_line()).await.unwrap();
+        store
+            .create_key(key.clone(), &command_line())
+            .await
+            .unwrap();
     }
     let until = now() + TimeDelta::minutes(20);
     let code = passcode("code", until);
-    store.set_passcode(ada.id, code, &command_line()).await.unwrap();
+    store
+        .set_passcode(ada.id, code, &command_line())
+        .await
+        .unwrap();
     let before = store.audit().await.len();
     let by = callback().at(now() + TimeDelta::minutes(1));
 
@@ -121,7 +127,10 @@ async fn a_change_that_is_refused_changes_nothing() {
     let sue = store.add_user("sue").await;
     let old = store.add_user("old").await;
     let gone = store.add_user("gone").await;
-    store.delete_user(gone.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(gone.id, false, &command_line())
+        .await
+        .unwrap();
     store
         .sql(
             "UPDATE users SET status = 'suspended' WHERE username = 'sue';
@@ -147,8 +156,8 @@ async fn a_change_that_is_refused_changes_nothing() {
         assert_eq!(outcome(&store, conversion).await, expected);
         assert_eq!(everything(&store).await, before, "{expected:?}");
     }
-    for nobody in [gone.id, UserId(Uuid::new_v4())] {
-        let error = store.convert(conversion(command_line, "new"), &callback()).await;
+    for missing in [gone.id, UserId(Uuid::new_v4())] {
+        let error = store.convert(conversion(missing, "new"), &callback()).await;
         assert!(
             matches!(error, Err(StoreError::Conflict(Conflict::UserDeleted))),
             "{error:?}"

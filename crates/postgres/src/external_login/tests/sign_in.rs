@@ -264,7 +264,10 @@ async fn whose_an_account_is_can_be_asked() {
     assert_eq!(owner(moved).await, Some(ada.id));
     assert_eq!(owner(person("pat")).await, Some(pat.id));
     assert_eq!(owner(person("nobody")).await, None);
-    store.delete_user(pat.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(pat.id, false, &command_line())
+        .await
+        .unwrap();
     assert_eq!(owner(person("pat")).await, None);
     assert!(
         store

@@ -103,7 +103,9 @@ async fn the_way_of_the_template_comes_before_that_of_the_deployment() {
         let store = TestStore::new().await.delivering(delivery);
         let ada = store.add_user("ada").await;
         if let Some(method) = of_template {
-            let set = store.set_template_method(CUSTOM, method, &command_line()).await;
+            let set = store
+                .set_template_method(CUSTOM, method, &command_line())
+                .await;
             set.unwrap();
         }
 
@@ -129,7 +131,11 @@ async fn a_passcode_never_goes_to_the_inbox() {
     assert_eq!(methods(&store).await, ["smtp"]);
 
     let set = store
-        .set_template_method(ONE_TIME_PASSCODE, NotificationMethod::Inbox, &command_line())
+        .set_template_method(
+            ONE_TIME_PASSCODE,
+            NotificationMethod::Inbox,
+            &command_line(),
+        )
         .await;
     set.unwrap();
     enqueue(&store, message(ONE_TIME_PASSCODE, ada.id)).await;
@@ -164,7 +170,10 @@ async fn who_does_not_want_it_gets_none() {
 async fn the_deleted_and_nobody_get_none() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    store.delete_user(ada.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(ada.id, false, &command_line())
+        .await
+        .unwrap();
     let prebuilds = "SELECT id FROM users WHERE is_system";
     let system: Uuid = store.value(prebuilds).await.parse().unwrap();
 

@@ -382,7 +382,10 @@ async fn what_nobody_wants_any_more_is_given_up_before_it_is_sent() {
         .set_notification_preferences(ada.id, said, now())
         .await;
     set.unwrap();
-    store.delete_user(bob.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(bob.id, false, &command_line())
+        .await
+        .unwrap();
 
     let leased = lease(&store, WORKER, now()).await;
 

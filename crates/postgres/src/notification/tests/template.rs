@@ -1,8 +1,5 @@
 use serde_json::{Value, json};
-use usher_domain::{
-    AuditContext,
-    notification::{CUSTOM, NotificationMethod, TemplateKind},
-};
+use usher_domain::notification::{CUSTOM, NotificationMethod, TemplateKind};
 use usher_store::{NotificationStore, StoreError};
 use uuid::Uuid;
 

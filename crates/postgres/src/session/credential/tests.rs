@@ -29,7 +29,10 @@ async fn sessions(store: &TestStore, users: usize) -> Vec<NewApiKey> {
     for n in 0..users {
         let user = store.add_user(&format!("user-{n}")).await;
         let key = session(user.id);
-        store.create_key(key.clone(), &command_line()).await.unwrap();
+        store
+            .create_key(key.clone(), &command_line())
+            .await
+            .unwrap();
         keys.push(key);
     }
     keys
@@ -72,9 +75,16 @@ async fn a_key_that_has_ended_is_not_found_again_whoever_else_asks() {
         .collect();
     for _ in 0..50 {
         assert!(store.find_credential(ended).await.unwrap().is_some());
-        store.delete_key(ended, &command_line()).await.unwrap().unwrap();
+        store
+            .delete_key(ended, &command_line())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(store.find_credential(ended).await.unwrap().is_none());
-        store.create_key(keys[0].clone(), &command_line()).await.unwrap();
+        store
+            .create_key(keys[0].clone(), &command_line())
+            .await
+            .unwrap();
     }
     is_over.store(true, Ordering::Relaxed);
     for asker in askers {

@@ -406,7 +406,10 @@ async fn a_name_is_free_again_after_deletion_and_inherits_nothing() {
         ..user("ada")
     };
     let old = store.add(new).await;
-    store.delete_user(old.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(old.id, false, &command_line())
+        .await
+        .unwrap();
 
     let new = store.add_user("ada").await;
 

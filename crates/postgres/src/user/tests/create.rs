@@ -158,7 +158,10 @@ async fn a_membership_that_fails_leaves_no_user_behind() {
         ..user("alice")
     };
 
-    let error = store.create_user(new.clone(), &command_line()).await.unwrap_err();
+    let error = store
+        .create_user(new.clone(), &command_line())
+        .await
+        .unwrap_err();
 
     assert!(
         matches!(error, StoreError::Conflict(Conflict::NoSuchOrganization)),
@@ -290,7 +293,10 @@ async fn a_taken_name_or_address_is_found_also_of_hidden_accounts() {
         Some("prebuilds")
     );
     assert_eq!(find("x", "x@y.z").await, None);
-    store.delete_user(alice.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(alice.id, false, &command_line())
+        .await
+        .unwrap();
     assert_eq!(find("alice", "alice@example.com").await, None);
 }
 
@@ -335,7 +341,10 @@ async fn of_a_hundred_first_users_at_once_one_is_made() {
 async fn when_all_users_are_deleted_there_is_another_first_one() {
     let store = TestStore::new().await;
     let first = store.create_first_user(user("first")).await.unwrap();
-    store.delete_user(first.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(first.id, false, &command_line())
+        .await
+        .unwrap();
     assert!(!store.has_users().await.unwrap());
 
     store.create_first_user(user("first")).await.unwrap();

@@ -119,7 +119,10 @@ async fn the_list_goes_on_after_a_user_whoever_they_are() {
     let unknown = UserId(Uuid::from_u128(5));
     assert_eq!(after(unknown, None).await, (String::new(), 0));
     let deleted = id(&store, "c").await;
-    store.delete_user(deleted, false, &command_line()).await.unwrap();
+    store
+        .delete_user(deleted, false, &command_line())
+        .await
+        .unwrap();
     assert_eq!(after(deleted, None).await, ("d".to_owned(), 1));
     store
         .sql("UPDATE users SET status = 'suspended' WHERE username = 'B'")

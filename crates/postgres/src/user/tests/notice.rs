@@ -270,7 +270,9 @@ async fn a_change_that_is_not_made_is_not_told() {
         .set_user_status(staff.owner.id, UserStatus::Suspended, &command_line())
         .await;
     assert!(matches!(set, Err(StoreError::Conflict(_))));
-    let deleted = store.delete_user(staff.owner.id, true, &command_line()).await;
+    let deleted = store
+        .delete_user(staff.owner.id, true, &command_line())
+        .await;
     assert!(matches!(deleted, Err(StoreError::Conflict(_))));
     // The log comes last, and takes all with it.
     store

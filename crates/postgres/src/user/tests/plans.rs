@@ -23,7 +23,9 @@ use uuid::Uuid;
 
 use crate::{
     PgError, PgOptions, PgStore,
-    testing::{TestStore, client, hash, command_line, now, plan::assert_uses_an_index, session, user},
+    testing::{
+        TestStore, client, command_line, hash, now, plan::assert_uses_an_index, session, user,
+    },
     user::{list::Cursor, statement::ListStatement},
 };
 

@@ -6,7 +6,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, hash, command_line, now, passcode, session, token};
+use crate::testing::{TestStore, at_once, command_line, hash, now, passcode, session, token};
 
 fn change(text: &str) -> PasswordChange {
     PasswordChange {
@@ -86,7 +86,9 @@ async fn an_owner_gets_no_password_from_who_may_not_set_it() {
         ..change("second")
     };
 
-    let result = store.set_user_password(owner.id, change, &command_line()).await;
+    let result = store
+        .set_user_password(owner.id, change, &command_line())
+        .await;
 
     assert!(matches!(
         result,
@@ -139,7 +141,10 @@ async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
 async fn nobody_and_the_deleted_get_no_passcode() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
-    store.delete_user(ada.id, false, &command_line()).await.unwrap();
+    store
+        .delete_user(ada.id, false, &command_line())
+        .await
+        .unwrap();
 
     for id in [ada.id, UserId(Uuid::nil())] {
         let code = passcode("code", now());
