@@ -12,8 +12,9 @@ test: ## Run all tests; what they need is installed or named first
 conformance: ## Sign in through a certified OpenID provider, which takes Node
 	scripts/conformance
 
-check: ## Format, lints and documentation, with warnings denied
+check: ## Check formatting, spelling, lints and documentation, with warnings denied
 	cargo fmt --all --check
+	scripts/spelling
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
 
