@@ -1,22 +1,21 @@
-//! CPU time of processes, from `/proc`.
+//! CPU time and memory of processes, from `/proc`.
 
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-/// The CPU time of a process and all of its threads, those that have ended included.
+/// The CPU time of a process, including threads that have exited.
 pub(crate) fn of_process(pid: u32) -> Result<Duration> {
     let times = Times::read(pid)?;
     Ok(ticks(times.own))
 }
 
-/// The CPU time of a process and its children, those that have ended included: of all of
-/// Postgres, given its postmaster.
+/// The CPU time of a process and its children, including those that have exited. For the
+/// postmaster, this is all of Postgres.
 pub(crate) fn of_family(parent: u32) -> Result<Duration> {
-    // The children first: one that ends meanwhile is then counted twice rather than never,
-    // which is less wrong, being a few milliseconds.
+    // Children first: one that exits in between is then counted twice instead of never.
     let mut sum = 0;
-    for entry in fs::read_dir("/proc").context("there is no /proc: this needs Linux")? {
+    for entry in fs::read_dir("/proc").context("cannot read /proc, which only Linux has")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
@@ -41,14 +40,14 @@ impl Times {
     fn read(pid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/stat");
         let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
-        // The name of the program stands in parentheses and may hold anything.
+        // The program name is in parentheses and may contain anything.
         let (_, rest) = stat.rsplit_once(") ").with_context(|| path.clone())?;
         let fields: Vec<&str> = rest.split(' ').collect();
         let number = |at: usize| -> Result<u64> {
             let field = fields.get(at - 3).with_context(|| path.clone())?;
             field.parse().with_context(|| path.clone())
         };
-        // The numbers of proc_pid_stat(5).
+        // Field numbers as in proc_pid_stat(5).
         Ok(Self {
             parent: u32::try_from(number(4)?)?,
             own: number(14)? + number(15)?,
@@ -64,9 +63,8 @@ fn ticks(ticks: u64) -> Duration {
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// What is resident now.
     pub(crate) resident: u64,
-    /// The most that was resident, since the start or [`forget_peak`].
+    /// The largest resident size since the start or [`reset_peak`].
     pub(crate) peak: u64,
 }
 
@@ -85,8 +83,8 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     })
 }
 
-/// Has the peak begin anew.
-pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+/// Resets the peak to the current size.
+pub(crate) fn reset_peak(pid: u32) -> Result<()> {
     let path = format!("/proc/{pid}/clear_refs");
     fs::write(Path::new(&path), "5").context(path)
 }

@@ -1,5 +1,5 @@
-//! A client that sends requests over connections that are kept, and costs little itself:
-//! one thread, no HTTP library, answers measured rather than read.
+//! A cheap HTTP client: one thread, persistent connections, no HTTP library. It measures
+//! response bodies and does not parse them.
 
 use std::{
     net::SocketAddr,
@@ -14,12 +14,12 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of a response.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The requests of a measurement: the text of the `n`th of a connection.
+/// The requests of a measurement.
 pub(crate) trait Requests: Clone + 'static {
-    /// Writes the whole request.
+    /// Writes the `n`th request of a connection.
     fn write(&self, connection: usize, n: usize, out: &mut Vec<u8>);
 }
 
@@ -29,7 +29,7 @@ impl<F: Fn(usize, usize, &mut Vec<u8>) + Clone + 'static> Requests for F {
     }
 }
 
-/// A request with a credential.
+/// Writes a request with a credential.
 pub(crate) fn request(out: &mut Vec<u8>, method: &str, path: &str, token: &str, body: &str) {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: usher\r\nUser-Agent: usher-bench\r\n\
@@ -40,7 +40,7 @@ pub(crate) fn request(out: &mut Vec<u8>, method: &str, path: &str, token: &str, 
     out.extend_from_slice(body.as_bytes());
 }
 
-/// A request of the method GET.
+/// Writes a GET request with a credential.
 pub(crate) fn get(out: &mut Vec<u8>, path: &str, token: &str) {
     for part in [
         "GET ",
@@ -56,21 +56,21 @@ pub(crate) fn get(out: &mut Vec<u8>, path: &str, token: &str) {
 /// How requests are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// Where the server is.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
-    /// How many connections send at once.
+    /// The number of concurrent connections.
     pub(crate) connections: usize,
-    /// For how long.
+    /// How long to send.
     pub(crate) duration: Duration,
-    /// How much time there is from one request of a connection to its next; none is as fast
-    /// as answers come.
+    /// The interval between two requests of a connection; `None` sends the next one as soon
+    /// as the response has arrived.
     pub(crate) pace: Option<Duration>,
-    /// How many requests a connection sends at most.
+    /// The most requests that a connection sends.
     pub(crate) most: usize,
 }
 
 impl Load {
-    /// As fast as answers come.
+    /// Requests as fast as responses arrive.
     pub(crate) fn new(address: SocketAddr, connections: usize, duration: Duration) -> Self {
         Self {
             address,
@@ -81,7 +81,7 @@ impl Load {
         }
     }
 
-    /// Sends the requests. Every answer must have a status of 2xx.
+    /// Sends the requests and fails if a response is not 2xx.
     pub(crate) async fn run(self, requests: impl Requests) -> Result<Latencies> {
         let local = tokio::task::LocalSet::new();
         local.run_until(self.send(requests)).await
@@ -120,12 +120,12 @@ impl Load {
             request.clear();
             requests.write(connection, n, &mut request);
             let start = Instant::now();
-            let answer = client.send(&request).await?;
+            let response = client.send(&request).await?;
             latencies.push(start.elapsed().as_micros() as u32);
             ensure!(
-                (200..300).contains(&answer.status),
+                (200..300).contains(&response.status),
                 "{} to {}: {}",
-                answer.status,
+                response.status,
                 String::from_utf8_lossy(&request),
                 String::from_utf8_lossy(client.rest())
             );
@@ -134,7 +134,7 @@ impl Load {
     }
 }
 
-/// How long requests took.
+/// Sorted response times.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies {
     micros: Vec<u32>,
@@ -147,17 +147,15 @@ impl Latencies {
         Self { micros, elapsed }
     }
 
-    /// How many there were.
     pub(crate) fn count(&self) -> usize {
         self.micros.len()
     }
 
-    /// How many there were in a second.
     pub(crate) fn per_second(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The time, in milliseconds, within which that share of them was answered.
+    /// The response time in milliseconds that this share of the requests did not exceed.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let at = (self.count() as f64 * share).ceil() as usize;
         let micros = self.micros.get(at.max(1) - 1).or(self.micros.last());
@@ -165,29 +163,28 @@ impl Latencies {
     }
 }
 
-/// What an answer was.
+/// A response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    /// The status.
+pub(crate) struct Response {
     pub(crate) status: u16,
-    /// When the first byte of the body came.
+    /// When the first byte of the body arrived.
     pub(crate) first_byte: Option<Instant>,
-    /// The length of the body as it was sent.
+    /// The length of the body on the wire.
     pub(crate) bytes: u64,
 }
 
-/// One connection.
+/// A connection.
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Where in the buffer there is something.
+    /// The number of bytes in the buffer.
     filled: usize,
 }
 
 impl Client {
-    /// Connects; tries again for a while if nobody listens yet.
+    /// Connects, and retries while the port is closed.
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let stream = loop {
             match TcpStream::connect(address).await {
                 Ok(stream) => break stream,
@@ -203,28 +200,28 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for the end of its answer.
-    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer> {
-        self.send_within(PATIENCE, request).await
+    /// Sends a request and reads its response to the end.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Response> {
+        self.send_within(TIMEOUT, request).await
     }
 
-    /// The same, where the answer may be a long one.
+    /// The same with another timeout.
     pub(crate) async fn send_within(
         &mut self,
-        patience: Duration,
+        limit: Duration,
         request: &[u8],
-    ) -> Result<Answer> {
-        timeout(patience, self.exchange(request))
+    ) -> Result<Response> {
+        timeout(limit, self.exchange(request))
             .await
-            .context("there was no answer in time")?
+            .context("the response took too long")?
     }
 
-    /// What was read last, for messages.
+    /// What was read last, for error messages.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.buffer[..self.filled]
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
+    async fn exchange(&mut self, request: &[u8]) -> Result<Response> {
         self.stream.write_all(request).await?;
         self.filled = 0;
         let head_ends = loop {
@@ -232,45 +229,51 @@ impl Client {
             if let Some(at) = find(&self.buffer[..self.filled], b"\r\n\r\n") {
                 break at + 4;
             }
-            ensure!(self.filled < self.buffer.len(), "the head is too long");
+            ensure!(
+                self.filled < self.buffer.len(),
+                "the response head is too long"
+            );
         };
         let head = Head::parse(&self.buffer[..head_ends])?;
-        let mut answer = Answer {
+        let mut response = Response {
             status: head.status,
             first_byte: (self.filled > head_ends).then(Instant::now),
             bytes: 0,
         };
         match head.length {
             Some(length) => {
-                answer.bytes = (self.filled - head_ends) as u64;
-                while answer.bytes < length {
+                response.bytes = (self.filled - head_ends) as u64;
+                while response.bytes < length {
                     let from = if head_ends + length as usize > self.buffer.len() {
                         0
                     } else {
                         self.filled
                     };
-                    answer.bytes += self.fill(from).await? as u64;
-                    answer.first_byte = answer.first_byte.or_else(|| Some(Instant::now()));
+                    response.bytes += self.fill(from).await? as u64;
+                    response.first_byte = response.first_byte.or_else(|| Some(Instant::now()));
                 }
-                ensure!(answer.bytes == length, "more came than was told");
+                ensure!(
+                    response.bytes == length,
+                    "the body is longer than its Content-Length"
+                );
             }
-            None => self.read_chunks(head_ends, &mut answer).await?,
+            None => self.read_chunks(head_ends, &mut response).await?,
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Reads to the end of a body of chunks, of which only the last is looked for.
-    async fn read_chunks(&mut self, head_ends: usize, answer: &mut Answer) -> Result<()> {
+    /// Reads to the last chunk of a chunked body.
+    async fn read_chunks(&mut self, head_ends: usize, response: &mut Response) -> Result<()> {
         const END: &[u8] = b"\r\n0\r\n\r\n";
-        answer.bytes = (self.filled - head_ends) as u64;
-        // What was read last, together with what stood before it.
+        response.bytes = (self.filled - head_ends) as u64;
+        // The last bytes, which may span two reads.
         let mut end = self.buffer[head_ends - 2..self.filled].to_vec();
         while !end.ends_with(END) {
             let keep = end.len().saturating_sub(END.len());
             end.drain(..keep);
             let count = self.fill(0).await?;
-            answer.first_byte = answer.first_byte.or_else(|| Some(Instant::now()));
-            answer.bytes += count as u64;
+            response.first_byte = response.first_byte.or_else(|| Some(Instant::now()));
+            response.bytes += count as u64;
             let last = count.saturating_sub(END.len());
             end.extend_from_slice(&self.buffer[last..count]);
         }
@@ -289,13 +292,13 @@ impl Client {
 
 struct Head {
     status: u16,
-    /// `None` is a body of chunks.
+    /// `None` if the body is chunked.
     length: Option<u64>,
 }
 
 impl Head {
     fn parse(head: &[u8]) -> Result<Self> {
-        let status = head.get(9..12).context("the answer is no HTTP")?;
+        let status = head.get(9..12).context("the response is not HTTP")?;
         let status: u16 = str::from_utf8(status)?.parse()?;
         if let Some(at) = find(head, b"content-length: ") {
             let digits = head[at + 16..].iter().take_while(|b| b.is_ascii_digit());
@@ -322,15 +325,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_sorted_times() {
-        let latencies = Latencies::new((1..=100).rev().map(|n| n * 1000).collect(), PATIENCE);
+    fn quantiles_are_taken_from_the_sorted_times() {
+        let latencies = Latencies::new((1..=100).rev().map(|n| n * 1000).collect(), TIMEOUT);
         let close = |share: f64, wanted: f64| (latencies.quantile(share) - wanted).abs() < 1e-9;
         assert!(close(0.5, 50.0) && close(0.99, 99.0) && close(1.0, 100.0) && close(0.0, 1.0));
         assert_eq!(latencies.count(), 100);
     }
 
     #[test]
-    fn heads_tell_the_status_and_the_length() {
+    fn a_head_is_parsed_into_status_and_length() {
         let head = Head::parse(b"HTTP/1.1 201 Created\r\ncontent-length: 42\r\n\r\n").unwrap();
         assert_eq!((head.status, head.length), (201, Some(42)));
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -1,8 +1,8 @@
-//! What it was measured on.
+//! The machine of the measurements.
 
 use std::{fs, process::Command};
 
-/// The machine, in a line.
+/// The machine in one line.
 pub(crate) fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info
@@ -26,12 +26,12 @@ pub(crate) fn describe() -> String {
     )
 }
 
-/// How many cores there are.
+/// The number of cores.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// How busy the machine was with other things, as the load of the last minute.
+/// The load average of the last minute.
 pub(crate) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("unknown").to_owned()

@@ -1,74 +1,61 @@
-//! How fast and how small the `usher` binary is: `make bench`.
+//! Measures the speed and memory use of the `usher` binary: `make bench`.
 //!
-//! Drives the real binary over loopback on a durable Postgres of its own, seeded with
-//! thousands to a million people, and compares it with `pgbench` on the same statement and
-//! database in the same run. A run of everything writes `docs/performance.md`.
+//! Drives the real binary over loopback on a durable Postgres cluster of its own, with up to
+//! a million users, and runs `pgbench` with the same statements on the same database. A
+//! complete run writes `docs/performance.md`.
 //!
-//! To add a measurement: a module in [`scenario`], a word in [`Scenario`], and what it
-//! must reach in [`goals`].
+//! To add a measurement: write a module in [`scenario`], add it to [`scenario::Scenario`],
+//! and add its target to [`goals`].
 
-#![expect(clippy::print_stdout, reason = "what was measured is printed")]
+#![expect(clippy::print_stdout, reason = "results are printed")]
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "numbers of a measurement are far from the bounds of their types"
+    reason = "measured values are far from the bounds of their types"
 )]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum as _};
 
+use crate::{bench::Bench, scenario::Scenario};
+
+mod bench;
 mod cpu;
+mod format;
 mod goals;
-mod limits;
 mod load;
 mod machine;
 mod pgbench;
 mod plot;
 mod postgres;
+mod reference;
 mod report;
 mod scenario;
 mod seed;
 mod server;
 
-/// What can be measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Scenario {
-    /// From exec to the first answer.
-    Start,
-    /// `GET /users/me`.
-    Me,
-    /// Signing in, and what others feel of it.
-    Login,
-    /// `GET /users` in all its ways.
-    List,
-    /// Tokens, preferences and new users.
-    Write,
-    /// What the process keeps.
-    Memory,
-}
-
-/// Measures how fast and how small the usher binary is.
+/// Measures the speed and memory use of the usher binary.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to measure; everything if nothing is named.
+    /// What to measure; everything by default.
     scenarios: Vec<Scenario>,
 
-    /// The greatest number of people.
-    #[arg(long, default_value_t = 1_000_002)]
-    people: usize,
+    /// The largest number of users.
+    #[arg(long, default_value_t = seed::MOST)]
+    users: usize,
 
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
 
     /// The binary.
-    #[arg(long, default_value = "target/release/usher")]
+    #[arg(long, default_value = "target/dist/usher")]
     binary: PathBuf,
 
-    /// Where to write the report and its images, also if not everything was measured.
+    /// Where to write the report and its images. A complete run writes them to `docs`.
     #[arg(long)]
     docs: Option<PathBuf>,
 }
@@ -76,7 +63,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::parse();
-    let is_whole = arguments.scenarios.is_empty() && arguments.people >= seed::MOST;
+    let is_complete = arguments.scenarios.is_empty() && arguments.users >= seed::MOST;
     if arguments.scenarios.is_empty() {
         arguments.scenarios = Scenario::value_variants().to_vec();
     }
@@ -84,10 +71,10 @@ async fn main() -> Result<ExitCode> {
     arguments.scenarios.dedup();
     let docs = arguments
         .docs
-        .clone()
-        .or_else(|| is_whole.then(|| PathBuf::from("docs")));
+        .or_else(|| is_complete.then(|| PathBuf::from("docs")));
 
-    let mut bench = scenario::Bench::start(&arguments).await?;
+    let duration = Duration::from_secs_f64(arguments.seconds);
+    let mut bench = Bench::start(&arguments.binary, duration, arguments.users).await?;
     let report = scenario::run(&mut bench, &arguments.scenarios).await;
     bench.stop().await?;
 

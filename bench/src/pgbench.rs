@@ -1,6 +1,6 @@
-//! What Postgres alone can do: the statements that the server runs, run by `pgbench`.
+//! The statements that the server runs, run by `pgbench` instead.
 //!
-//! They are read from the log of Postgres, values and all, so that they are the same.
+//! They are read from the log of Postgres together with their values.
 
 use std::{
     path::PathBuf,
@@ -14,8 +14,8 @@ use tokio::process::Command;
 
 use crate::postgres::{Postgres, value};
 
-/// How long to wait for a statement to show in the log.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for a statement to appear in the log.
+const LOG_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A statement as the server ran it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    /// The statement with its values in their places.
+    /// The statement with its values in place of its parameters.
     pub(crate) fn with_values(&self) -> String {
         self.with(|_, value| match value {
             Some(text) => quoted(text),
@@ -34,13 +34,13 @@ impl Statement {
         })
     }
 
-    /// The statement with something else in the places of its values, counted from 1.
+    /// The statement with other expressions in place of its parameters, numbered from 1.
     pub(crate) fn with(&self, write: impl Fn(usize, Option<&str>) -> String) -> String {
         let mut sql = self.sql.clone();
-        // From the last on, so that `$1` is not taken for the beginning of `$12`.
+        // The last one first, so that `$1` does not match the beginning of `$12`.
         for (at, value) in self.parameters.iter().enumerate().rev() {
             let written = write(at + 1, value.as_deref());
-            // The one place where the type of a value does not follow from where it stands.
+            // The only place where Postgres cannot infer the type of a literal.
             let array = format!("unnest(${})", at + 1);
             sql = sql.replace(&array, &format!("unnest({written}::text[])"));
             sql = sql.replace(&format!("${}", at + 1), &written);
@@ -49,7 +49,7 @@ impl Statement {
     }
 }
 
-/// A text in a script of `pgbench`, which takes a colon for the beginning of a variable.
+/// A literal in a `pgbench` script, where a colon would begin a variable.
 pub(crate) fn quoted(text: &str) -> String {
     let text = text.replace('\'', "''");
     if text.contains(':') {
@@ -60,12 +60,17 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The statement with a word in it that the server runs when it is asked to, and those
-/// around it in its transaction, if there is one.
+/// The statements as a script.
+pub(crate) fn script(statements: &[String]) -> String {
+    statements.join(";\n") + ";\n"
+}
+
+/// The statement containing `word` that the server runs for a request, and the other
+/// statements of its transaction, if there is one.
 pub(crate) async fn statements(
     postgres: &Postgres,
     word: &str,
-    ask: impl AsyncFn() -> Result<()>,
+    send: impl AsyncFn() -> Result<()>,
 ) -> Result<Vec<Statement>> {
     let client = postgres.connect("postgres").await?;
     let set = async |setting: &str| -> Result<()> {
@@ -76,11 +81,11 @@ pub(crate) async fn statements(
         Ok(())
     };
     set("SET log_statement = 'all'").await?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + LOG_TIMEOUT;
     let found = loop {
         let before = postgres.log()?.len();
-        ask().await?;
-        // The server's connections read the setting when they are next used.
+        send().await?;
+        // Backends read the setting before their next statement.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let log = postgres.log()?;
         let found = transaction_with(&parse(&log[before..]), word);
@@ -90,7 +95,7 @@ pub(crate) async fn statements(
     };
     set("RESET log_statement").await?;
     ensure!(!found.is_empty(), "no statement with {word:?} was logged");
-    // Not before it holds: logging costs time.
+    // Logging would slow the measurement down, so wait until it is off.
     while value(&client, "SHOW log_statement").await? != "none" {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -117,9 +122,9 @@ fn transaction_with(statements: &[Statement], word: &str) -> Vec<Statement> {
     own[begin..=at + commit].iter().copied().cloned().collect()
 }
 
-/// Reads what was logged with `log_line_prefix = '%a|%p|'`.
+/// Parses a log with `log_line_prefix = '%a|%p|'`.
 fn parse(log: &str) -> Vec<Statement> {
-    // What goes on over several lines has a tab before all but the first.
+    // Continuation lines start with a tab.
     let log = log.replace("\n\t", "\0");
     let mut statements: Vec<Statement> = Vec::new();
     for line in log.lines() {
@@ -147,7 +152,7 @@ fn parse(log: &str) -> Vec<Statement> {
     statements
 }
 
-/// Reads `$1 = 'it''s', $2 = NULL`.
+/// Parses `$1 = 'it''s', $2 = NULL`.
 fn values(text: &str) -> Vec<Option<String>> {
     let mut values = Vec::new();
     let mut rest = text;
@@ -179,17 +184,16 @@ fn values(text: &str) -> Vec<Option<String>> {
     values
 }
 
-/// What `pgbench` reached.
+/// The result of a `pgbench` run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reached {
-    /// Transactions in a second.
     pub(crate) per_second: f64,
-    /// The CPU time that Postgres took for each, in microseconds.
+    /// CPU time of Postgres per transaction, in microseconds.
     pub(crate) micros: f64,
 }
 
-/// Runs scripts of `pgbench`, one or another at a time, on a database. `None` if there is no
-/// such program, or it does not understand a script.
+/// Runs `pgbench` with the scripts, each transaction with a random one of them. `None` if it
+/// is not installed or rejects a script.
 pub(crate) async fn run(
     postgres: &Postgres,
     database: &str,
@@ -197,9 +201,9 @@ pub(crate) async fn run(
     clients: usize,
     duration: Duration,
 ) -> Result<Option<Reached>> {
-    let beside = postgres.program("pgbench");
-    let program = if beside.exists() {
-        beside
+    let installed = postgres.program("pgbench");
+    let program = if installed.exists() {
+        installed
     } else {
         PathBuf::from("pgbench")
     };
@@ -239,7 +243,7 @@ pub(crate) async fn run(
     let number = |begin: &str| -> Result<f64> {
         let line = text.lines().find_map(|line| line.strip_prefix(begin));
         let number = line.and_then(|line| line.split([' ', '/']).next());
-        let number = number.with_context(|| format!("pgbench does not tell {begin:?}: {text}"))?;
+        let number = number.with_context(|| format!("pgbench did not print {begin:?}: {text}"))?;
         Ok(number.parse()?)
     };
     let count = number("number of transactions actually processed: ")?;
@@ -278,13 +282,13 @@ usher|7|LOG:  execute s2: SELECT later
     }
 
     #[test]
-    fn no_text_is_taken_for_a_variable() {
+    fn a_colon_in_a_literal_is_not_a_variable() {
         assert_eq!(quoted(r"it's \x"), r"'it''s \x'");
         assert_eq!(quoted(r"coder:all \"), r"E'coder\072all \\'");
     }
 
     #[test]
-    fn a_statement_of_its_own_is_alone() {
+    fn a_statement_outside_a_transaction_is_returned_alone() {
         assert_eq!(sql("SELECT $1"), ["SELECT '5'"]);
         assert_eq!(sql("later"), ["SELECT later"]);
         assert!(sql("other").is_empty());

@@ -1,4 +1,4 @@
-//! The Postgres under the server: durable, with the settings that it comes with.
+//! The Postgres of the measurements: durable, with default settings.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use usher_local_postgres::{Cluster, Options};
 
 use crate::cpu;
 
-/// A cluster, removed at the end.
+/// A running cluster, removed by [`Postgres::stop`].
 pub(crate) struct Postgres {
     cluster: Cluster,
     postmaster: u32,
@@ -24,10 +24,10 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Makes and starts a cluster.
+    /// Creates and starts a cluster.
     pub(crate) async fn start() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("usher-bench-").tempdir()?;
-        // Started by root, Postgres runs as somebody else.
+        // As root, Postgres runs as another account, which must reach its directory.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711))?;
         let cluster = directory.path().join("postgres");
         let cluster = Cluster::open(Options::new(cluster)).await?;
@@ -41,7 +41,7 @@ impl Postgres {
         };
         let client = postgres.connect("postgres").await?;
         for setting in [
-            // To read which statements the server runs, see `pgbench`.
+            // For reading statements from the log, see `pgbench`.
             "log_line_prefix = '%a|%p|'",
             "track_activity_query_size = 16384",
         ] {
@@ -53,17 +53,16 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Its version.
     pub(crate) fn version(&self) -> &str {
         self.cluster.binaries().version()
     }
 
-    /// The CPU time that all of it has taken.
+    /// The CPU time of all its processes so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu::of_family(self.postmaster)
     }
 
-    /// Makes a database with the schema of the binary.
+    /// Creates a database and migrates it with the binary.
     pub(crate) async fn create(&self, name: &str, binary: &Path) -> Result<()> {
         self.cluster.create_database(name, None).await?;
         let done = Command::new(binary)
@@ -79,36 +78,33 @@ impl Postgres {
         Ok(())
     }
 
-    /// The URL of a database.
     pub(crate) fn url(&self, name: &str) -> String {
         self.cluster.url(name)
     }
 
-    /// A connection.
     pub(crate) async fn connect(&self, name: &str) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url(name), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
-    /// The directory of its socket.
     pub(crate) fn socket_directory(&self) -> &Path {
         self.cluster.endpoint().socket_directory()
     }
 
-    /// One of its programs.
+    /// The path of one of its programs.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.cluster.binaries().directory().join(name)
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub(crate) fn log(&self) -> Result<String> {
         let path = self.cluster.directory().join("postgres.log");
         let log = fs::read(&path).with_context(|| path.display().to_string())?;
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
 
-    /// Stops it.
+    /// Stops it and removes its data.
     pub(crate) async fn stop(self) -> Result<()> {
         self.cluster.stop().await?;
         self.directory.close()?;
@@ -116,12 +112,12 @@ impl Postgres {
     }
 }
 
-/// The only value that a query gives, as text.
+/// The first value that a query returns, as text.
 pub(crate) async fn value(client: &Client, query: &str) -> Result<String> {
     let messages = client.simple_query(query).await?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
         _ => None,
     });
-    row.with_context(|| format!("nothing came of {query}"))
+    row.with_context(|| format!("no rows: {query}"))
 }

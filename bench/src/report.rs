@@ -1,53 +1,41 @@
-//! What was measured, as text and images.
+//! The results as a Markdown page and images.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    goals::{self, GOALS},
-    limits,
+    goals::{Facts, GOALS},
     plot::Plot,
 };
 
-/// Numbers by their names, for the [`goals`].
-pub(crate) type Facts = BTreeMap<String, f64>;
-
-/// All that was measured.
+/// The results of a run.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// On what, when and how.
+    /// Machine, versions, date and command.
     pub(crate) circumstances: Vec<(&'static str, String)>,
-    /// The parts, in their order.
     pub(crate) sections: Vec<Section>,
-    /// Numbers by their names.
     pub(crate) facts: Facts,
-    /// Whether something could not be measured.
+    /// Whether a scenario failed.
     pub(crate) has_failed: bool,
 }
 
-/// What was measured of one thing.
+/// The results of one scenario.
 pub(crate) struct Section {
-    /// Its heading.
     pub(crate) title: &'static str,
-    /// What was done.
+    /// What was measured and how.
     pub(crate) text: &'static str,
-    /// The numbers.
     pub(crate) tables: Vec<Table>,
-    /// The same to look at.
     pub(crate) plot: Option<Plot>,
 }
 
-/// A table.
+/// A table, whose first column is text and whose others are numbers.
 pub(crate) struct Table {
-    /// The names of the columns.
-    pub(crate) columns: Vec<String>,
-    /// The rows.
-    pub(crate) rows: Vec<Vec<String>>,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows yet.
     pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
         Self {
             columns: columns.map(str::to_owned).to_vec(),
@@ -55,7 +43,6 @@ impl Table {
         }
     }
 
-    /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.into());
     }
@@ -77,63 +64,54 @@ impl Table {
 const HEAD: &str = "\
 # Performance
 
-Written by `make bench`, which drives the real binary over loopback on a durable Postgres of
-its own with the settings that Postgres comes with, and runs `pgbench` with the same
-statements on the same database. Client, server and Postgres share the machine, so that every
-number is of all three together. CPU times are of the processes, from `/proc`. Do not edit
-this file by hand.
+For operators who size a deployment, and for contributors who change something that every
+request runs through.
+
+Written by `make bench`; do not edit. It drives the real binary over loopback on a durable
+Postgres of its own with default settings, and runs `pgbench` with the same statements on the
+same database. Client, server and Postgres share the machine, so every number is of all three
+together. CPU times come from `/proc`. \"The reference\" is the server whose API this is,
+Coder 2.29, measured on a machine with two cores.
 ";
 
 const METHOD: &str = "\
-## How it is measured
+## Method
 
 `make bench` measures everything and writes this page, in about twenty minutes.
-`make bench ARGS=\"me start\"` measures some of it and prints what came of it;
-`--people 100000` leaves out the greater databases, `--seconds 10` takes longer for each
-number, `--docs DIRECTORY` writes the page all the same.
+`make bench ARGS=\"me start\"` measures some of it and prints the results. `--users 100000`
+leaves out larger databases, `--seconds 10` measures longer, `--docs DIRECTORY` writes the
+page of a partial run.
 
-- The client is one thread without an HTTP library. It checks the status of every answer,
-  and reads each to its end.
-- Throughput, lists and changes are the best of three rounds, those of `pgbench` too: what
-  else goes on in a machine, or beside a virtual one, only ever slows.
-- p50 and p99 are over all requests of a measurement, as the client sees them.
-- \"server\" and \"Postgres\" are the CPU time for each request, of all threads and processes;
-  Postgres with its background processes.
-- \"÷ pgbench\" compares the requests in a second with the transactions of `pgbench
-  --protocol=prepared`, which runs the statements of that request, as read from the log of
-  Postgres, by as many clients. A plan that `pgbench` makes once, the server may make each
-  time, since it has other values each time.
-- People are spread as in the database on which the reference was measured: of 1,000,002,
-  55,725 match `ann`, 30,183 are suspended, 947 own the deployment, 222,036 were last seen
-  before the date.
+- The client is one thread without an HTTP library. It checks the status of every response
+  and reads it to its end.
+- Throughput, lists and changes are the best of three rounds, for `pgbench` too: other load on
+  the machine can only slow a round down.
+- p50 and p99 are over all requests of a measurement, as seen by the client.
+- \"server\" and \"Postgres\" are CPU time per request over all threads and processes, including
+  the background processes of Postgres.
+- \"÷ `pgbench`\" is requests per second ÷ transactions per second of `pgbench
+  --protocol=prepared` with as many clients. It runs the statements of that request, read from
+  the log of Postgres, one transaction for each request. `pgbench` may reuse a plan where the
+  server plans each time, since its values change.
+- Users are distributed as in the database on which the reference was measured: of 1,000,002,
+  55,725 match `ann`, 30,183 are suspended, 947 are owners, and 222,036 were last seen before
+  the date of the filter.
 - `cargo bench --package usher-bench` measures the inner loops alone.
 ";
 
 impl Report {
-    /// The report as a page.
     pub(crate) fn to_markdown(&self) -> String {
         let mut out = String::from(HEAD);
         out.push('\n');
         for (name, value) in &self.circumstances {
             let _ = writeln!(out, "- {name}: {value}");
         }
-        out.push_str("\n## What it must reach\n\n");
-        let mut table = Table::new(["Goal", "wanted", "measured", ""]);
+        out.push_str("\n## Targets\n\nLists are measured at 1,000,002 users.\n\n");
+        let mut table = Table::new(["", "target", "measured", ""]);
         for goal in GOALS {
-            let Some(measured) = (goal.measured)(&self.facts) else {
-                continue;
-            };
-            table.row([
-                goal.what.to_owned(),
-                goal.wanted(),
-                goals::number(measured) + goal.unit,
-                if goal.is_met(measured) {
-                    "met"
-                } else {
-                    "**not met**"
-                }
-                .to_owned(),
-            ]);
+            if let Some([target, measured, verdict]) = goal.cells(&self.facts) {
+                table.row([goal.what.to_owned(), target, measured, verdict]);
+            }
         }
         table.write(&mut out);
         for section in &self.sections {
@@ -145,7 +123,6 @@ impl Report {
                 let _ = writeln!(out, "![{}](images/{}.svg)\n", plot.title, plot.name);
             }
         }
-        out.push_str(&limits::to_markdown(&self.facts));
         out.push_str(METHOD);
         out
     }
@@ -154,12 +131,10 @@ impl Report {
     pub(crate) fn write(&self, docs: &Path) -> Result<()> {
         let images = docs.join("images");
         fs::create_dir_all(&images).with_context(|| images.display().to_string())?;
-        for plot in self
-            .sections
-            .iter()
-            .filter_map(|section| section.plot.as_ref())
-        {
-            fs::write(images.join(format!("{}.svg", plot.name)), plot.to_svg())?;
+        for section in &self.sections {
+            if let Some(plot) = &section.plot {
+                fs::write(images.join(format!("{}.svg", plot.name)), plot.to_svg()?)?;
+            }
         }
         let page = docs.join("performance.md");
         fs::write(&page, self.to_markdown()).with_context(|| page.display().to_string())

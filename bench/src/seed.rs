@@ -1,7 +1,7 @@
-//! People to measure with, by one statement for each table.
+//! Users to measure with, inserted with one statement per table.
 //!
-//! Their kinds are spread evenly over the list, and of a million are as many as were there
-//! when the reference was measured. A million takes about a minute.
+//! Properties such as roles are spread evenly over the list, in the proportions of the
+//! database on which the reference was measured. A million users take about a minute.
 
 use std::fmt::Write as _;
 
@@ -16,22 +16,22 @@ use usher_domain::{
 
 use crate::postgres::value;
 
-/// The most people, as there were for the reference.
+/// The most users, as many as the reference was measured with.
 pub(crate) const MOST: usize = 1_000_002;
-/// How many members have a token.
+/// The number of members with a token.
 pub(crate) const MEMBERS: usize = 64;
-/// Everybody's password.
+/// The password of every user.
 pub(crate) const PASSWORD: &str = "a password of the bench";
-/// The second half of every token.
+/// The secret of every token.
 const SECRET: &str = "benchbenchbenchbenchbe";
-/// The first half of the token of the first member; the others are the next ones. Numbers,
-/// so that `pgbench` can make them too.
+/// The key id of the first member's token; the others follow it. They are numbers, so that
+/// `pgbench` can generate them.
 pub(crate) const FIRST_KEY: usize = 1_000_000_001;
 const OWNER_KEY: usize = 2_000_000_001;
-/// How many people have a session.
+/// The number of users with a session.
 const SESSIONS: usize = 100_000;
 
-/// The token of a member.
+/// The token of the `n`th member.
 pub(crate) fn member(n: usize) -> String {
     format!("{}-{SECRET}", FIRST_KEY + n % MEMBERS)
 }
@@ -41,16 +41,16 @@ pub(crate) fn owner() -> String {
     format!("{OWNER_KEY}-{SECRET}")
 }
 
-/// The address of a member.
-pub(crate) async fn member_addresses(client: &Client) -> Result<Vec<String>> {
+/// The e-mail addresses of the members with a token.
+pub(crate) async fn member_emails(client: &Client) -> Result<Vec<String>> {
     let query = "SELECT string_agg(email, ' ' ORDER BY k.id) FROM api_keys k \
                  JOIN users u ON u.id = k.user_id WHERE k.id < '2'";
-    let addresses = value(client, query).await?;
-    Ok(addresses.split(' ').map(str::to_owned).collect())
+    let emails = value(client, query).await?;
+    Ok(emails.split(' ').map(str::to_owned).collect())
 }
 
-/// Puts so many people into a database with nobody in it.
-pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
+/// Inserts that many users into an empty database.
+pub(crate) async fn load(client: &Client, users: usize) -> Result<()> {
     let secret = SecretString::from(PASSWORD);
     let hash = PasswordHash::argon2id(
         &secret,
@@ -58,10 +58,10 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
         HashCost::default(),
         &mut Scratch::default(),
     );
-    // A share of a million, beginning at a place that each kind has for itself.
-    let kind = |factor: usize, of_a_million: usize| {
-        let count = (people * of_a_million).div_ceil(MOST);
-        format!("((n::bigint + {factor} * {factor}) * {factor} % {people} < {count})")
+    // True for the given share of the rows, a different set for each factor.
+    let share = |factor: usize, of_a_million: usize| {
+        let count = (users * of_a_million).div_ceil(MOST);
+        format!("((n::bigint + {factor} * {factor}) * {factor} % {users} < {count})")
     };
     let statement = format!(
         "INSERT INTO users (id, email, username, name, login_type, status, rbac_roles,
@@ -80,14 +80,14 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
                     now() - n * interval '10 seconds' AS created_at,
                     CASE WHEN {long_ago} THEN timestamp '2025-01-01' + n * interval '1 second'
                          ELSE now() AT TIME ZONE 'UTC' - n * interval '1 second' END AS seen
-             FROM generate_series(1, {people}) n
-         ) AS made ORDER BY name",
+             FROM generate_series(1, {users}) n
+         ) AS generated ORDER BY name",
         hash = hash.as_str(),
-        ann = kind(7, 55_725),
-        suspended = kind(11, 30_183),
-        owner = kind(13, 947),
-        long_ago = kind(17, 222_036),
-        other_login = kind(19, 50_000),
+        ann = share(7, 55_725),
+        suspended = share(11, 30_183),
+        owner = share(13, 947),
+        long_ago = share(17, 222_036),
+        other_login = share(19, 50_000),
     );
     let mut hex = String::new();
     for byte in ApiToken::parse(&owner())?.secret.digest() {
@@ -107,7 +107,7 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
          SELECT organizations.id, users.id, now(), now() FROM organizations, users
          WHERE organizations.is_default AND NOT users.is_system"
             .to_owned(),
-        // As if encrypted, so that the server does not set out to do it.
+        // Marked as encrypted, so that the server does not start to encrypt them.
         "INSERT INTO gitsshkeys (user_id, private_key, private_key_key_id, public_key,
                                  created_at, updated_at)
          SELECT id, repeat('private ', 50), 'bench', repeat('public ', 10), now(), now()
@@ -124,7 +124,7 @@ pub(crate) async fn people(client: &Client, people: usize) -> Result<()> {
                       AND login_type = 'password' ORDER BY md5(username) LIMIT 1) AS owners",
             key(OWNER_KEY)
         ),
-        // Others have keys too: among few, the planner would not look one up.
+        // With only a handful of keys, the planner would scan the table.
         format!(
             "INSERT INTO api_keys (id, hashed_secret, user_id, login_type, created_at, updated_at,
                                    last_used, expires_at)

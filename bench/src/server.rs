@@ -16,35 +16,33 @@ use crate::{
     load::{Client, request},
 };
 
-/// How long a server may take to be ready or to stop.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The timeout of a start or a stop.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A running server. It is killed when the value is dropped.
+/// A running server. Dropping it kills the process.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// From the start of the process to its first answer of 200.
+    /// The time from exec to the first 200.
     pub(crate) started_in: Duration,
     home: TempDir,
 }
 
-/// Whether the server counts requests. It always does so where that is part of what is
-/// measured, with a limit that nobody reaches.
+/// Whether the server limits the rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limits {
-    /// It counts.
+    /// It counts requests, with a limit that is not reached.
     Counted,
-    /// It does not, since sign-ins have a limit that cannot be set.
+    /// It does not count, since the limit of sign-ins cannot be set.
     Off,
 }
 
 impl Server {
-    /// Starts a server on a database and waits for its first answer.
+    /// Starts a server on a database and waits until it is ready.
     pub(crate) async fn start(binary: &Path, database: &str, limits: Limits) -> Result<Self> {
         let home = TempDir::new()?;
         let log = File::create(home.path().join("log"))?;
-        // Free a moment ago; nobody else takes ports at this rate.
+        // The port could be taken in between, but nothing else here opens ports.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(binary);
         command.arg("server").stdin(Stdio::null());
@@ -82,63 +80,63 @@ impl Server {
     async fn wait(&mut self) -> Result<()> {
         let mut health = Vec::new();
         request(&mut health, "GET", "/healthz", "", "");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             let log = || std::fs::read_to_string(self.home.path().join("log"));
             if let Some(status) = self.child.try_wait()? {
                 let log = log().unwrap_or_default();
-                anyhow::bail!("the server has ended with {status}: {log}");
+                anyhow::bail!("the server exited with {status}: {log}");
             }
-            let answer = async { Client::connect(self.address).await?.send(&health).await };
-            if answer.await.is_ok_and(|answer| answer.status == 200) {
+            let response = async { Client::connect(self.address).await?.send(&health).await };
+            if response.await.is_ok_and(|response| response.status == 200) {
                 return Ok(());
             }
         }
-        anyhow::bail!("the server does not become ready")
+        anyhow::bail!("the server did not become ready")
     }
 
-    /// The CPU time that it has taken.
+    /// Its CPU time so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu::of_process(self.child.id())
     }
 
-    /// The memory that it has.
+    /// Its memory.
     pub(crate) fn memory(&self) -> Result<cpu::Memory> {
         cpu::memory(self.child.id())
     }
 
-    /// Has the peak of its memory begin anew.
-    pub(crate) fn forget_peak(&self) -> Result<()> {
-        cpu::forget_peak(self.child.id())
+    /// Resets the peak of its memory.
+    pub(crate) fn reset_peak(&self) -> Result<()> {
+        cpu::reset_peak(self.child.id())
     }
 
-    /// Sends one request, which must be answered by 2xx.
+    /// Sends one request and fails if the response is not 2xx.
     pub(crate) async fn send(&self, request: &[u8]) -> Result<String> {
         let mut client = Client::connect(self.address).await?;
-        let answer = client.send(request).await?;
+        let response = client.send(request).await?;
         let text = String::from_utf8_lossy(client.rest()).into_owned();
-        ensure!((200..300).contains(&answer.status), "{text}");
+        ensure!((200..300).contains(&response.status), "{text}");
         Ok(text)
     }
 
-    /// Stops it in order.
+    /// Shuts it down gracefully.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        anyhow::bail!("the server does not stop")
+        anyhow::bail!("the server did not stop")
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails only if it has ended.
+        // Fails only if it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

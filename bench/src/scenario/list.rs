@@ -1,43 +1,44 @@
-//! `GET /users` in all its ways.
+//! `GET /users` with and without filters.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Bench, millis, number};
 use crate::{
-    goals::reference,
+    bench::{Bench, Cost},
+    format::{millis, number},
+    goals::Facts,
     load::{Load, get},
-    pgbench,
+    pgbench::{self, Reached},
     plot::Plot,
     postgres::value,
-    report::{Facts, Section, Table},
+    reference,
+    report::{Section, Table},
     seed::{self, owner},
     server::Limits,
 };
 
-/// How many requests of a kind there are at most.
+/// The most requests of a kind.
 const MOST: usize = 2000;
 
 const TEXT: &str = "\
-`GET /api/v2/users` by an owner on one connection, 25 people a page, each with the count of
-all that match: the first page, the page at the middle by `offset` and by `after_id`, and the
-first page of each filter. The reference took the time in the last column at a million.";
+`GET /api/v2/users` by an owner on one connection, 25 users per page, each with the count of
+all matches: the first page, the page in the middle by `offset` and by `after_id`, and the
+first page of each filter. \"After load\" is the first page right after all users were inserted
+by one SQL statement, while a lock prevents the server from folding the changed counts. The
+last column is the time of the reference at 1,000,002 users.";
 
-/// The lists with their queries, given how many people there are and who is in the middle.
-fn lists(people: usize, middle: &str, username: &str) -> [(&'static str, String); 8] {
+/// The queries of [`reference::LISTS`], in the same order.
+fn queries(users: usize, middle: &str, username: &str) -> [String; 8] {
     [
-        ("first page", "limit=25".to_owned()),
-        ("offset", format!("limit=25&offset={}", people / 2)),
-        ("after_id", format!("limit=25&after_id={middle}")),
-        ("q=ann", "limit=25&q=ann".to_owned()),
-        ("status:suspended", "limit=25&q=status:suspended".to_owned()),
-        ("role:owner", "limit=25&q=role:owner".to_owned()),
-        (
-            "last_seen_before",
-            "limit=25&q=last_seen_before:%222026-01-01T00:00:00Z%22".to_owned(),
-        ),
-        ("one username", format!("limit=25&q={username}")),
+        "limit=25".to_owned(),
+        format!("limit=25&offset={}", users / 2),
+        format!("limit=25&after_id={middle}"),
+        "limit=25&q=ann".to_owned(),
+        "limit=25&q=status:suspended".to_owned(),
+        "limit=25&q=role:owner".to_owned(),
+        "limit=25&q=last_seen_before:%222026-01-01T00:00:00Z%22".to_owned(),
+        format!("limit=25&q={username}"),
     ]
 }
 
@@ -47,12 +48,12 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         .iter()
         .map(|(name, _)| ((*name).to_owned(), Vec::new()))
         .collect();
-    for people in bench.people.clone() {
-        let database = bench.database(people).await?;
+    for users in bench.sizes.clone() {
+        let database = bench.database(users).await?;
         let server = bench.server(&database, Limits::Counted).await?;
         let client = bench.postgres.connect(&database).await?;
         let middle = |column: &str| {
-            let offset = people / 2;
+            let offset = users / 2;
             format!(
                 "SELECT {column} FROM users WHERE NOT deleted AND NOT is_system \
                  ORDER BY lower(username) OFFSET {offset} LIMIT 1"
@@ -61,16 +62,36 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         let id = value(&client, &middle("id")).await?;
         let username = value(&client, &middle("username")).await?;
         let mut table = Table::new([
-            &format!("{} people", number(people as f64)),
+            &format!("{} users", number(users as f64)),
             "p50",
             "p99",
             "server",
             "Postgres",
             "÷ `pgbench`",
-            "the reference",
+            "reference",
         ]);
-        let mut slowest = 0.0_f64;
-        for (at, (name, query)) in lists(people, &id, &username).into_iter().enumerate() {
+        let mut row = |name: &str, reference: f64, cost: &Cost, reached: Option<Reached>| {
+            let [_, p50, p99, of_server, of_postgres] = cost.cells();
+            let share = cost.share_of(reached).map(number).unwrap_or_default();
+            let is_comparable = users == seed::MOST;
+            let there = if is_comparable {
+                millis(reference)
+            } else {
+                String::new()
+            };
+            table.row([
+                name.to_owned(),
+                p50,
+                p99,
+                of_server,
+                of_postgres,
+                share,
+                there,
+            ]);
+            is_comparable.then(|| reference / cost.p50())
+        };
+        let queries = queries(users, &id, &username);
+        for (at, ((name, there), query)) in reference::LISTS.into_iter().zip(queries).enumerate() {
             let path = format!("/api/v2/users?{query}");
             let requests = move |_: usize, _: usize, out: &mut Vec<u8>| get(out, &path, &owner());
             let mut text = Vec::new();
@@ -84,45 +105,23 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
                 .map(pgbench::Statement::with_values)
                 .collect();
             let duration = bench.duration.min(Duration::from_secs(2));
+            let script = [pgbench::script(&statements)];
             let reached = bench
-                .best_of_pgbench(&database, &[super::script(&statements)], 1, duration)
+                .best_of_pgbench(&database, &script, 1, duration)
                 .await?;
             let load = Load {
                 most: MOST,
                 ..bench.load(&server, 1)
             };
             let cost = bench.best(&server, load, |_| requests.clone()).await?;
-            let (p50, p99) = (cost.latencies.quantile(0.5), cost.latencies.quantile(0.99));
-            lines[at].1.push((people as f64, p50));
-            slowest = slowest.max(p99);
-            if at == 0 && people == bench.least() {
-                facts.insert("list.first.least".to_owned(), p50);
+            lines[at].1.push((users as f64, cost.p50()));
+            if let Some(times) = row(name, there, &cost, reached) {
+                facts.insert(format!("list.{name}"), times);
             }
-            if at == 0 && people == seed::MOST {
-                facts.insert("list.first.p99".to_owned(), p99);
-            }
-            if people == seed::MOST {
-                facts.insert(format!("list.{name}"), p50);
-            }
-            let there = reference::LISTS[at].1;
-            let [_, p50, p99, of_server, of_postgres] = cost.cells();
-            let [beside, _] = cost.beside(reached);
-            table.row([
-                name.to_owned(),
-                p50,
-                p99,
-                of_server,
-                of_postgres,
-                beside,
-                if people == seed::MOST {
-                    millis(there)
-                } else {
-                    String::new()
-                },
-            ]);
         }
-        if people == seed::MOST {
-            facts.insert("list.p99".to_owned(), slowest);
+        if let Some(cost) = bench.first_page_after_load(users) {
+            let times = row("first page after load", reference::LISTS[0].1, cost, None);
+            facts.extend(times.map(|times| ("list.loaded".to_owned(), times)));
         }
         server.stop().await?;
         tables.push(table);
@@ -133,8 +132,8 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         tables,
         plot: Some(Plot {
             name: "latency",
-            title: "GET /users: p50 by the number of people",
-            x: "people",
+            title: "GET /users: p50 by number of users",
+            x: "users",
             y: "milliseconds",
             lines,
         }),

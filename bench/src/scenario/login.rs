@@ -1,4 +1,4 @@
-//! Signing in by password, and what others feel of it.
+//! Signing in by password, and its effect on other requests.
 
 use std::time::{Duration, Instant};
 
@@ -10,36 +10,37 @@ use usher_domain::{
     password_hash::{HashCost, Scratch},
 };
 
-use super::{Bench, millis, number};
 use crate::{
+    bench::Bench,
+    format::{millis, number},
     load::{Latencies, Load, get, request},
     machine,
-    report::{Facts, Section, Table},
+    report::{Section, Table},
     seed::{self, MEMBERS, PASSWORD, member},
     server::Limits,
 };
 
-/// How many sign in at once: more than there are cores to hash on.
+/// Concurrent sign-ins: more than there are cores to hash on.
 const CONNECTIONS: usize = 8;
-/// From one request to the next of the one who goes on working: 50 in a second.
+/// The interval between the requests of the other client: 50 per second.
 const PACE: Duration = Duration::from_millis(20);
-/// How much longer than others this is measured, since its requests are few.
+/// The other client sends few requests, so it is measured longer.
 const LONGER: u32 = 3;
 
 const TEXT: &str = "\
-Signing in by password (`POST /api/v2/users/login`, 64 people, 8 connections) beside Argon2id
-alone with the same cost on all cores and with memory that is used again; and one connection
-that asks for `GET /users/me` 50 times a second, in peace and while others sign in as fast as
+Signing in by password (`POST /api/v2/users/login`, 64 users, 8 connections), and Argon2id
+alone with the same cost on all cores and with reused memory; then one connection that sends
+50 `GET /users/me` per second, on an otherwise idle server and while others sign in as fast as
 they can.";
 
-pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Section> {
+pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let database = bench.database(bench.least()).await?;
     let server = bench.server(&database, Limits::Off).await?;
     let client = bench.postgres.connect(&database).await?;
-    let addresses = seed::member_addresses(&client).await?;
+    let emails = seed::member_emails(&client).await?;
 
     let bare = bare(bench.duration)?;
-    let bodies: Vec<String> = addresses
+    let bodies: Vec<String> = emails
         .iter()
         .map(|email| json!({"email": email, "password": PASSWORD}).to_string())
         .collect();
@@ -47,7 +48,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         let body = &bodies[(connection + n * CONNECTIONS) % bodies.len()];
         request(out, "POST", "/api/v2/users/login", "", body);
     };
-    let logins = bench
+    let sign_ins = bench
         .cost(&server, bench.load(&server, CONNECTIONS), sign_in.clone())
         .await?;
 
@@ -64,33 +65,16 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
     let (busy, beside) = tokio::try_join!(paced.run(me), hashing.run(sign_in))?;
     server.stop().await?;
 
-    for (name, number) in [
-        ("login.rate", logins.latencies.per_second()),
-        ("login.bare", bare),
-        ("login.calm", calm.quantile(0.99)),
-        ("login.busy", busy.quantile(0.99)),
-    ] {
-        facts.insert(name.to_owned(), number);
-    }
-    let mut rates = Table::new(["", "in a second", "p50", "p99", "server", "Postgres"]);
-    rates.row([
-        format!("Argon2id alone, {} threads", machine::cores()),
-        number(bare),
-        String::new(),
-        String::new(),
-        String::new(),
-        String::new(),
-    ]);
-    let [rate, p50, p99, of_server, of_postgres] = logins.cells();
-    rates.row([
-        "signing in".to_owned(),
-        rate,
-        p50,
-        p99,
-        of_server,
-        of_postgres,
-    ]);
-    let mut others = Table::new(["50 `GET /users/me` a second", "p50", "p99", "slowest"]);
+    let mut rates = Table::new(["", "per second", "p50", "p99", "server", "Postgres"]);
+    let mut row = [const { String::new() }; 6];
+    row[0] = format!("Argon2id alone, {} threads", machine::cores());
+    row[1] = number(bare);
+    rates.row(row);
+    let [rate, p50, p99, of_server, of_postgres] = sign_ins.cells();
+    let name = "sign-ins".to_owned();
+    rates.row([name, rate, p50, p99, of_server, of_postgres]);
+
+    let mut others = Table::new(["50 `GET /users/me` per second", "p50", "p99", "slowest"]);
     let mut row = |name: String, latencies: &Latencies| {
         others.row([
             name,
@@ -99,9 +83,9 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             millis(latencies.quantile(1.0)),
         ]);
     };
-    row("in peace".to_owned(), &calm);
+    row("alone".to_owned(), &calm);
     let beside = number(beside.per_second());
-    row(format!("beside {beside} sign-ins a second"), &busy);
+    row(format!("beside {beside} sign-ins per second"), &busy);
     Ok(Section {
         title: "Signing in",
         text: TEXT,
@@ -110,7 +94,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
     })
 }
 
-/// How many hashes the cores make in a second.
+/// Hashes per second on all cores.
 fn bare(duration: Duration) -> Result<f64> {
     let begin = Instant::now();
     let threads: Vec<_> = (0..machine::cores())

@@ -1,28 +1,31 @@
-//! `GET /users/me`: what every request pays for its credential, and little else.
+//! `GET /users/me`: what every request spends on its credential, and little else.
 
 use anyhow::Result;
 
-use super::Bench;
 use crate::{
+    bench::Bench,
+    format::{micros, number},
+    goals::Facts,
     load::{get, request},
     pgbench::{self, Reached},
     plot::Plot,
-    report::{Facts, Section, Table},
+    reference,
+    report::{Section, Table},
     seed::{FIRST_KEY, MEMBERS, member},
     server::{Limits, Server},
 };
 
 const PATH: &str = "/api/v2/users/me";
 const CONNECTIONS: [usize; 6] = [1, 4, 16, 64, 128, 256];
-/// As many connections as Postgres takes with the settings that it comes with.
+/// Up to what Postgres accepts with its default settings.
 const CLIENTS: [usize; 5] = [1, 4, 8, 16, 64];
-/// How many there are in the goal.
+/// The number of connections of the targets.
 const MANY: usize = 64;
 
 const TEXT: &str = "\
-`GET /api/v2/users/me` by 64 members with a token each, with the limit on requests counted
-and never reached. `pgbench` looks up one token at a time by the statement that the server
-looks up many with.";
+`GET /api/v2/users/me` by 64 members with a token each. Requests count towards a rate limit
+that is never reached. `pgbench` reads one token at a time with the statement that the server
+uses to read several.";
 
 pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Section> {
     let database = bench.database(bench.least()).await?;
@@ -43,8 +46,8 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
             alone_line.push((clients as f64, reached.per_second));
             alone.row([
                 clients.to_string(),
-                super::number(reached.per_second),
-                super::micros(reached.micros),
+                number(reached.per_second),
+                micros(reached.micros),
             ]);
         }
     }
@@ -63,45 +66,42 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
         "÷ best of `pgbench`",
     ]);
     let mut line = Vec::new();
-    // The first time, plans are made and connections opened.
+    // Warms up: opens connections and plans statements.
     bench
         .cost(&server, bench.load(&server, MANY), requests.clone())
         .await?;
     for connections in CONNECTIONS {
         let load = bench.load(&server, connections);
         let cost = bench.best(&server, load, |_| requests.clone()).await?;
-        let rate = cost.latencies.per_second();
-        line.push((connections as f64, rate));
+        line.push((connections as f64, cost.per_second()));
+        let share = cost.share_of(best);
         if connections == MANY {
-            facts.insert("me.rate".to_owned(), rate);
-            facts.insert("me.micros".to_owned(), cost.server + cost.postgres);
+            let times = cost.per_second() / reference::ME;
+            facts.insert("me ÷ reference".to_owned(), times);
+            facts.extend(share.map(|share| ("me ÷ pgbench".to_owned(), share)));
         }
-        let [rate_cell, p50, p99, of_server, of_postgres] = cost.cells();
-        let [beside, _] = cost.beside(best);
+        let [rate, p50, p99, of_server, of_postgres] = cost.cells();
+        let share = share.map(number).unwrap_or_default();
         table.row([
             connections.to_string(),
-            rate_cell,
+            rate,
             p50,
             p99,
             of_server,
             of_postgres,
-            beside,
+            share,
         ]);
-    }
-    if let Some(best) = best {
-        facts.insert("me.pgbench".to_owned(), best.per_second);
-        facts.insert("me.pgbench.micros".to_owned(), best.micros);
     }
     server.stop().await?;
     Ok(Section {
-        title: "Who am I",
+        title: "The signed-in user",
         text: TEXT,
         tables: vec![table, alone],
         plot: Some(Plot {
             name: "throughput",
-            title: "GET /users/me: requests in a second by connections",
+            title: "GET /users/me: requests per second by connections",
             x: "connections",
-            y: "in a second",
+            y: "requests per second",
             lines: vec![
                 ("usher".to_owned(), line),
                 ("pgbench, one row".to_owned(), alone_line),
@@ -110,7 +110,7 @@ pub(super) async fn measure(bench: &mut Bench, facts: &mut Facts) -> Result<Sect
     })
 }
 
-/// The statement by which the server looks up credentials, for one of them.
+/// A `pgbench` script of the statement that reads credentials, for one random token.
 async fn one_row(bench: &Bench, server: &Server) -> Result<String> {
     let mut text = Vec::new();
     request(&mut text, "GET", PATH, &member(0), "");
@@ -128,6 +128,6 @@ async fn one_row(bench: &Bench, server: &Server) -> Result<String> {
     Ok(format!(
         "\\set key random({FIRST_KEY}, {})\n{}",
         FIRST_KEY + MEMBERS - 1,
-        super::script(&statements)
+        pgbench::script(&statements)
     ))
 }
