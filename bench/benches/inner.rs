@@ -1,4 +1,4 @@
-//! The inner loops alone, without sockets and without a database:
+//! Microbenchmarks of the inner loops, without sockets or a database:
 //! `cargo bench --package usher-bench`.
 
 use std::sync::Arc;
@@ -79,7 +79,7 @@ fn credential() -> Credential {
     }
 }
 
-/// Knows one key, and answers at once.
+/// A store with one key.
 struct OneKey(Credential);
 
 #[async_trait]
@@ -158,8 +158,7 @@ fn router() -> Router {
     )
 }
 
-/// `GET /users/me` with all that surrounds it: the envelope, the credential, the limit, the
-/// router, the handler, the JSON.
+/// `GET /users/me`: envelope, credential, rate limit, router, handler and JSON.
 #[divan::bench]
 fn who_am_i(bencher: Bencher) {
     let runtime = Runtime::new().unwrap();
@@ -177,7 +176,7 @@ fn who_am_i(bencher: Bencher) {
     });
 }
 
-/// A path that no route has: the envelope and the router.
+/// A path without a route: envelope and router.
 #[divan::bench]
 fn no_such_path(bencher: Bencher) {
     let runtime = Runtime::new().unwrap();
@@ -188,7 +187,7 @@ fn no_such_path(bencher: Bencher) {
     });
 }
 
-/// A token against what is stored of it.
+/// Verifies a token against its stored digest.
 #[divan::bench]
 fn token(bencher: Bencher) {
     let credential = credential();
@@ -200,7 +199,7 @@ fn token(bencher: Bencher) {
         });
 }
 
-/// A password with the usual cost, in memory that is used again.
+/// Hashes a password with the default cost and reused memory.
 #[divan::bench(sample_count = 20)]
 fn password(bencher: Bencher) {
     let secret = SecretString::from("a password of the bench");

@@ -1,6 +1,6 @@
-//! Services of one's own on the crates of Usher, one in each file of `bin`.
+//! Services built on Usher's crates, one in each file of `bin`.
 //!
-//! `own_routes` serves the whole API beside a route of its own:
+//! `own_routes` serves the API and a route of its own:
 //!
 //! ```sh
 //! cargo run -p usher-examples --bin own_routes
@@ -8,14 +8,14 @@
 //! curl http://127.0.0.1:3000/api/v2/users/first
 //! ```
 //!
-//! `who_is_it` tells, without HTTP, who a token belongs to and what they may do. Both use
-//! the same database, and it may run while the other does:
+//! `who_is_it` prints, without HTTP, the user that a token belongs to and what they may do. It
+//! uses the same database, also while the other runs:
 //!
 //! ```sh
 //! USHER_TOKEN=… cargo run -p usher-examples --bin who_is_it
 //! ```
 //!
-//! This library is what they share, a database.
+//! This library opens the database that they share.
 
 use std::{env, path::PathBuf};
 
@@ -23,17 +23,17 @@ use anyhow::Context as _;
 use usher_local_postgres::{Cluster, Options};
 use usher_postgres::{PgOptions, PgStore};
 
-/// A database with the schema of Usher: the one that `USHER_PG_CONNECTION_URL` names, or
-/// else one in a Postgres of our own, in a directory for temporary files.
+/// A database with Usher's schema: the one of `USHER_PG_CONNECTION_URL`, or one in a private
+/// Postgres in the directory for temporary files.
 #[derive(Debug)]
 pub struct Database {
-    /// The storage traits on it.
+    /// Implements the storage traits.
     pub store: PgStore,
     cluster: Option<Cluster>,
 }
 
 impl Database {
-    /// Finds the database or makes it, and migrates it.
+    /// Opens or creates the database, and migrates it.
     pub async fn open() -> anyhow::Result<Self> {
         let (url, cluster) = match env::var("USHER_PG_CONNECTION_URL") {
             Ok(url) => (url, None),
@@ -41,12 +41,12 @@ impl Database {
         };
         usher_postgres::migrate(&url)
             .await
-            .context("the database cannot be migrated")?;
+            .context("could not migrate the database")?;
         let store = PgStore::connect(PgOptions::new(url)).await?;
         Ok(Self { store, cluster })
     }
 
-    /// Stops the Postgres that was started for it.
+    /// Stops the private Postgres, if there is one.
     pub async fn close(self) -> anyhow::Result<()> {
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;
@@ -55,8 +55,8 @@ impl Database {
     }
 }
 
-/// The URL of a database in a Postgres of our own, and that Postgres unless another
-/// example runs it.
+/// The URL of a database in a private Postgres, and the Postgres unless another example runs
+/// it.
 async fn private() -> anyhow::Result<(String, Option<Cluster>)> {
     const NAME: &str = "usher";
     let directory: PathBuf = env::temp_dir().join("usher-examples").join("postgres");
@@ -65,7 +65,7 @@ async fn private() -> anyhow::Result<(String, Option<Cluster>)> {
     }
     let cluster = Cluster::open(Options::new(directory))
         .await
-        .context("no Postgres could be started; USHER_PG_CONNECTION_URL names another")?;
+        .context("could not start Postgres; set USHER_PG_CONNECTION_URL to use another")?;
     cluster.ensure_database(NAME).await?;
     Ok((cluster.url(NAME), Some(cluster)))
 }

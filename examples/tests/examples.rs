@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! Runs the examples.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use usher_client::{
 };
 use usher_local_postgres::testing::TestCluster;
 
-/// Starts `own_routes` on a free port, and returns it with its address.
+/// Starts `own_routes` on a free port, and returns it with its URL.
 async fn serve(database_url: &str) -> (Child, String) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_own_routes"))
         .env("USHER_HTTP_ADDRESS", "127.0.0.1:0")
@@ -23,27 +23,23 @@ async fn serve(database_url: &str) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let line = lines
-        .next_line()
-        .await
-        .unwrap()
-        .expect("it says where it is");
+    let line = lines.next_line().await.unwrap().expect("it prints its URL");
     let (url, _) = line.split_once("/hello").unwrap();
     (server, url.to_owned())
 }
 
-/// The whole answer to a GET.
+/// The whole response to a GET request.
 async fn get(url: &str, path: &str) -> String {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
-/// What `who_is_it` says, and whether it liked the token.
+/// Runs `who_is_it`, and returns whether it succeeded and its output.
 async fn ask(database_url: &str, token: &str) -> (bool, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_who_is_it"))
         .env("USHER_TOKEN", token)
@@ -56,14 +52,10 @@ async fn ask(database_url: &str, token: &str) -> (bool, String) {
 }
 
 #[tokio::test]
-async fn own_routes_stand_beside_the_api_whose_tokens_the_other_example_knows() {
+async fn own_routes_serves_the_api_too_and_who_is_it_accepts_its_tokens() {
     let database = TestCluster::shared().await.database().await;
     let (_server, url) = serve(database.url()).await;
-    assert!(
-        get(&url, "/hello")
-            .await
-            .ends_with("a service of one's own.\n")
-    );
+    assert!(get(&url, "/hello").await.ends_with("your own service.\n"));
 
     let client = Client::new(&url).unwrap();
     let first = CreateFirstUserRequest {
@@ -82,8 +74,8 @@ async fn own_routes_stand_beside_the_api_whose_tokens_the_other_example_knows() 
 
     let session = client.token().unwrap().expose();
     let everything = "owner <owner@example.com>\n\
-                      may read what is personal of themself\n\
-                      may read everybody\n\
+                      may read their personal data\n\
+                      may read all users\n\
                       may create users\n\
                       may create organizations\n";
     assert_eq!(
@@ -91,8 +83,8 @@ async fn own_routes_stand_beside_the_api_whose_tokens_the_other_example_knows() 
         (true, everything.to_owned())
     );
     let little = "owner <owner@example.com>\n\
-                  may read what is personal of themself\n\
-                  may not read everybody\n\
+                  may read their personal data\n\
+                  may not read all users\n\
                   may not create users\n\
                   may not create organizations\n";
     assert_eq!(
@@ -100,5 +92,8 @@ async fn own_routes_stand_beside_the_api_whose_tokens_the_other_example_knows() 
         (true, little.to_owned())
     );
     let (is_known, said) = ask(database.url(), "0123456789-0123456789abcdefghijkl").await;
-    assert!(!is_known && said.contains("no such token"), "{said}");
+    assert!(
+        !is_known && said.contains("the token does not exist"),
+        "{said}"
+    );
 }

@@ -1,4 +1,4 @@
-//! The client, and how one call is made.
+//! The client, and sending one request.
 
 use std::{fmt, time::Duration};
 
@@ -12,20 +12,20 @@ use usher_api_types::{Secret, session::LoginWithPasswordRequest};
 
 use crate::{Error, tls};
 
-/// How long a call may take, unless [`Client::with_timeout`] says otherwise.
+/// The default timeout of a call.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("coder-session-token");
-/// What stands for itself in a path (RFC 3986, 2.3).
+/// Characters that need no escape in a path (RFC 3986, 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A client of one deployment, with a token or without. Making one reads certificates from
-/// the disk; clones are cheap and share connections.
+/// A client of one deployment, with or without a token. Creating one reads certificates from
+/// disk; clones are cheap and share connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -35,12 +35,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the deployment at `base_url`, which may have a path that all paths of
-    /// the API come after.
+    /// Creates a client of the deployment at `base_url`, which may contain a path.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidUrl`], and [`Error::Tls`] if TLS is needed and cannot be set up.
+    /// [`Error::InvalidUrl`], or [`Error::Tls`] if the URL needs TLS and it cannot be set up.
     pub fn new(base_url: impl AsRef<str>) -> Result<Self, Error> {
         let base = parse_base(base_url.as_ref())?;
         let tls = match base.scheme() {
@@ -51,7 +50,8 @@ impl Client {
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("usher-client/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // The token's header is none of those that are left out for another host.
+            // A redirect to another host would get the token: its header is not one that reqwest
+            // removes.
             .redirect(redirect::Policy::none());
         if is_loopback(&base) {
             builder = builder.no_proxy();
@@ -64,25 +64,25 @@ impl Client {
         })
     }
 
-    /// The same deployment, asked with a token: `<id>-<secret>`, of a session or a token.
+    /// Uses this session or API token: `<id>-<secret>`.
     pub fn with_token(mut self, token: impl Into<Secret>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The same deployment, asked without a token.
+    /// Uses no token.
     pub fn without_token(mut self) -> Self {
         self.token = None;
         self
     }
 
-    /// The same, but a call may take this long, connecting and reading included.
+    /// Sets the timeout of a call, including connecting and reading.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same deployment, asked with the token of a new session.
+    /// Signs in and uses the token of the new session.
     pub async fn logged_in(
         &self,
         email: impl Into<String>,
@@ -96,24 +96,24 @@ impl Client {
         Ok(self.clone().with_token(session.session_token))
     }
 
-    /// The token, if there is one.
+    /// The token in use.
     pub fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
     }
 
-    /// Where the deployment is.
+    /// The URL of the deployment.
     pub fn base_url(&self) -> &Url {
         &self.base
     }
 
-    /// A call of a path below `/api/v2`, given as its words.
-    pub(crate) fn call(&self, method: Method, words: &[&str]) -> Result<Call<'_>, Error> {
-        self.call_root(method, &[&["api", "v2"], words].concat())
+    /// Starts a call of a path below `/api/v2`, given as its segments.
+    pub(crate) fn call(&self, method: Method, segments: &[&str]) -> Result<Call<'_>, Error> {
+        self.call_root(method, &[&["api", "v2"], segments].concat())
     }
 
-    /// A call of a path below the base URL, given as its words.
-    pub(crate) fn call_root(&self, method: Method, words: &[&str]) -> Result<Call<'_>, Error> {
-        let mut request = Request::new(method, join(&self.base, words)?);
+    /// Starts a call of a path below the base URL, given as its segments.
+    pub(crate) fn call_root(&self, method: Method, segments: &[&str]) -> Result<Call<'_>, Error> {
+        let mut request = Request::new(method, join(&self.base, segments)?);
         *request.timeout_mut() = Some(self.timeout);
         if let Some(token) = &self.token {
             let mut value =
@@ -138,21 +138,21 @@ impl fmt::Debug for Client {
     }
 }
 
-/// One call, before it is made.
+/// A call that has not been sent.
 pub(crate) struct Call<'c> {
     http: &'c reqwest::Client,
     request: Request,
 }
 
 impl Call<'_> {
-    /// With a query parameter.
+    /// Adds a query parameter.
     pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
         let url = self.request.url_mut();
         url.query_pairs_mut().append_pair(name, value);
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
         let json = serde_json::to_vec(body).expect("every body of the API is JSON");
         *self.request.body_mut() = Some(json.into());
@@ -162,7 +162,7 @@ impl Call<'_> {
         self
     }
 
-    /// Makes the call, and reads what comes with the status of success.
+    /// Sends the call and parses the body of a response with status `success`.
     pub(crate) async fn fetch<T: DeserializeOwned>(self, success: StatusCode) -> Result<T, Error> {
         let body = self.send(success).await?;
         serde_json::from_slice(&body).map_err(|source| Error::UnexpectedBody {
@@ -171,12 +171,12 @@ impl Call<'_> {
         })
     }
 
-    /// Makes the call, of which only the status of success counts.
+    /// Sends the call and expects status `success`, with any body.
     pub(crate) async fn run(self, success: StatusCode) -> Result<(), Error> {
         self.send(success).await.map(drop)
     }
 
-    /// Makes the call, and gives the body that comes with `success`.
+    /// Sends the call and returns the body of a response with status `success`.
     async fn send(self, success: StatusCode) -> Result<Bytes, Error> {
         let response = self.http.execute(self.request).await?;
         let status = response.status();
@@ -184,7 +184,7 @@ impl Call<'_> {
         if status == success {
             Ok(body)
         } else {
-            Err(Error::from_answer(status, &body))
+            Err(Error::from_response(status, &body))
         }
     }
 }
@@ -195,19 +195,21 @@ fn parse_base(text: &str) -> Result<Url, Error> {
         return Err(Error::InvalidUrl("must begin with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::InvalidUrl("must not hold a username or a password"));
+        return Err(Error::InvalidUrl(
+            "must not contain a username or a password",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Error::InvalidUrl("must not hold a query or a fragment"));
+        return Err(Error::InvalidUrl("must not contain a query or a fragment"));
     }
     Ok(url)
 }
 
-/// The URL of a path below `base`. A word may be any text: it stays one word of the path.
-fn join(base: &Url, words: &[&str]) -> Result<Url, Error> {
+/// The URL of a path below `base`. A segment may be any text, and stays one segment.
+fn join(base: &Url, segments: &[&str]) -> Result<Url, Error> {
     let mut path = base.path().trim_end_matches('/').to_owned();
-    for word in words {
-        // These have no escaped form: a path is the same with `%2e%2e` for `..`.
+    for word in segments {
+        // These cannot be escaped: `%2e%2e` means the same as `..`.
         if matches!(*word, "" | "." | "..") {
             return Err(Error::InvalidName);
         }
@@ -232,13 +234,13 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn path(base: &str, words: &[&str]) -> String {
-        let url = join(&parse_base(base).unwrap(), words).unwrap();
+    fn path(base: &str, segments: &[&str]) -> String {
+        let url = join(&parse_base(base).unwrap(), segments).unwrap();
         url.as_str().to_owned()
     }
 
     #[test]
-    fn paths_come_after_the_path_of_the_base() {
+    fn paths_are_appended_to_the_path_of_the_base_url() {
         for base in ["https://a.example/usher", "https://a.example/usher/"] {
             assert_eq!(path(base, &["x", "y"]), "https://a.example/usher/x/y");
         }
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_one_word_whatever_it_holds() {
+    fn a_name_stays_one_segment_whatever_it_contains() {
         let cases = [
             ("a/b", "a%2Fb"),
             ("a\\b", "a%5Cb"),
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_change_the_path_are_refused() {
+    fn names_that_would_change_the_path_are_rejected() {
         let client = Client::new("http://a.example").unwrap();
         for name in ["", ".", ".."] {
             let call = client.call(
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn base_urls_that_hold_more_than_an_address_are_refused() {
+    fn base_urls_with_credentials_query_or_fragment_are_rejected() {
         for base in [
             "",
             "users.example.com",
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_in_the_header_and_in_no_debug_output() {
+    fn the_token_is_sent_in_the_header_and_absent_from_debug_output() {
         let client = Client::new("http://a.example")
             .unwrap()
             .with_token("0123456789-secret");
@@ -313,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_no_header_can_hold_is_refused() {
+    fn a_token_that_is_not_a_valid_header_value_is_rejected() {
         let client = Client::new("http://a.example").unwrap().with_token("a\nb");
         let call = client.call(Method::GET, &["users", "me"]);
         assert!(matches!(call, Err(Error::InvalidToken)));
     }
 
     #[test]
-    fn a_client_is_shared_between_threads_and_so_are_its_calls() {
+    fn clients_and_calls_can_be_sent_between_threads() {
         fn is_shared<T: Send + Sync>(_: T) {}
         fn is_sent<T: Send>(_: T) {}
         let client = Client::new("http://localhost:1").unwrap();

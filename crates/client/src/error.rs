@@ -1,31 +1,31 @@
-//! Why a call did not give what it should.
+//! Errors of calls.
 
 use http::StatusCode;
 use usher_api_types::Response;
 
-/// The text by which the API tells that it does not know the user in the path.
+/// The message of a 400 for an unknown user in the path.
 const UNKNOWN_USER: &str = "must be an existing uuid or username";
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call did not give what it should.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server refused the call, or could not answer it.
-    #[error("the server answered {status}: {}", told(.response))]
+    /// The server responded with an error.
+    #[error("the server responded {status}: {}", describe(.response))]
     Api {
         /// The status.
         status: StatusCode,
-        /// What the server said about it.
+        /// The body of the response.
         response: Response,
     },
-    /// The server could not be reached, or did not answer in time.
+    /// The server could not be reached, or did not respond in time.
     #[error("the server could not be reached")]
     Transport(#[source] Source),
-    /// The answer is not what the API documents: the server speaks another version of it,
-    /// or something else answered, such as a proxy.
-    #[error("the server answered {status} with a body that is not understood")]
+    /// The response does not match the API: the server has another version, or something else
+    /// responded, such as a proxy.
+    #[error("the server responded {status} with an unexpected body")]
     UnexpectedBody {
         /// The status.
         status: StatusCode,
@@ -33,22 +33,22 @@ pub enum Error {
         #[source]
         source: Source,
     },
-    /// The base URL cannot be used.
+    /// The base URL is invalid.
     #[error("the base URL {0}")]
     InvalidUrl(&'static str),
-    /// The token holds a character that no header may hold.
+    /// The token contains a character that is not allowed in a header.
     #[error("the token must be printable ASCII text")]
     InvalidToken,
-    /// A name in the path is empty, `.` or `..`, and would make it another path.
+    /// A name in the path is empty, `.` or `..`, which would change the path.
     #[error("a name in a path must not be empty, \".\" or \"..\"")]
     InvalidName,
-    /// TLS cannot be set up, for example because the machine trusts no certificate.
+    /// TLS cannot be set up, for example because the machine has no trusted certificates.
     #[error("TLS could not be set up")]
     Tls(#[source] Source),
 }
 
 impl Error {
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Api { status, .. } | Self::UnexpectedBody { status, .. } => Some(*status),
@@ -56,8 +56,8 @@ impl Error {
         }
     }
 
-    /// Whether the server says that there is no such thing, or none that the caller may
-    /// know of. For a user in the path it says so with status 400.
+    /// Whether something does not exist or may not be read by the caller. This is status 404,
+    /// or 400 for a user in the path.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Api { status, response } => {
@@ -69,7 +69,7 @@ impl Error {
         }
     }
 
-    /// What the server says is wrong with a field of the body, or a query parameter.
+    /// What is wrong with a field of the body or a query parameter, according to the server.
     pub fn field(&self, name: &str) -> Option<&str> {
         let Self::Api { response, .. } = self else {
             return None;
@@ -81,7 +81,7 @@ impl Error {
             .map(|validation| validation.detail.as_str())
     }
 
-    /// Whether the server did not answer in time. What was asked may have been done.
+    /// Whether the server did not respond in time. It may have processed the request.
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Transport(source) => source
@@ -91,8 +91,8 @@ impl Error {
         }
     }
 
-    /// The error of a status that is not the documented one, with its body.
-    pub(crate) fn from_answer(status: StatusCode, body: &[u8]) -> Self {
+    /// The error for a response with an unexpected status.
+    pub(crate) fn from_response(status: StatusCode, body: &[u8]) -> Self {
         match serde_json::from_slice(body) {
             Ok(response) => Self::Api { status, response },
             Err(source) => Self::UnexpectedBody {
@@ -105,13 +105,13 @@ impl Error {
 
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
-        // The URL is the caller's own, and may hold names that have no place in a log.
+        // The caller knows the URL, and it may contain names that do not belong in a log.
         Self::Transport(error.without_url().into())
     }
 }
 
-/// All that the server said, in one line.
-fn told(response: &Response) -> String {
+/// Message, detail and validations in one line.
+fn describe(response: &Response) -> String {
     let faults = response
         .validations
         .iter()
@@ -127,13 +127,13 @@ fn told(response: &Response) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Error {
-        Error::from_answer(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+    fn response(status: u16, body: &str) -> Error {
+        Error::from_response(StatusCode::from_u16(status).unwrap(), body.as_bytes())
     }
 
     #[test]
-    fn an_error_says_all_that_the_server_said() {
-        let error = answer(
+    fn an_error_contains_message_detail_and_validations() {
+        let error = response(
             400,
             r#"{"message": "Validation failed.", "detail": "More.",
                 "validations": [{"field": "username", "detail": "Must be short."}]}"#,
@@ -144,24 +144,24 @@ mod tests {
         assert!(!error.is_not_found());
         assert_eq!(
             error.to_string(),
-            "the server answered 400 Bad Request: Validation failed. \
+            "the server responded 400 Bad Request: Validation failed. \
              username: Must be short. More."
         );
     }
 
     #[test]
-    fn not_found_is_told_in_two_ways() {
+    fn not_found_is_404_or_a_400_about_the_user() {
         let unknown = r#"{"message": "\"user\" must be an existing uuid or username."}"#;
-        assert!(answer(404, r#"{"message": "Not found."}"#).is_not_found());
-        assert!(answer(400, unknown).is_not_found());
-        assert!(!answer(403, unknown).is_not_found());
-        assert!(!answer(404, "<html>").is_not_found());
+        assert!(response(404, r#"{"message": "Not found."}"#).is_not_found());
+        assert!(response(400, unknown).is_not_found());
+        assert!(!response(403, unknown).is_not_found());
+        assert!(!response(404, "<html>").is_not_found());
     }
 
     #[test]
-    fn a_body_of_somebody_else_is_told_from_an_answer_of_the_api() {
+    fn a_body_that_is_not_from_the_api_is_an_unexpected_body() {
         for body in ["", "<html>", "{}", "[]", r#"{"error": "no route"}"#] {
-            let error = answer(502, body);
+            let error = response(502, body);
             assert!(matches!(error, Error::UnexpectedBody { .. }), "{body}");
             assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
         }

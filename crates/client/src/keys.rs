@@ -1,4 +1,4 @@
-//! API keys: sessions of the command line and long-lived tokens.
+//! API keys: sessions of command-line programs and long-lived tokens.
 
 use http::{Method, StatusCode};
 use usher_api_types::api_key::{
@@ -8,7 +8,7 @@ use usher_api_types::api_key::{
 use crate::{Client, Error, UserRef};
 
 impl Client {
-    /// Creates a session of the user, as the command line has them.
+    /// Creates a session of the user, as command-line programs use it.
     pub async fn create_session_key(
         &self,
         user: impl Into<UserRef>,
@@ -19,8 +19,8 @@ impl Client {
             .await
     }
 
-    /// Returns the key with that identifier: what stands before the hyphen of a token. The
-    /// user need not be its owner.
+    /// Returns the key with that identifier, the part of a token before the hyphen. The user
+    /// need not be its owner.
     pub async fn get_key(
         &self,
         user: impl Into<UserRef>,
@@ -32,7 +32,7 @@ impl Client {
             .await
     }
 
-    /// Ends the key with that identifier. The user need not be its owner.
+    /// Deletes the key with that identifier. The user need not be its owner.
     pub async fn delete_key(
         &self,
         user: impl Into<UserRef>,
@@ -52,7 +52,7 @@ impl Client {
         self.tokens(user.into(), false).await
     }
 
-    /// Lists the tokens of all users, or the caller's own if they may not read others'.
+    /// Lists the tokens of all users, or only the caller's if they may not read those of others.
     pub async fn list_all_tokens(&self) -> Result<Vec<ApiKeyWithOwner>, Error> {
         self.tokens(UserRef::Me, true).await
     }
@@ -67,12 +67,12 @@ impl Client {
         if includes_all {
             call = call.query("include_all", "true");
         }
-        // `null` stands for none.
+        // `null` means no tokens.
         let tokens: Option<Vec<ApiKeyWithOwner>> = call.fetch(StatusCode::OK).await?;
         Ok(tokens.unwrap_or_default())
     }
 
-    /// Creates a token of the user.
+    /// Creates a token for the user.
     pub async fn create_token(
         &self,
         user: impl Into<UserRef>,
@@ -85,8 +85,8 @@ impl Client {
             .await
     }
 
-    /// Returns the user's token of that exact name. A token that is called `tokenconfig`
-    /// is reached by its identifier only: see [`Client::get_key`].
+    /// Returns the user's token with exactly that name. A token named `tokenconfig` can only
+    /// be read by its identifier, see [`Client::get_key`].
     pub async fn get_token(
         &self,
         user: impl Into<UserRef>,
@@ -101,7 +101,7 @@ impl Client {
         .await
     }
 
-    /// Returns the bounds of new tokens of the user.
+    /// Returns the maximum lifetime of new tokens of the user.
     pub async fn get_token_config(&self, user: impl Into<UserRef>) -> Result<TokenConfig, Error> {
         let user = user.into().to_string();
         self.call(

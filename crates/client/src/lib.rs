@@ -1,8 +1,8 @@
 //! A typed client of the users API.
 //!
-//! [`Client`] has one method for each call of the API, in one file for each resource, over
-//! the bodies of `usher-api-types`, which is here as [`types`]. A method gives what the
-//! API documents for success, or an [`Error`] that says what the server answered.
+//! [`Client`] has one method per call of the API, in one file per resource. Bodies are the
+//! types of `usher-api-types`, re-exported as [`types`]. A method returns the documented body
+//! of a successful response, or an [`Error`].
 //!
 //! ```no_run
 //! use usher_client::{Client, ListUsers, UserRef, types::user::UpdateUserProfileRequest};
@@ -29,7 +29,7 @@
 //! };
 //! match client.set_user_profile("robert", &profile).await {
 //!     Ok(user) => println!("renamed {}", user.id),
-//!     Err(error) if error.is_not_found() => println!("there is no robert"),
+//!     Err(error) if error.is_not_found() => println!("robert does not exist"),
 //!     Err(error) => match error.field("username") {
 //!         Some(detail) => println!("{detail}"),
 //!         None => return Err(error),
@@ -41,17 +41,16 @@
 //!
 //! # What it deliberately does not do
 //!
-//! It keeps no cookies, tries nothing twice, and follows no redirect: that would hand the
-//! token to whoever the redirect names. Give it the address that the server has in the end.
+//! It stores no cookies, does not retry, and does not follow redirects, which could send the
+//! token to another host. Use the final address of the server.
 //!
 //! # TLS
 //!
-//! Servers are trusted that the machine trusts; on Linux, `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name other certificates. The process-wide provider of cryptography is
-//! used if there is one, and none is installed.
+//! The system's certificates are trusted; on Linux, `SSL_CERT_FILE` and `SSL_CERT_DIR` select
+//! others. If the process has a default crypto provider it is used; none is installed.
 //!
-//! To add a call: write its method in the file of its resource, with the status that the
-//! API documents, and a line in `tests/client/calls.rs`.
+//! To add a call, write a method in the file of its resource with the documented status, and
+//! add a line to `tests/client/calls.rs`.
 
 mod client;
 mod deployment;

@@ -30,8 +30,8 @@ impl Client {
         call.fetch(StatusCode::OK).await
     }
 
-    /// Returns a page of the members, in the order of their usernames, and how many there
-    /// are. A limit of 0 is none.
+    /// Returns a page of the members, sorted by username, and their total number. A limit of 0
+    /// means no limit.
     pub async fn list_members_page(
         &self,
         organization: impl Into<OrganizationRef>,
@@ -49,7 +49,7 @@ impl Client {
         .await
     }
 
-    /// Takes the user into the organization, without roles.
+    /// Adds the user to the organization, without roles.
     pub async fn add_member(
         &self,
         organization: impl Into<OrganizationRef>,
@@ -60,7 +60,7 @@ impl Client {
             .await
     }
 
-    /// Takes the user out of the organization, and their roles there with them.
+    /// Removes the user from the organization, with their roles in it.
     pub async fn remove_member(
         &self,
         organization: impl Into<OrganizationRef>,
@@ -71,7 +71,7 @@ impl Client {
             .await
     }
 
-    /// Replaces the roles of the member. No roles take all away.
+    /// Replaces the roles of the member. An empty list removes all.
     pub async fn set_member_roles(
         &self,
         organization: impl Into<OrganizationRef>,
@@ -84,7 +84,7 @@ impl Client {
             .await
     }
 
-    /// A call of a path below one member.
+    /// Starts a call of the path of a member.
     fn member(
         &self,
         method: Method,

@@ -38,7 +38,7 @@ impl Client {
             .await
     }
 
-    /// Changes what is given of the organization.
+    /// Updates the fields of the organization that are set.
     pub async fn update_organization(
         &self,
         organization: impl Into<OrganizationRef>,
@@ -51,7 +51,7 @@ impl Client {
             .await
     }
 
-    /// Deletes the organization, which must have no other member than the caller.
+    /// Deletes the organization, which must not have members other than the caller.
     pub async fn delete_organization(
         &self,
         organization: impl Into<OrganizationRef>,

@@ -1,19 +1,19 @@
-//! How users and organizations are named in paths.
+//! References to users and organizations in paths.
 
 use std::fmt;
 
 use usher_api_types::{organization::Organization, user::User};
 use uuid::Uuid;
 
-/// A user, as a path names them.
+/// A user in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserRef {
-    /// Whoever the token belongs to.
+    /// The user that the token belongs to.
     Me,
     /// By identifier, deleted users included.
     Id(Uuid),
-    /// By username, without regard to case. The username `me` stands for whoever asks, and
-    /// one that reads as an identifier for that: name such users by their own identifier.
+    /// By username, ignoring case. `me` means the caller, and a username that looks like an
+    /// identifier is taken for one: refer to such users by their identifier.
     Name(String),
 }
 
@@ -51,14 +51,14 @@ impl From<&User> for UserRef {
     }
 }
 
-/// An organization, as a path names it.
+/// An organization in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrganizationRef {
-    /// The one that every deployment has from the start.
+    /// The default organization.
     Default,
     /// By identifier.
     Id(Uuid),
-    /// By name, without regard to case. The name `default` stands for the default one.
+    /// By name, ignoring case. `default` means the default organization.
     Name(String),
 }
 

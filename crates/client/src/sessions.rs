@@ -13,8 +13,7 @@ use usher_api_types::{
 use crate::{Client, Error};
 
 impl Client {
-    /// Starts a session. [`Client::logged_in`] gives a client that is in it. Needs no
-    /// token.
+    /// Creates a session. [`Client::logged_in`] returns a client that uses it. Needs no token.
     pub async fn log_in(
         &self,
         request: &LoginWithPasswordRequest,
@@ -25,28 +24,28 @@ impl Client {
             .await
     }
 
-    /// Ends the session or token that the client has.
+    /// Revokes the session or token of this client.
     pub async fn log_out(&self) -> Result<(), Error> {
         self.call(Method::POST, &["users", "logout"])?
             .run(StatusCode::OK)
             .await
     }
 
-    /// Lists the ways to sign in. Needs no token.
+    /// Lists the enabled login types. Needs no token.
     pub async fn list_auth_methods(&self) -> Result<AuthMethods, Error> {
         self.call(Method::GET, &["users", "authmethods"])?
             .fetch(StatusCode::OK)
             .await
     }
 
-    /// Begins to sign in a device through GitHub, where that is set up. Needs no token.
+    /// Starts the device flow of GitHub, if it is configured. Needs no token.
     pub async fn authorize_github_device(&self) -> Result<DeviceAuthorization, Error> {
         self.call(Method::GET, &["users", "oauth2", "github", "device"])?
             .fetch(StatusCode::OK)
             .await
     }
 
-    /// Tells whether a password would be accepted as a new one. Needs no token.
+    /// Returns whether a password would be accepted as a new one. Needs no token.
     pub async fn validate_password(
         &self,
         password: impl Into<Secret>,
@@ -60,8 +59,8 @@ impl Client {
             .await
     }
 
-    /// Has a one-time passcode sent to the address, if a user has it: the answer does not
-    /// tell. Needs no token.
+    /// Sends a one-time passcode to the e-mail address if a user has it. The response is the
+    /// same if no user does. Needs no token.
     pub async fn request_one_time_passcode(&self, email: impl Into<String>) -> Result<(), Error> {
         let request = RequestOneTimePasscodeRequest {
             email: email.into(),
@@ -72,7 +71,7 @@ impl Client {
             .await
     }
 
-    /// Sets a password by a one-time passcode, which works once. Needs no token.
+    /// Sets a password with a one-time passcode. Needs no token.
     pub async fn change_password_with_one_time_passcode(
         &self,
         request: &ChangePasswordWithOneTimePasscodeRequest,

@@ -1,4 +1,4 @@
-//! How servers are recognised.
+//! Verification of servers' certificates.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::Error;
 
-/// TLS that trusts what the machine trusts.
+/// TLS that trusts the system's certificates.
 pub(crate) fn trusting_the_machine() -> Result<ClientConfig, Error> {
     let builder = builder()?.with_platform_verifier().map_err(tls_error)?;
     Ok(builder.with_no_client_auth())
 }
 
-/// TLS that trusts nobody, for servers that are spoken to without. It needs no
-/// certificates on the machine and reads none.
+/// TLS that trusts no certificate, for base URLs without TLS. It works on machines without
+/// certificates.
 pub(crate) fn unused() -> Result<ClientConfig, Error> {
     Ok(builder()?
         .with_root_certificates(RootCertStore::empty())
@@ -25,7 +25,7 @@ pub(crate) fn unused() -> Result<ClientConfig, Error> {
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
-    // Installing a provider would take the choice from the program, so one is only used.
+    // Does not install a default provider, since that is the program's choice.
     let provider = CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(ring::default_provider()));

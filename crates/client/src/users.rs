@@ -18,7 +18,7 @@ mod list;
 pub use list::{ListUsers, UserPages};
 
 impl Client {
-    /// Tells whether the deployment has a user. Needs no token.
+    /// Returns whether the deployment has a user. Needs no token.
     pub async fn has_first_user(&self) -> Result<bool, Error> {
         let call = self.call(Method::GET, &["users", "first"])?;
         match call.run(StatusCode::OK).await {
@@ -28,7 +28,7 @@ impl Client {
         }
     }
 
-    /// Creates the first user of the deployment, an owner. It works once, and needs no
+    /// Creates the first user of the deployment, an owner. Fails if any user exists. Needs no
     /// token.
     pub async fn create_first_user(
         &self,
@@ -56,7 +56,7 @@ impl Client {
             .await
     }
 
-    /// Deletes the user, which ends all their sessions and tokens.
+    /// Deletes the user and revokes their sessions and tokens.
     pub async fn delete_user(&self, user: impl Into<UserRef>) -> Result<(), Error> {
         let user = user.into().to_string();
         self.call(Method::DELETE, &["users", &user])?
@@ -77,8 +77,8 @@ impl Client {
             .await
     }
 
-    /// Sets the password of the user, which ends all their sessions and tokens: the one
-    /// that this client has as well, if the user is the caller.
+    /// Sets the password of the user and revokes their sessions and tokens, including the one
+    /// of this client if the user is the caller.
     pub async fn set_user_password(
         &self,
         user: impl Into<UserRef>,
@@ -91,8 +91,8 @@ impl Client {
             .await
     }
 
-    /// Suspends the user: they may not sign in, and their sessions and tokens are refused
-    /// until they are activated.
+    /// Suspends the user: they cannot sign in, and their sessions and tokens are rejected until
+    /// they are activated.
     pub async fn suspend_user(&self, user: impl Into<UserRef>) -> Result<User, Error> {
         let user = user.into().to_string();
         self.call(Method::PUT, &["users", &user, "status", "suspend"])?
@@ -108,7 +108,7 @@ impl Client {
             .await
     }
 
-    /// Returns the names of the roles that the user was given.
+    /// Returns the names of the user's roles.
     pub async fn get_user_roles(&self, user: impl Into<UserRef>) -> Result<UserRoles, Error> {
         let user = user.into().to_string();
         self.call(Method::GET, &["users", &user, "roles"])?
@@ -116,7 +116,7 @@ impl Client {
             .await
     }
 
-    /// Replaces the site roles of the user. No roles take all away.
+    /// Replaces the site roles of the user. An empty list removes all.
     pub async fn set_user_roles(
         &self,
         user: impl Into<UserRef>,
@@ -147,8 +147,7 @@ impl Client {
             .await
     }
 
-    /// Returns the organization of that name. Whether the user is a member does not
-    /// matter.
+    /// Returns the organization of that name, whether or not the user is a member.
     pub async fn get_user_organization(
         &self,
         user: impl Into<UserRef>,
@@ -163,7 +162,7 @@ impl Client {
         .await
     }
 
-    /// Tells how the user signs in. The user must be the caller.
+    /// Returns the login type of the user, who must be the caller.
     pub async fn get_login_type(&self, user: impl Into<UserRef>) -> Result<UserLoginType, Error> {
         let user = user.into().to_string();
         self.call(Method::GET, &["users", &user, "login-type"])?
@@ -171,7 +170,7 @@ impl Client {
             .await
     }
 
-    /// Returns the public half of the user's SSH key pair for Git.
+    /// Returns the public key of the user's SSH key pair for Git.
     pub async fn get_git_ssh_key(&self, user: impl Into<UserRef>) -> Result<GitSshKey, Error> {
         let user = user.into().to_string();
         self.call(Method::GET, &["users", &user, "gitsshkey"])?
@@ -179,7 +178,7 @@ impl Client {
             .await
     }
 
-    /// Replaces the user's SSH key pair for Git by a new one.
+    /// Replaces the user's SSH key pair for Git.
     pub async fn regenerate_git_ssh_key(
         &self,
         user: impl Into<UserRef>,
@@ -191,7 +190,7 @@ impl Client {
     }
 }
 
-/// A new set of roles, as the API takes it.
+/// The body that sets roles.
 pub(crate) fn role_names(roles: &[&str]) -> UpdateRoles {
     UpdateRoles {
         roles: roles.iter().map(ToString::to_string).collect(),

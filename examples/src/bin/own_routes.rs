@@ -1,4 +1,4 @@
-//! A service that serves the whole users API beside a route of its own.
+//! A service that serves the users API and a route of its own.
 
 use std::{env, net::SocketAddr, sync::Arc};
 
@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
         access_url: access_url.parse()?,
         ..Settings::default()
     };
-    // The API takes every request that no other route does.
+    // The API handles every request that no other route matches.
     let app = Router::new()
         .route("/hello", get(hello))
         .merge(usher_api::router(AppState::new(
@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     announce(&access_url);
     axum::serve(
         listener,
-        // So that the API knows the addresses of its clients.
+        // The API reads the network addresses of clients from the connection.
         app.into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(interrupted())
@@ -45,17 +45,17 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn hello() -> &'static str {
-    "Hello from a service of one's own.\n"
+    "Hello from your own service.\n"
 }
 
 async fn interrupted() {
-    // Without a handler for the signal there is nothing to wait for.
+    // Without a signal handler, run until killed.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-#[expect(clippy::print_stdout, reason = "says where it is")]
+#[expect(clippy::print_stdout, reason = "prints its URL")]
 fn announce(url: &str) {
-    println!("{url}/hello is its own, {url}/api/v2 is Usher's");
+    println!("{url}/hello is its own route, {url}/api/v2 is Usher's API");
 }

@@ -1,4 +1,4 @@
-//! Tells who the token in `USHER_TOKEN` belongs to and what they may do, without HTTP.
+//! Prints the user that the token in `USHER_TOKEN` belongs to and what they may do.
 
 use std::env;
 
@@ -12,7 +12,7 @@ use usher_store::SessionStore;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let text = env::var("USHER_TOKEN").context("USHER_TOKEN must hold a token")?;
+    let text = env::var("USHER_TOKEN").context("USHER_TOKEN must be set to a token")?;
     let database = Database::open().await?;
     let found = find_actor(&database.store, &text).await;
     database.close().await?;
@@ -20,40 +20,40 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who may act with the token: all that the API asks before it believes one.
+/// Verifies a token as the API does, and returns its user with their permissions.
 async fn find_actor(sessions: &dyn SessionStore, text: &str) -> anyhow::Result<Actor> {
     let now = SystemClock.now();
     let token = ApiToken::parse(text)?;
     let Some(credential) = sessions.find_credential(&token.id).await? else {
-        bail!("there is no such token");
+        bail!("the token does not exist");
     };
     let mut verified = credential.verify(&token, now)?;
 
-    // The holder has used the key. Without this it would look idle, and end too early.
+    // Record the use, or the key would expire as if it were idle.
     if let Some(touch) = verified.key.touch(now, true) {
         sessions
             .touch_key(&verified.key.id, touch, None, now)
             .await?;
     }
-    // Somebody who was away is back.
+    // A dormant user that uses a token becomes active.
     if verified.user.status == UserStatus::Dormant
-        && let Some(awake) = sessions.activate_user(verified.user.id, now).await?
+        && let Some(active) = sessions.activate_user(verified.user.id, now).await?
     {
-        verified.user = awake;
+        verified.user = active;
     }
     Ok(verified.into_actor()?)
 }
 
-#[expect(clippy::print_stdout, reason = "what it is for")]
+#[expect(clippy::print_stdout, reason = "prints its result")]
 fn describe(actor: &Actor) {
     println!("{} <{}>", actor.user.username, actor.user.email);
     let questions = [
         (
-            "read what is personal of themself",
+            "read their personal data",
             Action::ReadPersonal,
             Object::user(actor.id()),
         ),
-        ("read everybody", Action::Read, Object::any(Resource::User)),
+        ("read all users", Action::Read, Object::any(Resource::User)),
         ("create users", Action::Create, Object::any(Resource::User)),
         (
             "create organizations",

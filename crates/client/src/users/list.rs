@@ -1,4 +1,4 @@
-//! Lists of users, a page at a time.
+//! Lists of users, page by page.
 
 use futures_util::stream::{self, Stream, TryStreamExt as _};
 use http::{Method, StatusCode};
@@ -7,11 +7,10 @@ use uuid::Uuid;
 
 use crate::{Client, Error};
 
-/// How many users a page has if nobody says it.
+/// The default page size.
 const PAGE_USERS: u32 = 100;
 
-/// Which users a list shows: all, in the order of their lower-cased usernames, unless told
-/// otherwise.
+/// A query for users, sorted by lower-case username. All users by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListUsers {
     q: String,
@@ -21,31 +20,31 @@ pub struct ListUsers {
 }
 
 impl ListUsers {
-    /// All users.
+    /// Matches all users.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only users that match: filters such as `status:active role:owner`, and text to look
-    /// for in usernames and addresses.
+    /// Sets filters such as `status:active role:owner`, and text to search in usernames and
+    /// e-mail addresses.
     pub fn q(mut self, q: impl Into<String>) -> Self {
         self.q = q.into();
         self
     }
 
-    /// At most this many; 0 is no limit.
+    /// Sets the page size; 0 means no limit.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Without the first ones.
+    /// Skips that many users.
     pub fn offset(mut self, offset: u32) -> Self {
         self.offset = offset;
         self
     }
 
-    /// Only users that come after this one.
+    /// Continues after this user.
     pub fn after_id(mut self, user: Uuid) -> Self {
         self.after_id = Some(user);
         self
@@ -53,7 +52,7 @@ impl ListUsers {
 }
 
 impl Client {
-    /// Returns the users that the query asks for, and how many match it.
+    /// Returns a page of matching users, and the number of all matches.
     pub async fn list_users(&self, query: &ListUsers) -> Result<GetUsersResponse, Error> {
         let ListUsers {
             q,
@@ -77,9 +76,9 @@ impl Client {
         call.fetch(StatusCode::OK).await
     }
 
-    /// All users that the query asks for, in pages of its limit or of 100. Each page begins
-    /// after the last user of the one before, so that users who come and go meanwhile make
-    /// no other appear twice or be left out.
+    /// Returns all matching users in pages of the query's limit, or of 100. Each page continues
+    /// after the last user of the previous one, so users that are created or deleted meanwhile
+    /// cause no duplicates or gaps.
     pub fn users_pages(&self, mut query: ListUsers) -> UserPages {
         if query.limit == 0 {
             query.limit = PAGE_USERS;
@@ -95,12 +94,12 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct UserPages {
     client: Client,
-    /// The query for the next page, if there is one.
+    /// The query for the next page; `None` after the last.
     next: Option<ListUsers>,
 }
 
 impl UserPages {
-    /// The next page, or `None` after the last. After an error it can be asked for again.
+    /// Returns the next page, or `None` after the last. Can be called again after an error.
     pub async fn next_page(&mut self) -> Result<Option<Vec<User>>, Error> {
         let Some(query) = &self.next else {
             return Ok(None);
@@ -108,14 +107,14 @@ impl UserPages {
         let GetUsersResponse { users, count } = self.client.list_users(query).await?;
         let seen = u64::from(query.offset) + users.len() as u64;
         self.next = match users.last() {
-            // The count is of the users after the cursor.
+            // The count includes only users after the cursor.
             Some(last) if seen < count => Some(query.clone().offset(0).after_id(last.id)),
             _ => None,
         };
         Ok(Some(users).filter(|users| !users.is_empty()))
     }
 
-    /// The users one by one. After an error the stream has ended.
+    /// Returns the users one by one. The stream ends after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<User, Error>> + Send {
         let pages = stream::try_unfold(self, |mut pages: Self| async move {
             let page = pages.next_page().await?;

@@ -1,4 +1,4 @@
-//! Where each call goes, what it sends, and which answer it takes for success.
+//! The path, body and expected status of each call.
 
 use serde_json::{Value, json};
 use usher_client::{Client, Error, OrganizationRef, StatusCode, UserRef, types};
@@ -68,18 +68,18 @@ fn role() -> Value {
     })
 }
 
-/// Makes a call three times: as it should be answered, with a status of success that is
-/// not the documented one, and refused.
+/// Sends a call three times: with the documented response, with another 2xx status, and with
+/// an error.
 async fn check(
     line: &str,
     status: u16,
-    answer: Value,
+    response: Value,
     call: impl AsyncFn(Client) -> Result<(), Error>,
 ) -> String {
     let stub = Stub::start().await;
     let client = stub.client().with_token("0123456789-secret");
 
-    stub.answer_next(status, &answer);
+    stub.respond_next(status, &response);
     call(client.clone())
         .await
         .unwrap_or_else(|error| panic!("{line}: {error:?}"));
@@ -90,11 +90,11 @@ async fn check(
     assert_eq!(asked.line, line);
     assert_eq!(asked.headers["coder-session-token"], "0123456789-secret");
 
-    stub.answer_next(207, &answer);
+    stub.respond_next(207, &response);
     let error = call(client.clone()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::MULTI_STATUS), "{line}");
 
-    stub.answer_next(403, json!({"message": "Forbidden."}));
+    stub.respond_next(403, json!({"message": "Forbidden."}));
     let error = call(client).await.unwrap_err();
     assert!(
         matches!(&error, Error::Api { status, response }
@@ -104,10 +104,10 @@ async fn check(
     asked.body.clone()
 }
 
-/// [`check`] for one call, given as an expression of a client.
+/// [`check`] for a call given as an expression over a client.
 macro_rules! call {
-    ($line:expr, $status:expr, $answer:expr, |$client:ident| $call:expr) => {
-        check($line, $status, $answer, async |$client: Client| {
+    ($line:expr, $status:expr, $response:expr, |$client:ident| $call:expr) => {
+        check($line, $status, $response, async |$client: Client| {
             $call.await.map(drop)
         })
         .await
@@ -115,7 +115,7 @@ macro_rules! call {
 }
 
 #[tokio::test]
-async fn calls_about_the_deployment() {
+async fn deployment_calls_match_the_api() {
     call!("GET /healthz", 200, json!("OK"), |c| c.check_health());
     call!("GET /latency-check", 200, json!("OK"), |c| c
         .check_latency());
@@ -146,7 +146,7 @@ async fn calls_about_the_deployment() {
 }
 
 #[tokio::test]
-async fn calls_about_sessions() {
+async fn session_calls_match_the_api() {
     let session = json!({"session_token": "0123456789-other"});
     let body = call!("POST /api/v2/users/login", 201, session, |c| c
         .logged_in("a@example.com", "pass"));
@@ -191,7 +191,7 @@ async fn calls_about_sessions() {
 }
 
 #[tokio::test]
-async fn calls_about_users() {
+async fn user_calls_match_the_api() {
     let id = Uuid::parse_str(ID).unwrap();
     let message = || json!({"message": "Done."});
 
@@ -241,7 +241,7 @@ async fn calls_about_users() {
 }
 
 #[tokio::test]
-async fn calls_about_what_users_have() {
+async fn calls_for_resources_of_users_match_the_api() {
     let roles = json!({"roles": ["owner"], "organization_roles": {ID: ["organization-admin"]}});
     call!("GET /api/v2/users/me/roles", 200, roles, |c| c
         .get_user_roles(UserRef::Me));
@@ -272,7 +272,7 @@ async fn calls_about_what_users_have() {
 }
 
 #[tokio::test]
-async fn calls_about_keys() {
+async fn key_calls_match_the_api() {
     let new_key = || json!({"key": "0123456789-other"});
     call!("POST /api/v2/users/me/keys", 201, new_key(), |c| c
         .create_session_key(UserRef::Me));
@@ -315,7 +315,7 @@ async fn calls_about_keys() {
 }
 
 #[tokio::test]
-async fn calls_about_organizations_and_members() {
+async fn organization_and_member_calls_match_the_api() {
     let organizations = json!([organization()]);
     call!("GET /api/v2/organizations", 200, organizations, |c| c
         .list_organizations());

@@ -1,5 +1,5 @@
-//! The client against a server that answers as it is told.
+//! The client against a stub server.
 
-mod answers;
 mod calls;
+mod responses;
 mod stub;

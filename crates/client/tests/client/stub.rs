@@ -1,4 +1,4 @@
-//! A server that answers as it is told and keeps what it was asked.
+//! A stub server that returns prepared responses and records requests.
 
 use std::{
     collections::VecDeque,
@@ -18,24 +18,22 @@ use axum::{
 };
 use usher_client::Client;
 
-/// What the server was asked.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     /// The method and the path with its query.
     pub(crate) line: String,
-    /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body.
     pub(crate) body: String,
 }
 
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<(StatusCode, String)>>>,
+    responses: Arc<Mutex<VecDeque<(StatusCode, String)>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// A server on a port of its own, for as long as the runtime of the test lives.
+/// A server on a free port, for the lifetime of the test's runtime.
 pub(crate) struct Stub {
     url: String,
     script: Script,
@@ -47,30 +45,30 @@ impl Stub {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let script = Script::default();
-        let app = Router::new().fallback(answer).with_state(script.clone());
+        let app = Router::new().fallback(respond).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, script }
     }
 
-    /// A client of it.
+    /// A client of this server.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.url).unwrap()
     }
 
-    /// Gives the next request this answer.
-    pub(crate) fn answer_next(&self, status: u16, body: impl Display) {
+    /// Sets the response to the next request.
+    pub(crate) fn respond_next(&self, status: u16, body: impl Display) {
         let status = StatusCode::from_u16(status).unwrap();
-        let mut answers = self.script.answers.lock().unwrap();
-        answers.push_back((status, body.to_string()));
+        let mut responses = self.script.responses.lock().unwrap();
+        responses.push_back((status, body.to_string()));
     }
 
-    /// What it was asked since it was last asked this.
+    /// The requests since the last call of this method.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.script.asked.lock().unwrap())
     }
 }
 
-async fn answer(
+async fn respond(
     State(script): State<Script>,
     method: Method,
     uri: Uri,
@@ -82,14 +80,14 @@ async fn answer(
         headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
-    let next = script.answers.lock().unwrap().pop_front();
+    let next = script.responses.lock().unwrap().pop_front();
     match next {
         Some((status, body)) => {
-            // The one matters to redirects only, the other to nobody.
+            // `Location` matters to redirects only.
             let headers = [(LOCATION, "/elsewhere"), (CONTENT_TYPE, "application/json")];
             (status, headers, body).into_response()
         }
-        // No answer was meant: the client is to run out of patience.
+        // No response is prepared, so that the client times out.
         None => std::future::pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! What the client makes of answers, and of their absence.
+//! How the client handles responses, and missing ones.
 
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ fn lines(stub: &Stub) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_sends_only_what_it_was_given() {
+async fn a_list_sends_only_the_parameters_that_are_set() {
     let stub = Stub::start().await;
     let client = stub.client();
     let id = Uuid::from_u128(7);
-    stub.answer_next(200, page([], 0));
-    stub.answer_next(200, page([1], 9));
+    stub.respond_next(200, page([], 0));
+    stub.respond_next(200, page([1], 9));
 
     client.list_users(&ListUsers::new()).await.unwrap();
     let query = ListUsers::new()
@@ -54,10 +54,10 @@ async fn a_list_sends_only_what_it_was_given() {
 }
 
 #[tokio::test]
-async fn pages_go_on_after_the_last_user_and_end_with_the_count() {
+async fn a_page_continues_after_the_last_user_until_the_count_is_reached() {
     let stub = Stub::start().await;
-    stub.answer_next(200, page([1, 2], 3));
-    stub.answer_next(200, page([3], 1));
+    stub.respond_next(200, page([1, 2], 3));
+    stub.respond_next(200, page([3], 1));
 
     let mut pages = stub
         .client()
@@ -79,10 +79,10 @@ async fn pages_go_on_after_the_last_user_and_end_with_the_count() {
 }
 
 #[tokio::test]
-async fn an_offset_counts_on_the_first_page_only() {
+async fn an_offset_applies_to_the_first_page_only() {
     let stub = Stub::start().await;
-    stub.answer_next(200, page([6, 7], 8));
-    stub.answer_next(200, page([8], 1));
+    stub.respond_next(200, page([6, 7], 8));
+    stub.respond_next(200, page([8], 1));
 
     let users: Vec<_> = stub
         .client()
@@ -97,9 +97,9 @@ async fn an_offset_counts_on_the_first_page_only() {
 }
 
 #[tokio::test]
-async fn no_users_are_no_page() {
+async fn an_empty_list_has_no_pages() {
     let stub = Stub::start().await;
-    stub.answer_next(200, page([], 0));
+    stub.respond_next(200, page([], 0));
     let mut pages = stub.client().users_pages(ListUsers::new());
     assert_eq!(pages.next_page().await.unwrap(), None);
     assert_eq!(pages.next_page().await.unwrap(), None);
@@ -107,10 +107,10 @@ async fn no_users_are_no_page() {
 }
 
 #[tokio::test]
-async fn a_page_that_failed_can_be_asked_for_again() {
+async fn a_page_that_failed_can_be_requested_again() {
     let stub = Stub::start().await;
-    stub.answer_next(503, json!({"message": "Not now."}));
-    stub.answer_next(200, page([1], 1));
+    stub.respond_next(503, json!({"message": "Not now."}));
+    stub.respond_next(200, page([1], 1));
     let mut pages = stub.client().users_pages(ListUsers::new());
     let error = pages.next_page().await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
@@ -120,19 +120,19 @@ async fn a_page_that_failed_can_be_asked_for_again() {
 #[tokio::test]
 async fn a_fresh_deployment_has_no_first_user() {
     let stub = Stub::start().await;
-    stub.answer_next(404, json!({"message": "Not yet."}));
+    stub.respond_next(404, json!({"message": "Not yet."}));
     assert!(!stub.client().has_first_user().await.unwrap());
-    // A 404 of somebody else says nothing about users.
-    stub.answer_next(404, "<html>");
+    // A 404 that is not from the API does not mean that users are missing.
+    stub.respond_next(404, "<html>");
     let error = stub.client().has_first_user().await.unwrap_err();
     assert!(matches!(error, Error::UnexpectedBody { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_documented_one_is_told_with_its_status() {
+async fn an_unexpected_body_is_reported_with_its_status() {
     let stub = Stub::start().await;
     for body in ["", "<html>", "{}", "null"] {
-        stub.answer_next(200, body);
+        stub.respond_next(200, body);
         let error = stub.client().get_user(UserRef::Me).await.unwrap_err();
         assert!(
             matches!(error, Error::UnexpectedBody { status, .. } if status == StatusCode::OK),
@@ -144,16 +144,16 @@ async fn a_body_that_is_not_the_documented_one_is_told_with_its_status() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let stub = Stub::start().await;
-    stub.answer_next(307, "");
+    stub.respond_next(307, "");
     let error = stub.client().log_out().await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::TEMPORARY_REDIRECT));
     assert_eq!(lines(&stub), ["POST /api/v2/users/logout"]);
 }
 
 #[tokio::test]
-async fn who_asks_is_told() {
+async fn the_client_sends_its_user_agent() {
     let stub = Stub::start().await;
-    stub.answer_next(200, "OK");
+    stub.respond_next(200, "OK");
     stub.client().check_health().await.unwrap();
     let asked = stub.asked().remove(0);
     let agent = asked.headers["user-agent"].to_str().unwrap();
@@ -162,7 +162,7 @@ async fn who_asks_is_told() {
 }
 
 #[tokio::test]
-async fn patience_ends() {
+async fn a_call_times_out() {
     let stub = Stub::start().await;
     let client = stub.client().with_timeout(Duration::from_millis(50));
     let error = client.check_health().await.unwrap_err();
@@ -171,10 +171,10 @@ async fn patience_ends() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_no_answer() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+async fn an_unreachable_server_is_an_error_without_a_status() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
     let client = Client::new(url).unwrap().with_token("0123456789-secret");
     let error = client.get_user(UserRef::Me).await.unwrap_err();
     assert!(matches!(error, Error::Transport(_)), "{error:?}");
