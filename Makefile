@@ -1,15 +1,15 @@
-# What people type. What needs more than a line is in scripts/.
+# Common commands. Longer ones are in scripts/.
 
 .PHONY: run test check fmt migrate openapi docs package bench timing conformance
 
-run: ## Build the server and start it with a Postgres of its own
+run: ## Build the server and start it with a private Postgres
 	cargo run --release --package usher-server -- server
 
-test: ## Run all tests; what they need is installed or named first
+test: ## Run all tests, after installing what they need
 	scripts/setup
 	scripts/test
 
-conformance: ## Sign in through a certified OpenID provider, which takes Node
+conformance: ## Test sign-in through a certified OpenID Connect provider; needs Node
 	scripts/conformance
 
 check: ## Check formatting, spelling, lints and documentation, with warnings denied
@@ -21,16 +21,16 @@ check: ## Check formatting, spelling, lints and documentation, with warnings den
 fmt: ## Format the code
 	cargo fmt --all
 
-migrate: ## Bring the database to the schema of this version
+migrate: ## Migrate the database to the schema of this version
 	cargo run --release --package usher-server -- migrate
 
 openapi: ## Print the OpenAPI document
 	@cargo run --quiet --package usher-server -- openapi
 
-docs: ## Write docs/configuration.md anew from the code
+docs: ## Generate docs/configuration.md from the code
 	UPDATE_DOCS=1 cargo test --package usher-server --test configuration
 
-package: ## Build each library crate from its package alone, as others would get it
+package: ## Build each library crate from its package alone
 	scripts/package.sh
 
 timing: ## Measure whether the time of a refused sign-in tells anything; takes minutes
