@@ -8,5 +8,5 @@ cd "$(dirname "$0")/.."
 # These are not published as libraries.
 cargo package --workspace \
     --exclude usher-server --exclude usher-bench --exclude usher-examples --exclude usher-tests \
-    --exclude usher-fake-provider \
+    --exclude usher-fake-provider --exclude usher-test-browser \
     "$@"

@@ -1,5 +1,5 @@
-//! Gathers the assets into a table, each with a compressed copy, and names their version
-//! after what is in them.
+//! Generates the table of embedded assets, each with a gzip copy, and a version that is a
+//! digest of all of them.
 
 use std::{
     env,
@@ -12,7 +12,6 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
 
-/// How many bytes of the digest make a version.
 const VERSION_BYTES: usize = 8;
 
 fn main() -> io::Result<()> {
@@ -22,7 +21,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=assets");
 
     let mut paths = Vec::new();
-    gather(&root, &mut paths)?;
+    find_files(&root, &mut paths)?;
     paths.sort();
 
     let mut digest = Sha256::new();
@@ -31,7 +30,7 @@ fn main() -> io::Result<()> {
         let name = path.strip_prefix(&root).expect("below the root");
         let name = name
             .to_str()
-            .expect("our names are plain")
+            .expect("asset names are ASCII")
             .replace('\\', "/");
         let content = fs::read(path)?;
         digest.update(name.len().to_le_bytes());
@@ -42,9 +41,9 @@ fn main() -> io::Result<()> {
         fs::write(&compressed, compress(&content)?)?;
         let (path, compressed) = (path.to_string_lossy(), compressed.to_string_lossy());
         let row = format!(
-            "Asset {{ name: {name:?}, content: include_bytes!({path:?}), compressed: include_bytes!({compressed:?}) }},"
+            "Asset {{ name: {name:?}, content: include_bytes!({path:?}), gzip: include_bytes!({compressed:?}) }},"
         );
-        writeln!(table, "{row}").expect("a string takes everything");
+        writeln!(table, "{row}").expect("writing to a string succeeds");
     }
     let version = digest
         .finalize()
@@ -56,11 +55,11 @@ fn main() -> io::Result<()> {
     fs::write(out.join("assets.rs"), code)
 }
 
-fn gather(directory: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+fn find_files(directory: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            gather(&path, paths)?;
+            find_files(&path, paths)?;
         } else {
             paths.push(path);
         }

@@ -1,13 +1,13 @@
-// A certified OpenID provider (https://openid.net/certification/) that Usher signs people in
-// through. It prints its issuer, takes the address that browsers go back to as a line of
-// standard input, and says when it is ready. It ends with its standard input.
+// A certified OpenID provider (https://openid.net/certification/) for the conformance tests.
+// It prints its issuer, reads the redirect URI from standard input, and prints "ready". It
+// exits when its standard input is closed.
 
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import Provider from "oidc-provider";
 
-// Seconds. Short, so that access tokens end while the test looks.
-const ACCESS_TOKEN_LIFETIME = 2;
+// Short, so that access tokens expire during the test.
+const ACCESS_TOKEN_LIFETIME_SECONDS = 2;
 
 const server = createServer();
 await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
@@ -52,7 +52,7 @@ function provider(redirectUri) {
     issueRefreshToken: () => true,
     pkce: { required: () => true },
     rotateRefreshToken: true,
-    ttl: { AccessToken: ACCESS_TOKEN_LIFETIME },
+    ttl: { AccessToken: ACCESS_TOKEN_LIFETIME_SECONDS },
   });
   provider.on("server_error", (_, error) => console.error(error));
   provider.on("grant.error", (_, error) => console.error(error.message, error.error_detail));

@@ -8,12 +8,10 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cargo_metadata::Message;
 
-/// Returns the path of the `usher` binary, built from the sources as they are.
+/// Returns the path of the `usher` binary, built from the current sources.
 ///
-/// Cargo tells integration tests only of binaries of their own package, and whether
-/// one of another package is up to date nobody but Cargo knows; so Cargo is asked to
-/// build it, once in each test run, which takes a moment when there is nothing to do.
-/// `USHER_BINARY` names another binary to test, such as the one to be released.
+/// Cargo passes integration tests only the binaries of their own package, so this runs
+/// `cargo build` once per test run. `USHER_BINARY` selects another binary, such as a release.
 pub fn usher() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BINARY
@@ -37,11 +35,11 @@ fn build() -> Result<PathBuf> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let done = command.output().context("cargo build")?;
-    if !done.status.success() {
-        bail!("cargo build: {}", done.status);
+    let output = command.output().context("cargo build")?;
+    if !output.status.success() {
+        bail!("cargo build: {}", output.status);
     }
-    for message in Message::parse_stream(done.stdout.as_slice()) {
+    for message in Message::parse_stream(output.stdout.as_slice()) {
         if let Message::CompilerArtifact(artifact) = message?
             && artifact.target.name == "usher"
             && let Some(binary) = artifact.executable
@@ -49,5 +47,5 @@ fn build() -> Result<PathBuf> {
             return Ok(binary.into());
         }
     }
-    bail!("cargo build has made no usher")
+    bail!("cargo build reported no usher binary")
 }

@@ -1,5 +1,4 @@
-//! A browser, as far as signing in needs one: it keeps cookies and follows redirects from
-//! one site to another.
+//! A minimal browser for sign-in flows: it stores cookies and follows redirects across sites.
 
 use anyhow::{Context as _, Result, bail};
 use cookie::Cookie;
@@ -7,68 +6,66 @@ use regex::Regex;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use crate::exchange::{self, Answer, Request};
+use crate::exchange::{self, Request, Response};
 
-/// How many redirects are followed.
+/// How many redirects to follow.
 const MAX_REDIRECTS: usize = 20;
 
-/// A browser with nothing in it. A clone has the same cookies, and goes its own way from
-/// there.
+/// A browser without cookies. A clone starts with a copy of the cookies.
 #[derive(Clone, Debug, Default)]
 pub struct Browser {
-    kept: Vec<Kept>,
+    cookies: Vec<StoredCookie>,
 }
 
-/// A cookie. As with real browsers, the port of the site does not count.
+/// A stored cookie. As in real browsers, cookies are shared between ports.
 #[derive(Clone, Debug)]
-struct Kept {
+struct StoredCookie {
     host: String,
     path: String,
     name: String,
     value: String,
 }
 
-/// Where a browser has come to.
+/// A page that the browser has opened.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Its address.
+    /// The URL.
     pub url: Url,
-    /// What was answered there.
-    pub answer: Answer,
-    /// The addresses on the way to it, itself included.
-    pub trail: Vec<Url>,
+    /// The response.
+    pub response: Response,
+    /// The URLs of the redirects that led to it, followed by its own.
+    pub visited: Vec<Url>,
 }
 
 impl Browser {
-    /// A browser with nothing in it.
+    /// Creates a browser without cookies.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for a page, without following where it leads.
+    /// Opens a page without following redirects.
     pub async fn get(&mut self, url: &str) -> Result<Page> {
-        self.ask("GET", Url::parse(url)?, None, &[]).await
+        self.send("GET", Url::parse(url)?, None, &[]).await
     }
 
-    /// Goes to a page, and on to where it leads.
+    /// Opens a page and follows redirects.
     pub async fn visit(&mut self, url: &str) -> Result<Page> {
         let page = self.get(url).await?;
         self.follow(page).await
     }
 
-    /// Sends the form on a page, with its hidden fields and these, and goes on to where
-    /// that leads.
+    /// Submits the form of a page with its hidden fields and these, and follows redirects.
     pub async fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Result<Page> {
         let (action, hidden) = page.form()?;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(hidden).extend_pairs(fields);
         let form = Some(form.finish());
         let kind = [("Content-Type", "application/x-www-form-urlencoded")];
-        let next = self.ask("POST", action, form, &kind).await?;
+        let next = self.send("POST", action, form, &kind).await?;
         self.follow(next).await
     }
 
-    /// Posts JSON as the pages of Usher do: with the token against requests of other sites.
+    /// Posts JSON with the CSRF token, as the console does.
     pub async fn post(&mut self, url: &str, body: &Value) -> Result<Page> {
         let url = Url::parse(url)?;
         let token = self.cookie(&url, "csrf_token").unwrap_or_default();
@@ -77,42 +74,42 @@ impl Browser {
             ("X-CSRF-TOKEN", &*token),
             ("Content-Type", "application/json"),
         ];
-        self.ask("POST", url, Some(body.to_string()), &headers)
+        self.send("POST", url, Some(body.to_string()), &headers)
             .await
     }
 
-    /// The value of a cookie that would be sent to that address.
+    /// Returns the value of a cookie that would be sent to the URL.
     pub fn cookie(&self, url: &Url, name: &str) -> Option<&str> {
-        let kept = self.kept.iter().filter(|kept| kept.is_sent_to(url));
-        let mut named = kept.filter(|kept| kept.name == name);
-        named.next().map(|kept| &*kept.value)
+        let mut cookies = self.cookies.iter();
+        let found = cookies.find(|cookie| cookie.is_sent_to(url) && cookie.name == name);
+        found.map(|cookie| &*cookie.value)
     }
 
-    /// Changes a cookie that the browser has, as somebody at it could.
+    /// Changes the value of a stored cookie.
     pub fn set_cookie(&mut self, name: &str, value: &str) {
-        for kept in self.kept.iter_mut().filter(|kept| kept.name == name) {
-            value.clone_into(&mut kept.value);
+        for cookie in self.cookies.iter_mut().filter(|cookie| cookie.name == name) {
+            value.clone_into(&mut cookie.value);
         }
     }
 
     /// Deletes a cookie.
-    pub fn forget(&mut self, name: &str) {
-        self.kept.retain(|kept| kept.name != name);
+    pub fn delete_cookie(&mut self, name: &str) {
+        self.cookies.retain(|cookie| cookie.name != name);
     }
 
     async fn follow(&mut self, mut page: Page) -> Result<Page> {
         for _ in 0..MAX_REDIRECTS {
-            let Some(next) = page.leads_to()? else {
+            let Some(next) = page.redirect()? else {
                 return Ok(page);
             };
-            let before = std::mem::take(&mut page.trail);
-            page = self.ask("GET", next, None, &[]).await?;
-            page.trail.splice(..0, before);
+            let visited = std::mem::take(&mut page.visited);
+            page = self.send("GET", next, None, &[]).await?;
+            page.visited.splice(..0, visited);
         }
-        bail!("{} leads nowhere", page.url)
+        bail!("too many redirects at {}", page.url)
     }
 
-    async fn ask(
+    async fn send(
         &mut self,
         method: &str,
         url: Url,
@@ -131,48 +128,52 @@ impl Browser {
             request = request.header(name, value);
         }
         let cookies: Vec<_> = self
-            .kept
+            .cookies
             .iter()
-            .filter(|kept| kept.is_sent_to(&url))
-            .map(|kept| format!("{}={}", kept.name, kept.value))
+            .filter(|cookie| cookie.is_sent_to(&url))
+            .map(|cookie| format!("{}={}", cookie.name, cookie.value))
             .collect();
         if !cookies.is_empty() {
             request = request.header("Cookie", &cookies.join("; "));
         }
         let base = format!("http://{}", host_and_port(&url)?);
-        let answer = exchange::send(&base, &request).await?;
-        for text in answer.all("set-cookie") {
-            self.keep(&url, text)?;
+        let response = exchange::send(&base, &request).await?;
+        for text in response.all("set-cookie") {
+            self.store_cookie(&url, text)?;
         }
-        let trail = vec![url.clone()];
-        Ok(Page { url, answer, trail })
+        let visited = vec![url.clone()];
+        Ok(Page {
+            url,
+            response,
+            visited,
+        })
     }
 
-    fn keep(&mut self, url: &Url, text: &str) -> Result<()> {
+    fn store_cookie(&mut self, url: &Url, text: &str) -> Result<()> {
         let cookie = Cookie::parse(text.to_owned())?;
         let directory = url.path().rsplit_once('/').map_or("", |(path, _)| path);
         let directory = if directory.is_empty() { "/" } else { directory };
-        let kept = Kept {
+        let stored = StoredCookie {
             host: url.host_str().context("no host")?.to_owned(),
             path: cookie.path().unwrap_or(directory).to_owned(),
             name: cookie.name().to_owned(),
             value: cookie.value().to_owned(),
         };
-        self.kept.retain(|old| {
-            (&old.host, &old.path, &old.name) != (&kept.host, &kept.path, &kept.name)
+        self.cookies.retain(|old| {
+            (&old.host, &old.path, &old.name) != (&stored.host, &stored.path, &stored.name)
         });
-        let is_over = cookie.max_age().is_some_and(|age| age.whole_seconds() <= 0)
+        let has_expired = cookie.max_age().is_some_and(|age| age.whole_seconds() <= 0)
             || cookie
                 .expires_datetime()
                 .is_some_and(|end| end.unix_timestamp() <= 0);
-        if !is_over {
-            self.kept.push(kept);
+        if !has_expired {
+            self.cookies.push(stored);
         }
         Ok(())
     }
 }
 
-impl Kept {
+impl StoredCookie {
     fn is_sent_to(&self, url: &Url) -> bool {
         let rest = url.path().strip_prefix(&*self.path);
         let is_below = self.path.ends_with('/')
@@ -182,24 +183,24 @@ impl Kept {
 }
 
 impl Page {
-    /// Where a browser goes by itself from here.
-    fn leads_to(&self) -> Result<Option<Url>> {
-        if !matches!(self.answer.status, 301 | 302 | 303 | 307 | 308) {
+    /// Returns the target of a redirect.
+    fn redirect(&self) -> Result<Option<Url>> {
+        if !matches!(self.response.status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
-        let location = self.answer.header("location");
+        let location = self.response.header("location");
         let next = self.url.join(&location);
         next.map(Some).with_context(|| format!("to {location:?}"))
     }
 
-    /// The address and the hidden fields of the form.
+    /// Returns the action and the hidden fields of the form.
     fn form(&self) -> Result<(Url, Vec<(String, String)>)> {
         let attribute = |tag: &str, name: &str| {
             let pattern = Regex::new(&format!(r#"\b{name}="([^"]*)""#)).expect("a plain name");
             let found = pattern.captures(tag)?;
             Some(found[1].replace("&amp;", "&"))
         };
-        let body = &self.answer.body;
+        let body = &self.response.body;
         let at = body
             .find("<form")
             .with_context(|| format!("{} has no form: {body}", self.url))?;
@@ -231,43 +232,47 @@ mod tests {
     }
 
     fn page(url_text: &str, status: u16, location: &str, body: &str) -> Page {
-        let answer = Answer {
+        let response = Response {
             status,
             headers: vec![("location".to_owned(), location.to_owned())],
             body: body.to_owned(),
         };
         Page {
             url: url(url_text),
-            answer,
-            trail: Vec::new(),
+            response,
+            visited: Vec::new(),
         }
     }
 
     #[test]
-    fn cookies_are_kept_by_host_and_path_until_they_end() {
+    fn cookies_are_stored_by_host_and_path_until_they_expire() {
         let mut browser = Browser::new();
         let here = url("http://one:1/a/b");
-        browser.keep(&here, "x=1; Path=/; HttpOnly").unwrap();
-        browser.keep(&here, "x=2; Path=/").unwrap();
-        browser.keep(&here, "y=1").unwrap();
+        browser
+            .store_cookie(&here, "x=1; Path=/; HttpOnly")
+            .unwrap();
+        browser.store_cookie(&here, "x=2; Path=/").unwrap();
+        browser.store_cookie(&here, "y=1").unwrap();
 
         assert_eq!(browser.cookie(&url("http://one:2/"), "x"), Some("2"));
         assert_eq!(browser.cookie(&url("http://two:1/"), "x"), None);
         assert_eq!(browser.cookie(&url("http://one/a/c"), "y"), Some("1"));
         assert_eq!(browser.cookie(&url("http://one/ab"), "y"), None);
 
-        browser.keep(&here, "x=; Path=/; Max-Age=0").unwrap();
         browser
-            .keep(&here, "y=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+            .store_cookie(&here, "x=; Path=/; Max-Age=0")
             .unwrap();
-        assert!(browser.kept.is_empty(), "{browser:?}");
+        browser
+            .store_cookie(&here, "y=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+            .unwrap();
+        assert!(browser.cookies.is_empty(), "{browser:?}");
     }
 
     #[test]
-    fn redirects_are_read_as_seen_from_the_page() {
+    fn redirects_are_resolved_against_the_url() {
         let next = |status, location| {
             let page = page("http://one/a/b?c", status, location, "");
-            page.leads_to().unwrap().map(String::from)
+            page.redirect().unwrap().map(String::from)
         };
         assert_eq!(next(307, "/d").unwrap(), "http://one/d");
         assert_eq!(next(302, "http://two/d?e").unwrap(), "http://two/d?e");
@@ -277,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_has_an_address_and_hidden_fields() {
+    fn a_form_has_an_action_and_hidden_fields() {
         let html = r#"<p><form action="/go?a=1&amp;b=2" method="post">
             <input type="hidden" name="prompt" value="login"/><input name="who"></form>"#;
         let (action, hidden) = page("http://one/a", 200, "", html).form().unwrap();

@@ -9,17 +9,17 @@ use usher_local_postgres::testing::{TestCluster, TestDatabase};
 
 use crate::server::usher;
 
-/// A database of its own, dropped with the last value that refers to it.
+/// A database, dropped with the last clone of this value.
 #[derive(Clone)]
 pub struct Database(Arc<TestDatabase>);
 
 impl Database {
-    /// Returns a database with nothing in it.
+    /// Creates an empty database.
     pub async fn empty() -> Self {
         Self(Arc::new(TestCluster::shared().await.database().await))
     }
 
-    /// Returns a copy of a database on which `usher migrate` has run.
+    /// Creates a copy of a database on which `usher migrate` has run.
     pub async fn migrated() -> Self {
         let cluster = TestCluster::shared().await;
         let database = cluster.database_from_template("migrated", async |url| {
@@ -30,12 +30,12 @@ impl Database {
         Self(Arc::new(database.await))
     }
 
-    /// The URL by which a server reaches the database.
+    /// Returns the connection URL of the database.
     pub fn url(&self) -> &str {
         self.0.url()
     }
 
-    /// The socket that the cluster listens on, for what stands between a server and it.
+    /// Returns the socket that the cluster listens on, for proxies between it and a server.
     pub fn socket(&self) -> Result<PathBuf> {
         let directory = self
             .parameter("host")?
@@ -44,7 +44,7 @@ impl Database {
         Ok(PathBuf::from(directory).join(format!(".s.PGSQL.{port}")))
     }
 
-    /// The URL of the database by way of what listens on a port of this machine.
+    /// Returns the connection URL through a proxy on a local port.
     pub fn url_through(&self, port: u16) -> Result<String> {
         let user = self.parameter("user")?.context("the cluster has a user")?;
         let url = Url::parse(self.url())?;
@@ -61,18 +61,18 @@ impl Database {
         Ok(found.map(|(_, value)| value.into_owned()))
     }
 
-    /// Runs statements and returns what they select, a line for each row and `|` between
-    /// the values, as `psql` with the options `-At` prints it.
+    /// Runs statements and returns the selected rows as `psql -At` prints them: one per line,
+    /// with `|` between the values.
     pub async fn query(&self, sql: &str) -> Result<String> {
         let messages = self.connect().await?.simple_query(sql).await?;
         let lines: Vec<_> = messages.iter().filter_map(line).collect();
         Ok(lines.join("\n").trim().to_owned())
     }
 
-    /// Returns a connection, for tests that need more than a printed result.
+    /// Opens a connection, for tests that need more than a printed result.
     pub async fn connect(&self) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(self.url(), NoTls).await?;
-        // Ends with the client. What goes wrong before shows in the client's next call.
+        // Ends with the client. An error shows in the client's next call.
         tokio::spawn(connection);
         Ok(client)
     }
@@ -80,16 +80,16 @@ impl Database {
 
 async fn migrate(url: &str) -> Result<()> {
     let mut command = tokio::process::Command::from(usher("migrate")?);
-    let done = command
+    let output = command
         .env("USHER_PG_CONNECTION_URL", url)
         .output()
         .await
         .context("usher migrate")?;
-    let told = String::from_utf8_lossy(&done.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
-        done.status.success(),
-        "usher migrate: {}\n{told}",
-        done.status
+        output.status.success(),
+        "usher migrate: {}\n{stderr}",
+        output.status
     );
     Ok(())
 }

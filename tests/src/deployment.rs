@@ -1,33 +1,33 @@
-//! A server with people: an owner, and whoever a test adds.
+//! A server with users: an owner, and those that a test adds.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Request, Response};
 use crate::server::{Server, Setup};
 
-/// Everybody's password.
+/// The password of every user.
 pub const PASSWORD: &str = "SomeSecurePassword!1";
 
-/// A server that has its first user, the owner `owner`.
+/// A server with its first user `owner`, who is an owner.
 pub struct Deployment {
     /// The server.
     pub server: Server,
-    /// A session of the owner.
+    /// A session token of the owner.
     pub owner: String,
-    /// The default organization.
+    /// The ID of the default organization.
     pub organization: String,
 }
 
 impl Deployment {
-    /// Starts a server that is set up so, and makes its owner.
+    /// Starts a server and creates its owner.
     pub async fn start(setup: Setup) -> Result<Self> {
-        // Hashing is not what these tests are about.
-        let cheap = setup
+        // Cheap hashes: these tests are not about hashing.
+        let setup = setup
             .set("PASSWORD_HASH_MEMORY", "8")
             .set("PASSWORD_HASH_PASSES", "1");
         let mut deployment = Self {
-            server: cheap.start().await?,
+            server: setup.start().await?,
             owner: String::new(),
             organization: String::new(),
         };
@@ -39,7 +39,7 @@ impl Deployment {
         Ok(deployment)
     }
 
-    /// Makes a user of the default organization, whose identifier is returned.
+    /// Creates a user in the default organization and returns their ID.
     pub async fn add(&self, username: &str) -> Result<String> {
         let body = json!({
             "email": format!("{username}@example.com"),
@@ -47,54 +47,59 @@ impl Deployment {
             "password": PASSWORD,
             "organization_ids": [self.organization],
         });
-        let made = self.call(&self.owner, "POST", "/api/v2/users", Some(&body));
-        text(&made.await?, 201, "id")
+        let created = self.call(&self.owner, "POST", "/api/v2/users", Some(&body));
+        text(&created.await?, 201, "id")
     }
 
-    /// Gives the user these site roles and no other.
+    /// Replaces the user's site roles.
     pub async fn set_roles(&self, username: &str, roles: &[&str]) -> Result<()> {
         let path = format!("/api/v2/users/{username}/roles");
         let body = json!({"roles": roles});
-        let answer = self.call(&self.owner, "PUT", &path, Some(&body)).await?;
-        ensure!(answer.status == 200, "{answer:?}");
+        let response = self.call(&self.owner, "PUT", &path, Some(&body)).await?;
+        ensure!(response.status == 200, "{response:?}");
         Ok(())
     }
 
-    /// Signs the user in and returns the session.
+    /// Signs the user in and returns the session token.
     pub async fn log_in(&self, username: &str) -> Result<String> {
-        let body = json!({"email": format!("{username}@example.com"), "password": PASSWORD});
-        let answer = self.anonymous("POST", "/api/v2/users/login", Some(&body));
-        text(&answer.await?, 201, "session_token")
+        log_in(&self.server, username).await
     }
 
-    /// Makes a token of the user `me` or another, with what the body wishes.
+    /// Creates an API token of a user, which may be `me`, and returns it.
     pub async fn token(&self, by: &str, user: &str, body: &Value) -> Result<String> {
         let path = format!("/api/v2/users/{user}/keys/tokens");
         text(&self.call(by, "POST", &path, Some(body)).await?, 201, "key")
     }
 
-    /// Calls with a token.
+    /// Sends a request with a token.
     pub async fn call(
         &self,
         token: &str,
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = with_body(Request::new(method, path).token(token), body);
         self.server.send(&request).await
     }
 
-    /// Calls without a credential.
+    /// Sends a request without a credential.
     pub async fn anonymous(
         &self,
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = with_body(Request::new(method, path), body);
         self.server.send(&request).await
     }
+}
+
+/// Signs a user in with [`PASSWORD`] and returns the session token.
+pub async fn log_in(server: &Server, username: &str) -> Result<String> {
+    let body = json!({"email": format!("{username}@example.com"), "password": PASSWORD});
+    let request = Request::new("POST", "/api/v2/users/login").json(&body);
+    text(&server.send(&request).await?, 201, "session_token")
 }
 
 fn with_body(request: Request, body: Option<&Value>) -> Request {
@@ -104,10 +109,10 @@ fn with_body(request: Request, body: Option<&Value>) -> Request {
     }
 }
 
-/// The text that an answer of this status has in a field.
-pub fn text(answer: &Answer, status: u16, field: &str) -> Result<String> {
-    ensure!(answer.status == status, "{answer:?}");
-    let body = answer.json().context("no JSON")?;
+/// Returns a string field of the response, which must have this status.
+pub fn text(response: &Response, status: u16, field: &str) -> Result<String> {
+    ensure!(response.status == status, "{response:?}");
+    let body = response.json().context("not JSON")?;
     let text = body[field].as_str();
     Ok(text.with_context(|| format!("no {field}"))?.to_owned())
 }

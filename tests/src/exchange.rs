@@ -1,8 +1,8 @@
-//! One request and its answer, as they are on the wire.
+//! Raw HTTP requests and responses.
 //!
-//! Paths, headers and bodies are sent exactly as written, each on a connection of its
-//! own. Redirects are not followed, cookies are not kept and nothing is normalized,
-//! since all of that is what the tests are about.
+//! Paths, headers and bodies are sent exactly as written, each request on its own connection.
+//! Redirects are not followed, cookies are not stored and nothing is normalized, because that
+//! is what the tests check.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// How long a server may take to answer; some steps of recordings make it wait a while.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a response may take; some steps of recordings delay it.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Methods that carry a length even when there is no body.
-const SENDING: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+/// Methods that get a `Content-Length` even without a body.
+const METHODS_WITH_LENGTH: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 
 /// A request as it is sent, except for `Host` and `Content-Length`, which [`send`] adds.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// In capital letters.
+    /// The method, in upper case.
     pub method: String,
-    /// Path and query.
+    /// The path with its query.
     pub path: String,
-    /// In this order; a name may occur more than once.
+    /// The headers in order; names may repeat.
     pub headers: Vec<(String, String)>,
-    /// The body, or `None` for a request without.
+    /// The body, if any.
     pub body: Option<String>,
 }
 
 impl Request {
-    /// A request that asks for JSON and carries nothing.
+    /// Creates a request that accepts JSON, without a credential or body.
     pub fn new(method: &str, path: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -51,43 +51,43 @@ impl Request {
         self
     }
 
-    /// Adds the credential the way that the reference's own clients do.
+    /// Adds the credential in the header that the reference's clients use.
     pub fn token(self, token: &str) -> Self {
         self.header("Coder-Session-Token", token)
     }
 
-    /// Sets the body and says that it is JSON.
+    /// Sets a JSON body and its content type.
     pub fn json(mut self, body: &Value) -> Self {
         self.body = Some(body.to_string());
         self.header("Content-Type", "application/json")
     }
 }
 
-/// An answer as it was received.
+/// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
-    /// In the order of the answer, names in small letters.
+    /// The headers in order, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, with replacement characters for what is not UTF-8.
+    /// The body, with replacement characters for invalid UTF-8.
     pub body: String,
 }
 
-impl Answer {
-    /// Returns all values of a header, given in small letters.
+impl Response {
+    /// Returns all values of a header, whose name is given in lower case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let wanted = move |(key, _): &&(String, String)| key == name;
         self.headers.iter().filter(wanted).map(|(_, v)| v.as_str())
     }
 
-    /// Returns a header's values, joined by commas; empty if there are none.
+    /// Returns a header's values joined by commas, or an empty string.
     pub fn header(&self, name: &str) -> String {
         self.all(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the body if the answer says that it is JSON. What is not, although the
-    /// answer says so, becomes a text that equals no recorded body.
+    /// Returns the body if its content type is JSON. Invalid JSON becomes a string that equals
+    /// no recorded body.
     pub fn json(&self) -> Option<Value> {
         if !self.header("content-type").contains("json") || self.body.trim().is_empty() {
             return None;
@@ -96,25 +96,25 @@ impl Answer {
     }
 }
 
-/// Sends the request to `base` (`http://host:port`) and reads the whole answer.
-pub async fn send(base: &str, request: &Request) -> Result<Answer> {
+/// Sends the request to `base` (`http://host:port`) and reads the whole response.
+pub async fn send(base: &str, request: &Request) -> Result<Response> {
     let Request { method, path, .. } = request;
-    tokio::time::timeout(PATIENCE, exchange(base, request))
+    tokio::time::timeout(TIMEOUT, exchange(base, request))
         .await
         .map_err(anyhow::Error::from)
         .flatten()
         .with_context(|| format!("{method} {path}"))
 }
 
-async fn exchange(base: &str, request: &Request) -> Result<Answer> {
+async fn exchange(base: &str, request: &Request) -> Result<Response> {
     let host = base.strip_prefix("http://").context("not plain HTTP")?;
     let stream = TcpStream::connect(host).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends by itself once `sender` is gone and the answer is read.
+    // Ends once `sender` is dropped and the response is read.
     tokio::spawn(connection);
-    let response = sender.send_request(on_the_wire(host, request)?).await?;
+    let response = sender.send_request(to_hyper(host, request)?).await?;
     let headers = response.headers().iter();
-    Ok(Answer {
+    Ok(Response {
         status: response.status().as_u16(),
         headers: headers
             .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))
@@ -126,7 +126,7 @@ async fn exchange(base: &str, request: &Request) -> Result<Answer> {
     })
 }
 
-fn on_the_wire(host: &str, request: &Request) -> Result<hyper::Request<Full<Bytes>>> {
+fn to_hyper(host: &str, request: &Request) -> Result<hyper::Request<Full<Bytes>>> {
     let mut builder = hyper::Request::builder()
         .method(request.method.as_str())
         .uri(request.path.as_str())
@@ -135,13 +135,13 @@ fn on_the_wire(host: &str, request: &Request) -> Result<hyper::Request<Full<Byte
         builder = builder.header(name, value);
     }
     let body = request.body.clone().unwrap_or_default();
-    if request.body.is_some() || SENDING.contains(&request.method.as_str()) {
+    if request.body.is_some() || METHODS_WITH_LENGTH.contains(&request.method.as_str()) {
         builder = builder.header("Content-Length", body.len());
     }
     Ok(builder.body(Full::from(body))?)
 }
 
-/// Headers have no encoding; this one loses nothing.
+/// Header values have no encoding; Latin-1 keeps every byte.
 fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
@@ -153,30 +153,30 @@ mod tests {
 
     use super::*;
 
-    /// Sends to a listener that answers with `answer`; returns what it received.
-    async fn received(request: &Request, answer: &'static str) -> (String, Answer) {
+    /// Sends a request to a listener that responds with `response`, and returns what it received.
+    async fn received(request: &Request, response: &'static str) -> (String, Response) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let listening = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut seen = vec![0; 4096];
-            let length = stream.read(&mut seen).await.unwrap();
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8(seen[..length].to_vec()).unwrap()
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            stream.write_all(response.as_bytes()).await.unwrap();
+            String::from_utf8(request[..length].to_vec()).unwrap()
         });
-        let answer = send(&base, request).await.unwrap();
+        let response = send(&base, request).await.unwrap();
         let seen = listening.await.unwrap();
-        (seen.replace(&base["http://".len()..], "HOST"), answer)
+        (seen.replace(&base["http://".len()..], "HOST"), response)
     }
 
-    const NOTHING: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+    const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
     #[tokio::test]
     async fn a_request_is_sent_as_it_is_written() {
         let request = Request::new("GET", "/api/v2//users/a%2Fb/./..?q=%zz&q=a+b[]")
             .header("Cookie", "a=1")
             .header("Cookie", "b=2");
-        let (seen, _) = received(&request, NOTHING).await;
+        let (seen, _) = received(&request, NO_CONTENT).await;
         assert_eq!(
             seen,
             "GET /api/v2//users/a%2Fb/./..?q=%zz&q=a+b[] HTTP/1.1\r\nhost: HOST\r\n\
@@ -185,9 +185,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_has_its_length_and_so_has_none_at_all() {
+    async fn requests_with_and_without_a_body_have_a_length() {
         let request = Request::new("PUT", "/x").json(&serde_json::json!({"a": "é"}));
-        let (seen, _) = received(&request, NOTHING).await;
+        let (seen, _) = received(&request, NO_CONTENT).await;
         assert!(
             seen.ends_with(
                 "content-type: application/json\r\ncontent-length: 10\r\n\r\n{\"a\":\"é\"}"
@@ -195,25 +195,25 @@ mod tests {
             "{seen}"
         );
 
-        let (seen, _) = received(&Request::new("DELETE", "/x"), NOTHING).await;
+        let (seen, _) = received(&Request::new("DELETE", "/x"), NO_CONTENT).await;
         assert!(seen.contains("\r\ncontent-length: 0\r\n"), "{seen}");
-        let (seen, _) = received(&Request::new("GET", "/x"), NOTHING).await;
+        let (seen, _) = received(&Request::new("GET", "/x"), NO_CONTENT).await;
         assert!(!seen.contains("content-length"), "{seen}");
     }
 
     #[tokio::test]
-    async fn a_redirect_is_an_answer_like_any_other() {
-        let (_, answer) = received(
+    async fn redirects_are_not_followed() {
+        let (_, response) = received(
             &Request::new("GET", "/x"),
             "HTTP/1.1 303 See Other\r\nLocation: /y\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
              Content-Length: 2\r\n\r\nok",
         )
         .await;
-        assert_eq!(answer.status, 303);
-        assert_eq!(answer.header("location"), "/y");
-        assert_eq!(answer.header("set-cookie"), "a=1, b=2");
-        assert_eq!(answer.all("set-cookie").count(), 2);
-        assert_eq!(answer.body, "ok");
-        assert_eq!(answer.json(), None);
+        assert_eq!(response.status, 303);
+        assert_eq!(response.header("location"), "/y");
+        assert_eq!(response.header("set-cookie"), "a=1, b=2");
+        assert_eq!(response.all("set-cookie").count(), 2);
+        assert_eq!(response.body, "ok");
+        assert_eq!(response.json(), None);
     }
 }

@@ -1,13 +1,12 @@
-//! Black-box tests of the real `usher` binary: started as an operator would start it,
-//! asked over HTTP, on a real Postgres.
+//! Black-box tests of the `usher` binary: started as an operator starts it, called over
+//! HTTP, on a real Postgres.
 //!
-//! Most of what Usher promises is in `recordings`: exchanges with the reference server,
-//! which Usher has to answer alike. `tests/recordings.rs` replays them. What they cannot
-//! show, such as restarts, several replicas and attacks, has tests of its own there.
+//! Most of Usher's behavior is specified by `recordings`: exchanges with the reference
+//! server, which Usher must reproduce. `tests/recordings.rs` replays them. Restarts, several
+//! replicas, attacks and the like have tests of their own in `tests/`.
 //!
-//! This crate does not test what a smaller test can: a rule is tested in `domain`, a
-//! handler on mocks in `api`, a query in `postgres`. It knows the server from outside
-//! only, as any client does.
+//! This crate does not test what a smaller test can: rules are tested in `domain`, handlers
+//! on mocks in `api`, and queries in `postgres`. It uses the server only as a client does.
 //!
 //! To add a black-box test, write a function in a file of `tests/`:
 //!
@@ -18,24 +17,23 @@
 //!
 //! let mut server = Server::start().await?; // on a fresh database
 //! server.restart().await?;
-//! let answer = server.send(&Request::new("GET", "/api/v2/users/first")).await?;
-//! assert_eq!(answer.status, 404);
+//! let response = server.send(&Request::new("GET", "/api/v2/users/first")).await?;
+//! assert_eq!(response.status, 404);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Setup`](server::Setup) changes settings and puts several servers on one database.
-//! To have one more recording replayed, put its file into `recordings`. Where people come from
-//! elsewhere, `usher_fake_provider` is the GitHub or OpenID provider that they come from.
+//! [`Setup`](server::Setup) changes settings and starts several servers on one database.
+//! A recording is replayed once its file is in `recordings`. `usher_fake_provider` is a fake
+//! GitHub and OpenID provider, and `usher_test_browser` drives a real browser.
 
 pub mod binary;
-pub mod browser;
-pub mod comparing;
+pub mod compare;
 pub mod cookie_browser;
 pub mod database;
 pub mod deployment;
 pub mod exchange;
-pub mod reading;
+pub mod normalize;
 pub mod recording;
 pub mod replay;
 pub mod routes;

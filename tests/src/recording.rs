@@ -1,7 +1,6 @@
-//! The form in which exchanges are recorded; `recordings/README.md` describes it.
+//! The format of recordings, which `recordings/README.md` describes.
 //!
-//! A field that nobody knows is an error, so that a slip in a recording cannot make
-//! it check less than it seems to.
+//! Unknown fields are errors, so that a typo cannot silently disable a check.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,15 +14,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Exchanges with one server on a fresh database, in order.
+/// Exchanges with one server on a new database, in order.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
-    /// The name of its file, without `.json`.
+    /// The name of the file, without `.json`.
     pub name: String,
-    /// What it shows.
+    /// What the recording shows.
     pub about: String,
-    /// Who is there before the first step.
+    /// The users that exist before the first step.
     #[serde(default)]
     pub world: World,
     /// Settings of the server, without `USHER_`.
@@ -32,21 +31,21 @@ pub struct Recording {
     /// Whether the server limits the rate of requests.
     #[serde(default)]
     pub rate_limits: bool,
-    /// What must run besides the server.
+    /// What must run in addition to the server.
     #[serde(default)]
     pub needs: Vec<Need>,
-    /// Values known from the start.
+    /// The initial variables.
     #[serde(default)]
     pub variables: IndexMap<String, Value>,
-    /// What happens.
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// Who is there before the first step.
+/// The users that exist before the first step.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
-    /// Nobody.
+    /// No users.
     Empty,
     /// The first user.
     Owner,
@@ -55,74 +54,74 @@ pub enum World {
     Cast,
 }
 
-/// What must run besides the server.
+/// What must run in addition to the server.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Need {
-    /// A provider of external logins.
+    /// A fake identity provider.
     Provider,
 }
 
-/// One thing that happens.
+/// A step of a recording.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A request, and the answer that it must get.
+    /// A request and the expected response.
     Call(Box<Call>),
-    /// A statement run on the server's database.
+    /// An SQL statement on the server's database.
     Sql(Sql),
-    /// Time that passes.
+    /// A delay.
     Wait(Wait),
-    /// A word to the provider of external logins.
+    /// A change to the fake identity provider.
     Fixture(Fixture),
 }
 
-/// A request, and the answer that it must get.
+/// A request and the expected response.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// What it shows, in a sentence.
+    /// What the call shows, in a sentence.
     pub id: String,
     /// Method and path.
     pub call: String,
-    /// Whose credential it carries: one of the cast, a variable's name, or `none`.
+    /// The credential: a user's name, a variable's name, or `none`.
     #[serde(default = "owner")]
     pub r#as: String,
-    /// Where it carries the credential.
+    /// How the credential is sent.
     #[serde(default)]
     pub via: Via,
-    /// A body of JSON.
-    #[serde(default, deserialize_with = "even_null")]
+    /// A JSON body.
+    #[serde(default, deserialize_with = "nullable")]
     pub body: Option<Value>,
-    /// A body as it stands.
+    /// A raw body, instead of `body`.
     pub raw: Option<String>,
     /// Further headers.
     #[serde(default)]
     pub headers: IndexMap<String, String>,
-    /// How often it is sent. The last answer counts.
+    /// How often the request is sent. The last response is compared.
     #[serde(default = "once")]
     pub times: u32,
-    /// Variables that take a part of the answer.
+    /// Variables to set to a part of the response.
     #[serde(default)]
     pub save: IndexMap<String, Source>,
-    /// Arrays whose order is free.
+    /// Arrays in any order.
     #[serde(default)]
     pub sort: Vec<Pattern>,
-    /// Values that only need the right JSON type.
+    /// Values of which only the JSON type is compared.
     #[serde(default)]
     pub mask: Vec<Pattern>,
-    /// Texts for people that must be equal nevertheless.
+    /// Messages that are compared.
     #[serde(default)]
     pub keep: Vec<Pattern>,
-    /// Paths of texts that must only begin alike.
+    /// Messages of which only the beginning is compared.
     #[serde(default)]
     pub begin: IndexMap<String, String>,
-    /// Differences that are as good.
+    /// Allowed differences.
     pub allow: Option<Allow>,
-    /// The answer as it is read.
+    /// The normalized response.
     pub want: Value,
 }
 
-/// Where a request carries its credential.
+/// How a request carries its credential.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
@@ -133,100 +132,100 @@ pub enum Via {
     Cookie,
     /// `Authorization: Bearer`.
     Bearer,
-    /// The parameter `coder_session_token`.
+    /// The query parameter `coder_session_token`.
     Query,
-    /// The parameter `access_token`.
+    /// The query parameter `access_token`.
     AccessToken,
 }
 
-/// Differences that are as good as or better than what was recorded.
+/// Differences that are as good as or better than the recorded response.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
-    /// With one of these statuses, the whole answer is free.
+    /// With one of these statuses, nothing else is compared.
     #[serde(default)]
     pub status: Vec<u16>,
-    /// Paths into the answer that are free.
+    /// Paths that are not compared.
     #[serde(default)]
     pub paths: Vec<Pattern>,
-    /// Why.
+    /// The reason.
     pub because: String,
 }
 
-/// A statement run on the server's database.
+/// An SQL statement on the server's database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sql {
-    /// What it is for, where that does not go without saying.
+    /// The purpose, if it is not obvious.
     pub id: Option<String>,
     /// The statement.
     pub sql: String,
-    /// The variable that takes the printed result.
+    /// The variable to set to the printed result.
     pub save: Option<String>,
 }
 
-/// Time that passes.
+/// A delay.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
-    /// What it is for, where that does not go without saying.
+    /// The purpose, if it is not obvious.
     pub id: Option<String>,
-    /// Seconds.
+    /// The delay in seconds.
     pub wait: f64,
 }
 
-/// A word to the provider of external logins.
+/// A change to the fake identity provider.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fixture {
-    /// What it is for, where that does not go without saying.
+    /// The purpose, if it is not obvious.
     pub id: Option<String>,
-    /// The address of the word.
+    /// The URL to post to.
     pub fixture: String,
-    /// A body of JSON.
+    /// A JSON body.
     #[serde(default)]
     pub body: Value,
-    /// Variables that take a part of the answer.
+    /// Variables to set to a part of the response.
     #[serde(default)]
     pub save: IndexMap<String, Source>,
 }
 
-/// A part of an answer: `/json/pointer`, `cookie:NAME` or `header:NAME`, each with an
-/// optional `~regex` whose one group is taken.
+/// A part of a response: `/json/pointer`, `cookie:NAME` or `header:NAME`, each with an
+/// optional `~regex` that selects its one group.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Where it is.
-    pub place: Place,
-    /// What to take of it, if not all.
+    /// The location of the value.
+    pub location: Location,
+    /// The part of the value, if not all of it.
     pub pattern: Option<Regex>,
 }
 
-/// A place in an answer.
+/// A location in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A JSON pointer into the body.
     Body(String),
-    /// The value of a cookie that the answer sets.
+    /// The value of a cookie that the response sets.
     Cookie(String),
-    /// A header, in small letters.
+    /// A header, in lower case.
     Header(String),
 }
 
-/// A pattern for names and paths, in which `*` stands for anything, even nothing.
+/// A pattern for names and paths, in which `*` matches any text, including none.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
 impl Recording {
-    /// The folder of the recordings.
-    pub fn folder() -> PathBuf {
+    /// Returns the directory of the recordings.
+    pub fn directory() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings")
     }
 
-    /// Reads all recordings, in the order of their names.
+    /// Reads all recordings, sorted by name.
     pub fn all() -> Result<Vec<Self>> {
         let mut recordings = Vec::new();
-        for entry in fs::read_dir(Self::folder())? {
+        for entry in fs::read_dir(Self::directory())? {
             let path = entry?.path();
             if path
                 .extension()
@@ -244,7 +243,7 @@ impl Recording {
             .with_context(|| format!("{}", path.display()))
     }
 
-    /// The requests whose answers are compared.
+    /// Returns the calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.steps.iter().filter_map(|step| match step {
             Step::Call(call) => Some(&**call),
@@ -254,13 +253,13 @@ impl Recording {
 }
 
 impl Pattern {
-    /// A pattern of this text.
+    /// Creates a pattern.
     pub fn new(pattern: &str) -> Self {
         Self(pattern.to_owned())
     }
 
-    /// Returns whether the whole text fits.
-    pub fn fits(&self, text: &str) -> bool {
+    /// Returns whether the pattern matches the whole text.
+    pub fn matches(&self, text: &str) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else {
             return self.0 == text;
         };
@@ -269,7 +268,7 @@ impl Pattern {
         };
         let mut parts: Vec<&str> = rest.split('*').collect();
         let end = parts.pop().unwrap_or_default();
-        // The first place that fits leaves the most for what follows.
+        // The first match leaves the most text for the remaining parts.
         for part in parts {
             match text.split_once(part) {
                 Some((_, after)) => text = after,
@@ -280,13 +279,13 @@ impl Pattern {
     }
 }
 
-/// Returns whether one of the patterns fits.
-pub fn any_fits(patterns: &[Pattern], text: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.fits(text))
+/// Returns whether one of the patterns matches.
+pub fn any_matches(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(text))
 }
 
-/// A step is what its one telling field says. Trying each in turn (`serde(untagged)`)
-/// would hide which field is wrong.
+/// The kind of a step is determined by its distinctive field. `serde(untagged)` would not
+/// report which field is wrong.
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
@@ -303,7 +302,7 @@ impl<'de> Deserialize<'de> for Step {
             Ok(Self::Fixture(parse(step)?))
         } else {
             Err(D::Error::custom(format!(
-                "neither call, sql, wait nor fixture: {step}"
+                "has no field call, sql, wait or fixture: {step}"
             )))
         }
     }
@@ -316,17 +315,17 @@ fn parse<T: DeserializeOwned, E: serde::de::Error>(step: &str) -> Result<T, E> {
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let source = String::deserialize(deserializer)?;
-        let (place, pattern) = match source.split_once('~') {
-            Some((place, pattern)) => (place, Some(pattern)),
+        let (location, pattern) = match source.split_once('~') {
+            Some((location, pattern)) => (location, Some(pattern)),
             None => (source.as_str(), None),
         };
         Ok(Self {
-            place: if let Some(name) = place.strip_prefix("cookie:") {
-                Place::Cookie(name.to_owned())
-            } else if let Some(name) = place.strip_prefix("header:") {
-                Place::Header(name.to_lowercase())
+            location: if let Some(name) = location.strip_prefix("cookie:") {
+                Location::Cookie(name.to_owned())
+            } else if let Some(name) = location.strip_prefix("header:") {
+                Location::Header(name.to_lowercase())
             } else {
-                Place::Body(place.to_owned())
+                Location::Body(location.to_owned())
             },
             pattern: pattern
                 .map(Regex::new)
@@ -344,8 +343,8 @@ fn once() -> u32 {
     1
 }
 
-/// A body may be `null`, which is not the same as none.
-fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+/// A body of `null` differs from no body.
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -358,12 +357,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_recording_can_be_read() {
+    fn every_recording_can_be_parsed() {
         let recordings = Recording::all().unwrap();
         assert!(recordings.len() >= 92, "{}", recordings.len());
         for recording in &recordings {
-            let file = Recording::folder().join(format!("{}.json", recording.name));
-            assert!(file.exists(), "{} is in another file", recording.name);
+            let file = Recording::directory().join(format!("{}.json", recording.name));
+            assert!(
+                file.exists(),
+                "{} is not the name of its file",
+                recording.name
+            );
             assert!(recording.calls().count() > 0, "{} is empty", recording.name);
         }
         let names: HashSet<_> = recordings.iter().map(|recording| &recording.name).collect();
@@ -371,17 +374,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_a_step_is_an_error_that_names_it() {
-        let slip = json!({"id": "x", "call": "GET /", "maks": [""], "want": {}});
-        let error = serde_json::from_value::<Step>(slip).unwrap_err();
+    fn an_unknown_field_in_a_step_is_an_error_that_names_it() {
+        let typo = json!({"id": "x", "call": "GET /", "maks": [""], "want": {}});
+        let error = serde_json::from_value::<Step>(typo).unwrap_err();
         assert!(error.to_string().contains("`maks`"), "{error}");
 
-        let nothing = json!({"id": "x", "want": {}});
-        assert!(serde_json::from_value::<Step>(nothing).is_err());
-        let unwanted = json!({"id": "x", "call": "GET /"});
-        assert!(serde_json::from_value::<Step>(unwanted).is_err());
-        let unmatched = json!({"id": "x", "call": "GET /", "save": {"a": "/id~("}, "want": {}});
-        assert!(serde_json::from_value::<Step>(unmatched).is_err());
+        let empty = json!({"id": "x", "want": {}});
+        assert!(serde_json::from_value::<Step>(empty).is_err());
+        let without_want = json!({"id": "x", "call": "GET /"});
+        assert!(serde_json::from_value::<Step>(without_want).is_err());
+        let invalid_regex = json!({"id": "x", "call": "GET /", "save": {"a": "/id~("}, "want": {}});
+        assert!(serde_json::from_value::<Step>(invalid_regex).is_err());
     }
 
     #[test]
@@ -398,8 +401,8 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_anything() {
-        for (pattern, text, fits) in [
+    fn a_star_matches_any_text() {
+        for (pattern, text, expected) in [
             ("", "", true),
             ("", "/a", false),
             ("*", "", true),
@@ -415,7 +418,11 @@ mod tests {
             ("*ab", "abab", true),
             ("a*c*c", "abc", false),
         ] {
-            assert_eq!(Pattern::new(pattern).fits(text), fits, "{pattern} {text}");
+            assert_eq!(
+                Pattern::new(pattern).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs recordings against the real server.
+//! Replays recordings against a server.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,18 +9,16 @@ use serde_json::{Value, json};
 use url::Url;
 use usher_fake_provider::FakeProvider;
 
-use crate::comparing::{Difference, judge};
+use crate::compare::{Difference, differences};
 use crate::database::Database;
-use crate::exchange::{self, Answer, Request};
-use crate::reading::Reader;
+use crate::deployment::PASSWORD;
+use crate::exchange::{self, Request, Response};
+use crate::normalize::Normalizer;
 use crate::recording::{Call, Fixture, Need, Recording, Step, Via, World};
 use crate::server::Setup;
 use crate::variables::Variables;
 
-/// Everybody's password.
-const PASSWORD: &str = "SomeSecurePassword!1";
-
-/// Username, name and site role of those who are there besides the owner.
+/// The username, name and site role of the users of the world `cast`, except the owner.
 const CAST: [(&str, &str, Option<&str>); 5] = [
     ("useradmin", "Useradmin", Some("user-admin")),
     ("templateadmin", "Templateadmin", Some("template-admin")),
@@ -29,36 +27,36 @@ const CAST: [(&str, &str, Option<&str>); 5] = [
     ("other", "Other", None),
 ];
 
-/// How many differences of one exchange, and how much of an answer, are shown.
-const SHOWN: usize = 8;
-const SHOWN_BODY: usize = 300;
+/// How many differences of an exchange, and characters of a body, a report shows.
+const MAX_SHOWN: usize = 8;
+const MAX_SHOWN_BODY: usize = 300;
 
-/// How a server did in a recording.
+/// The result of replaying a recording.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The recording's name.
     pub name: String,
     /// How many exchanges the recording has.
     pub exchanges: usize,
-    /// How many of them were as recorded.
-    pub right: usize,
-    /// Those that were not.
-    pub wrong: Vec<Wrong>,
-    /// Why the recording could not go on to its end, if so.
-    pub trouble: Option<String>,
+    /// How many of them matched.
+    pub matched: usize,
+    /// The exchanges that did not match.
+    pub mismatches: Vec<Mismatch>,
+    /// The error that stopped the recording, if any.
+    pub error: Option<String>,
 }
 
-/// An exchange that was not as recorded.
+/// An exchange that differed from the recording.
 #[derive(Clone, Debug)]
-pub struct Wrong {
-    /// What it shows.
+pub struct Mismatch {
+    /// The ID of the call.
     pub id: String,
-    /// Who asked for what.
+    /// The credential, method and path.
     pub request: String,
-    /// What is different.
+    /// The differences.
     pub differences: Vec<Difference>,
-    /// The answer.
-    pub answer: Answer,
+    /// The response.
+    pub response: Response,
 }
 
 impl Outcome {
@@ -66,42 +64,42 @@ impl Outcome {
         Self {
             name: recording.name.clone(),
             exchanges: recording.calls().count(),
-            right: 0,
-            wrong: Vec::new(),
-            trouble: None,
+            matched: 0,
+            mismatches: Vec::new(),
+            error: None,
         }
     }
 
-    /// Returns whether every exchange was as recorded.
-    pub fn is_right(&self) -> bool {
-        self.right == self.exchanges && self.wrong.is_empty() && self.trouble.is_none()
+    /// Returns whether every exchange matched.
+    pub fn is_success(&self) -> bool {
+        self.matched == self.exchanges && self.mismatches.is_empty() && self.error.is_none()
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} of {}", self.name, self.right, self.exchanges)?;
-        for wrong in &self.wrong {
-            writeln!(f, "  - {}  [{}]", wrong.id, wrong.request)?;
-            for difference in wrong.differences.iter().take(SHOWN) {
+        writeln!(f, "{}: {} of {}", self.name, self.matched, self.exchanges)?;
+        for mismatch in &self.mismatches {
+            writeln!(f, "  - {}  [{}]", mismatch.id, mismatch.request)?;
+            for difference in mismatch.differences.iter().take(MAX_SHOWN) {
                 writeln!(f, "      {difference}")?;
             }
-            if let Some(more) = wrong.differences.len().checked_sub(SHOWN + 1) {
+            if let Some(more) = mismatch.differences.len().checked_sub(MAX_SHOWN + 1) {
                 writeln!(f, "      and {} more", more + 1)?;
             }
-            writeln!(f, "      answered {}", told(&wrong.answer))?;
+            writeln!(f, "      response: {}", summary(&mismatch.response))?;
         }
-        if let Some(trouble) = &self.trouble {
-            writeln!(f, "  stopped: {trouble}")?;
+        if let Some(error) = &self.error {
+            writeln!(f, "  stopped: {error}")?;
         }
         Ok(())
     }
 }
 
-/// Replays a recording on a server and a database of its own.
+/// Replays a recording on a new server and database.
 pub async fn replay(recording: &Recording) -> Outcome {
     let mut outcome = Outcome::new(recording);
-    let done = async {
+    let run = async {
         let provider = if recording.needs.contains(&Need::Provider) {
             Some(FakeProvider::start().await?)
         } else {
@@ -124,14 +122,13 @@ pub async fn replay(recording: &Recording) -> Outcome {
         };
         target.run(recording, &mut outcome).await
     };
-    if let Err(error) = done.await {
-        outcome.trouble = Some(format!("{error:#}"));
+    if let Err(error) = run.await {
+        outcome.error = Some(format!("{error:#}"));
     }
     outcome
 }
 
-/// Booleans are written as people write them in YAML and Python, capital letter and
-/// all; a server that takes settings from the environment has to expect it.
+/// Formats booleans as in Python, since the server must accept capitalized ones too.
 fn setting(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -141,7 +138,7 @@ fn setting(value: &Value) -> String {
     }
 }
 
-/// What a recording is run against.
+/// The server that a recording is replayed against.
 struct Target<'a> {
     base: &'a str,
     database: Option<&'a Database>,
@@ -166,7 +163,7 @@ impl Target<'_> {
                     .with_context(|| call.id.clone())?,
                 Step::Sql(step) => {
                     let sql = variables.fill_text(&step.sql)?;
-                    let database = self.database.context("there is no database")?;
+                    let database = self.database.context("no database")?;
                     let printed = database.query(&sql).await.with_context(|| sql.clone())?;
                     if let Some(name) = &step.save {
                         variables.set(name, printed);
@@ -175,9 +172,9 @@ impl Target<'_> {
                 Step::Wait(step) => {
                     tokio::time::sleep(Duration::from_secs_f64(step.wait)).await;
                 }
-                Step::Fixture(step) => tell(step, &mut variables)
+                Step::Fixture(step) => apply_fixture(step, &mut variables)
                     .await
-                    .with_context(|| format!("telling {}", step.fixture))?,
+                    .with_context(|| format!("fixture {}", step.fixture))?,
             }
         }
         Ok(())
@@ -189,37 +186,38 @@ impl Target<'_> {
         variables: &mut Variables,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        ensure!(call.times > 0, "a call that is never made");
-        let mut answer = self.send(&request(call, variables)?).await?;
+        ensure!(call.times > 0, "`times` must be positive");
+        let mut response = self.send(&request(call, variables)?).await?;
         for _ in 1..call.times {
-            answer = self.send(&request(call, variables)?).await?;
+            response = self.send(&request(call, variables)?).await?;
         }
-        // What is saved is known when the answer is read. What cannot be saved must not
-        // keep the answer from being compared, since that tells why.
+        // Variables are saved first, since normalizing uses them. The response is compared even
+        // if saving fails, since the differences explain why.
         let mut saved = Ok(());
         for (name, source) in &call.save {
-            saved = saved.and(variables.save(name, &answer, source));
+            saved = saved.and(variables.save(name, &response, source));
         }
-        let seen = Reader::new(variables, self.base, Utc::now()).answer(&answer, call)?;
-        let differences = judge(call, &seen);
+        let normalized =
+            Normalizer::new(variables, self.base, Utc::now()).response(&response, call)?;
+        let differences = differences(call, &normalized);
         if differences.is_empty() {
-            outcome.right += 1;
+            outcome.matched += 1;
         } else {
-            outcome.wrong.push(Wrong {
+            outcome.mismatches.push(Mismatch {
                 id: call.id.clone(),
                 request: format!("{}: {}", call.r#as, call.call),
                 differences,
-                answer: answer.clone(),
+                response: response.clone(),
             });
         }
-        saved.with_context(|| format!("answered {}", told(&answer)))
+        saved.with_context(|| format!("response: {}", summary(&response)))
     }
 
-    async fn send(&self, request: &Request) -> Result<Answer> {
+    async fn send(&self, request: &Request) -> Result<Response> {
         exchange::send(self.base, request).await
     }
 
-    /// Makes those who are to be there before the first step.
+    /// Creates the users that exist before the first step.
     async fn prepare(&self, world: World, variables: &mut Variables) -> Result<()> {
         if world == World::Empty {
             return Ok(());
@@ -231,9 +229,9 @@ impl Target<'_> {
             "password": PASSWORD,
             "trial": false,
         }));
-        let made = self.must(&first, 201).await?;
-        let organization = &made["organization_id"];
-        variables.set("owner.id", made["user_id"].clone());
+        let created = self.send_expecting(&first, 201).await?;
+        let organization = &created["organization_id"];
+        variables.set("owner.id", created["user_id"].clone());
         variables.set("org", organization.clone());
         let owner = self.sign_in("owner", variables).await?;
         if world == World::Owner {
@@ -250,13 +248,13 @@ impl Target<'_> {
                     "login_type": "password",
                     "organization_ids": [organization],
                 }));
-            let made = self.must(&user, 201).await?;
-            variables.set(&format!("{username}.id"), made["id"].clone());
+            let created = self.send_expecting(&user, 201).await?;
+            variables.set(&format!("{username}.id"), created["id"].clone());
             if let Some(role) = role {
                 let roles = Request::new("PUT", &format!("/api/v2/users/{username}/roles"))
                     .token(&owner)
                     .json(&json!({ "roles": [role] }));
-                self.must(&roles, 200).await?;
+                self.send_expecting(&roles, 200).await?;
             }
             self.sign_in(username, variables).await?;
         }
@@ -268,40 +266,42 @@ impl Target<'_> {
             "email": format!("{username}@example.com"),
             "password": PASSWORD,
         }));
-        let made = self.must(&login, 201).await?;
-        let token = made["session_token"].as_str().context("no session token")?;
+        let created = self.send_expecting(&login, 201).await?;
+        let token = created["session_token"]
+            .as_str()
+            .context("no session token")?;
         variables.set(&format!("{username}.token"), token);
         Ok(token.to_owned())
     }
 
-    async fn must(&self, request: &Request, status: u16) -> Result<Value> {
-        let answer = self.send(request).await?;
+    async fn send_expecting(&self, request: &Request, status: u16) -> Result<Value> {
+        let response = self.send(request).await?;
         let Request { method, path, .. } = request;
         ensure!(
-            answer.status == status,
+            response.status == status,
             "{method} {path}: {}",
-            told(&answer)
+            summary(&response)
         );
-        answer
+        response
             .json()
             .with_context(|| format!("{method} {path}: not JSON"))
     }
 }
 
-/// Says a word to the provider of external logins.
-async fn tell(step: &Fixture, variables: &mut Variables) -> Result<()> {
+/// Changes the settings of the fake identity provider.
+async fn apply_fixture(step: &Fixture, variables: &mut Variables) -> Result<()> {
     let url = Url::parse(&variables.fill_text(&step.fixture)?)?;
     let origin = url.origin().ascii_serialization();
-    let word = Request::new("POST", url.path()).json(&variables.fill(&step.body)?);
-    let answer = exchange::send(&origin, &word).await?;
-    ensure!(answer.status == 200, "{}", told(&answer));
+    let request = Request::new("POST", url.path()).json(&variables.fill(&step.body)?);
+    let response = exchange::send(&origin, &request).await?;
+    ensure!(response.status == 200, "{}", summary(&response));
     for (name, source) in &step.save {
-        variables.save(name, &answer, source)?;
+        variables.save(name, &response, source)?;
     }
     Ok(())
 }
 
-/// Returns the request that the call makes.
+/// Builds the request of a call.
 fn request(call: &Call, variables: &Variables) -> Result<Request> {
     let (method, path) = call.call.split_once(' ').context("no path")?;
     let mut request = Request::new(method, &variables.fill_text(path)?);
@@ -309,7 +309,7 @@ fn request(call: &Call, variables: &Variables) -> Result<Request> {
         let token = variables
             .get(&format!("{}.token", call.r#as))
             .or_else(|| variables.get(&call.r#as))
-            .with_context(|| format!("nobody has a credential named {}", call.r#as))?;
+            .with_context(|| format!("no credential named {}", call.r#as))?;
         request = with_credential(request, call.via, &token);
     }
     request.body = match (&call.raw, &call.body) {
@@ -334,21 +334,21 @@ fn with_credential(mut request: Request, via: Via, token: &str) -> Request {
         Via::Query => "coder_session_token",
         Via::AccessToken => "access_token",
     };
-    let joint = if request.path.contains('?') { '&' } else { '?' };
-    request.path = format!("{}{joint}{parameter}={token}", request.path);
+    let separator = if request.path.contains('?') { '&' } else { '?' };
+    request.path = format!("{}{separator}{parameter}={token}", request.path);
     request
 }
 
-/// An answer in one line.
-fn told(answer: &Answer) -> String {
-    let body: String = answer.body.trim().chars().take(SHOWN_BODY).collect();
-    format!("{} {body}", answer.status)
+/// Formats a response in one line.
+fn summary(response: &Response) -> String {
+    let body: String = response.body.trim().chars().take(MAX_SHOWN_BODY).collect();
+    format!("{} {body}", response.status)
 }
 
 #[cfg(test)]
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "JSON is written where it is handed over"
+    reason = "lets tests pass `json!` values"
 )]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -358,21 +358,21 @@ mod tests {
 
     use super::*;
 
-    /// A server that tells what it is asked and answers from a script.
+    /// A server that records requests and responds from a script.
     struct Stub {
         base: String,
-        asked: Arc<Mutex<Vec<String>>>,
+        requests: Arc<Mutex<Vec<String>>>,
     }
 
     impl Stub {
-        /// Gives one of the answers after the other, each a status and a body of JSON.
-        async fn answering(answers: Vec<(u16, Value)>) -> Self {
+        /// Responds to each request with the next status and JSON body.
+        async fn responding(responses: Vec<(u16, Value)>) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let base = format!("http://{}", listener.local_addr().unwrap());
-            let asked = Arc::new(Mutex::new(Vec::new()));
-            let log = Arc::clone(&asked);
+            let requests = Arc::new(Mutex::new(Vec::new()));
+            let log = Arc::clone(&requests);
             tokio::spawn(async move {
-                for (status, body) in answers {
+                for (status, body) in responses {
                     let (mut stream, _) = listener.accept().await.unwrap();
                     let mut request = vec![0; 8192];
                     let length = stream.read(&mut request).await.unwrap();
@@ -380,11 +380,11 @@ mod tests {
                     log.lock().unwrap().push(request);
                     let body = body.to_string();
                     let head = "Content-Type: application/json\r\nConnection: close";
-                    let answer = format!("HTTP/1.1 {status} \r\n{head}\r\n\r\n{body}");
-                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    let response = format!("HTTP/1.1 {status} \r\n{head}\r\n\r\n{body}");
+                    stream.write_all(response.as_bytes()).await.unwrap();
                 }
             });
-            Self { base, asked }
+            Self { base, requests }
         }
 
         async fn replay(&self, recording: &Recording) -> Outcome {
@@ -395,15 +395,14 @@ mod tests {
             };
             let mut outcome = Outcome::new(recording);
             if let Err(error) = target.run(recording, &mut outcome).await {
-                outcome.trouble = Some(format!("{error:#}"));
+                outcome.error = Some(format!("{error:#}"));
             }
             outcome
         }
 
-        fn asked(&self) -> Vec<String> {
-            let asked = self.asked.lock().unwrap();
-            let lines = asked.iter().map(|request| request.to_lowercase());
-            lines.collect()
+        fn requests(&self) -> Vec<String> {
+            let requests = self.requests.lock().unwrap();
+            requests.iter().map(|one| one.to_lowercase()).collect()
         }
     }
 
@@ -423,13 +422,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn right_and_wrong_answers_are_told_apart() {
+    async fn matching_and_differing_responses_are_reported() {
         let recording = recording(json!([
             {"id": "one", "as": "none", "call": "GET /1", "want": want(200, json!({"a": 1}))},
             {"id": "two", "as": "none", "call": "GET /2", "want": want(200, json!({"a": 1}))},
             {"id": "three", "as": "me", "call": "GET /3", "want": want(200, json!({"a": 1}))},
         ]));
-        let stub = Stub::answering(vec![
+        let stub = Stub::responding(vec![
             (200, json!({"a": 1})),
             (200, json!({"a": 2})),
             (500, json!({"message": "Oh."})),
@@ -438,18 +437,18 @@ mod tests {
 
         let outcome = stub.replay(&recording).await;
 
-        assert!(!outcome.is_right());
+        assert!(!outcome.is_success());
         assert_eq!(
             outcome.to_string(),
             "made-up: 1 of 3\n\
              \x20 - two  [none: GET /2]\n\
              \x20     /body/a: want 1, got 2\n\
-             \x20     answered 200 {\"a\":2}\n\
+             \x20     response: 200 {\"a\":2}\n\
              \x20 - three  [me: GET /3]\n\
              \x20     /body/a: want 1, got nothing\n\
              \x20     /body/message: want nothing, got \"<text>\"\n\
              \x20     /status: want 200, got 500\n\
-             \x20     answered 500 {\"message\":\"Oh.\"}\n"
+             \x20     response: 500 {\"message\":\"Oh.\"}\n"
         );
     }
 
@@ -465,7 +464,7 @@ mod tests {
                 "times": 2, "want": want(200, json!(["{{new.token}}", "{{me}}"])),
             },
         ]));
-        let stub = Stub::answering(vec![
+        let stub = Stub::responding(vec![
             (200, json!({"key": "key-of-the-new"})),
             (404, json!([])),
             (200, json!(["key-of-the-new", "0123456789"])),
@@ -474,21 +473,21 @@ mod tests {
 
         let outcome = stub.replay(&recording).await;
 
-        assert!(outcome.is_right(), "{outcome}");
-        let asked = stub.asked();
+        assert!(outcome.is_success(), "{outcome}");
+        let requests = stub.requests();
         assert!(
-            asked[0].ends_with("\r\n\r\n{\"a\":\"0123456789\"}"),
-            "{asked:?}"
+            requests[0].ends_with("\r\n\r\n{\"a\":\"0123456789\"}"),
+            "{requests:?}"
         );
         let again = "get /2?me=key&coder_session_token=key-of-the-new http/1.1\r\n";
         assert!(
-            asked[1].starts_with(again) && asked[2].starts_with(again),
-            "{asked:?}"
+            requests[1].starts_with(again) && requests[2].starts_with(again),
+            "{requests:?}"
         );
     }
 
     #[tokio::test]
-    async fn what_cannot_be_saved_stops_the_recording_but_is_compared() {
+    async fn a_failed_save_stops_the_recording_after_the_comparison() {
         let recording = recording(json!([
             {
                 "id": "one", "as": "none", "call": "GET /1", "save": {"key": "/key"},
@@ -496,29 +495,29 @@ mod tests {
             },
             {"id": "two", "as": "none", "call": "GET /2", "want": want(200, json!({}))},
         ]));
-        let stub = Stub::answering(vec![(200, json!({})), (200, json!({}))]).await;
+        let stub = Stub::responding(vec![(200, json!({})), (200, json!({}))]).await;
 
         let outcome = stub.replay(&recording).await;
 
-        assert_eq!((outcome.right, outcome.wrong.len()), (0, 1));
-        assert!(!outcome.is_right());
-        let trouble = outcome.trouble.unwrap();
-        assert!(trouble.contains("cannot save key"), "{trouble}");
-        assert_eq!(stub.asked().len(), 1);
+        assert_eq!((outcome.matched, outcome.mismatches.len()), (0, 1));
+        assert!(!outcome.is_success());
+        let error = outcome.error.unwrap();
+        assert!(error.contains("cannot save key"), "{error}");
+        assert_eq!(stub.requests().len(), 1);
     }
 
     #[tokio::test]
-    async fn the_provider_is_told_and_what_it_answers_is_saved() {
+    async fn a_fixture_is_posted_and_its_response_saved() {
         let recording = recording(json!([
             {
                 "fixture": "{{provider}}/control", "body": {"authorize": "{{me}}"},
-                "save": {"way": "/callback"},
+                "save": {"path": "/callback"},
             },
-            {"id": "one", "as": "none", "call": "GET {{way}}", "want": want(200, json!({}))},
+            {"id": "one", "as": "none", "call": "GET {{path}}", "want": want(200, json!({}))},
             {"fixture": "{{provider}}/control", "body": {"unknown": 1}},
             {"id": "two", "as": "none", "call": "GET /2", "want": want(200, json!({}))},
         ]));
-        let stub = Stub::answering(vec![
+        let stub = Stub::responding(vec![
             (200, json!({"callback": "/back?code=1"})),
             (200, json!({})),
             (400, json!({"error": "unknown"})),
@@ -527,20 +526,20 @@ mod tests {
 
         let outcome = stub.replay(&recording).await;
 
-        let asked = stub.asked();
-        assert!(asked[0].starts_with("post /control "), "{asked:?}");
-        assert!(asked[0].ends_with("{\"authorize\":\"0123456789\"}"));
-        assert!(asked[1].starts_with("get /back?code=1 "), "{asked:?}");
-        assert_eq!(outcome.right, 1);
-        let trouble = outcome.trouble.unwrap();
+        let requests = stub.requests();
+        assert!(requests[0].starts_with("post /control "), "{requests:?}");
+        assert!(requests[0].ends_with("{\"authorize\":\"0123456789\"}"));
+        assert!(requests[1].starts_with("get /back?code=1 "), "{requests:?}");
+        assert_eq!(outcome.matched, 1);
+        let error = outcome.error.unwrap();
         assert!(
-            trouble.starts_with("telling {{provider}}/control: 400 "),
-            "{trouble}"
+            error.starts_with("fixture {{provider}}/control: 400 "),
+            "{error}"
         );
     }
 
     #[tokio::test]
-    async fn the_cast_is_made_before_the_first_step() {
+    async fn the_users_are_created_before_the_first_step() {
         let steps = json!([
             {"id": "one", "as": "member", "call": "GET /{{org}}/{{other.id}}", "via": "bearer",
              "want": want(200, json!([]))},
@@ -549,7 +548,7 @@ mod tests {
         recording.world = World::Cast;
         let login = |name| (201, json!({"session_token": format!("{name}-token")}));
         let user = |name| (201, json!({"id": format!("{name}-id")}));
-        let stub = Stub::answering(vec![
+        let stub = Stub::responding(vec![
             (
                 201,
                 json!({"user_id": "owner-id", "organization_id": "an-organization"}),
@@ -574,42 +573,42 @@ mod tests {
 
         let outcome = stub.replay(&recording).await;
 
-        assert!(outcome.is_right(), "{outcome}");
-        let asked = stub.asked();
-        let last = asked.last().unwrap();
+        assert!(outcome.is_success(), "{outcome}");
+        let requests = stub.requests();
+        let last = requests.last().unwrap();
         assert!(last.starts_with("get /an-organization/other-id "), "{last}");
         assert!(
             last.contains("\r\nauthorization: bearer member-token\r\n"),
             "{last}"
         );
-        assert!(asked[2].contains("\r\ncoder-session-token: owner-token\r\n"));
+        assert!(requests[2].contains("\r\ncoder-session-token: owner-token\r\n"));
     }
 
     #[tokio::test]
-    async fn a_world_that_cannot_be_made_is_trouble() {
+    async fn failing_to_create_the_users_stops_the_recording() {
         let steps = json!([{"id": "one", "call": "GET /", "want": want(200, json!([]))}]);
         let mut recording = recording(steps);
         recording.world = World::Owner;
-        let stub = Stub::answering(vec![(400, json!({"message": "No."}))]).await;
+        let stub = Stub::responding(vec![(400, json!({"message": "No."}))]).await;
 
         let outcome = stub.replay(&recording).await;
 
-        assert!(!outcome.is_right());
+        assert!(!outcome.is_success());
         assert_eq!(
-            outcome.trouble.unwrap(),
+            outcome.error.unwrap(),
             "preparing the world: POST /api/v2/users/first: 400 {\"message\":\"No.\"}"
         );
     }
 
     #[test]
-    fn every_request_of_every_recording_can_be_made() {
+    fn every_path_of_every_recording_is_sent_unchanged() {
         for recording in Recording::all().unwrap() {
             for call in recording.calls() {
                 let path = call.call.split_once(' ').unwrap().1;
                 let path = path.replace("{{", "").replace("}}", "");
                 let uri = path.replace(' ', "").parse::<hyper::Uri>();
-                let kept = uri.map(|uri| uri.to_string());
-                assert_eq!(kept.ok(), Some(path.replace(' ', "")), "{}", recording.name);
+                let sent = uri.map(|uri| uri.to_string());
+                assert_eq!(sent.ok(), Some(path.replace(' ', "")), "{}", recording.name);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Every route of the server, as its own OpenAPI document has them.
+//! Every route of the server, from its OpenAPI document.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use crate::exchange::Request;
 use crate::server::Server;
 
-/// A UUID of nothing.
-const NOTHING: &str = "11111111-2222-4333-8444-555555555555";
+/// A UUID that does not exist.
+const UNKNOWN_ID: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A method and a path.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// In capital letters.
+    /// The method, in upper case.
     pub method: String,
-    /// The path with its parameters in braces.
+    /// The path, with parameters in braces.
     pub template: String,
     /// Whether it needs a credential.
-    pub is_guarded: bool,
+    pub is_private: bool,
     takes_body: bool,
 }
 
-/// Asks the server for all of its routes.
+/// Returns all routes of the server.
 pub async fn routes(server: &Server) -> Result<Vec<Route>> {
     let request = Request::new("GET", "/api/v2/openapi.json");
     let document = server.send(&request).await?.json().context("no document")?;
@@ -33,7 +33,7 @@ pub async fn routes(server: &Server) -> Result<Vec<Route>> {
             operations.map(|(method, operation)| Route {
                 method: method.to_uppercase(),
                 template: path.clone(),
-                is_guarded: operation["security"] != json!([{}]),
+                is_private: operation["security"] != json!([{}]),
                 takes_body: operation.get("requestBody").is_some(),
             })
         })
@@ -42,24 +42,24 @@ pub async fn routes(server: &Server) -> Result<Vec<Route>> {
     Ok(routes)
 }
 
-/// Those that need a credential.
-pub async fn guarded(server: &Server) -> Result<Vec<Route>> {
+/// Returns the routes that need a credential.
+pub async fn private(server: &Server) -> Result<Vec<Route>> {
     let mut routes = routes(server).await?;
-    routes.retain(|route| route.is_guarded);
+    routes.retain(|route| route.is_private);
     Ok(routes)
 }
 
 impl Route {
-    /// `METHOD /path/{with}/parameters`.
+    /// Returns `METHOD /path/{with}/parameters`.
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.template)
     }
 
-    /// The path about this user, of the default organization.
+    /// Returns the path with values for its parameters: this user and the default organization.
     ///
     /// # Panics
     ///
-    /// If a parameter is new: say here what stands in its place.
+    /// If a parameter has no value here.
     pub fn path(&self, user: &str) -> String {
         let path = self
             .template
@@ -68,21 +68,21 @@ impl Route {
             .replace("{keyid}", "0123456789")
             .replace("{keyname}", "ci")
             .replace("{provider}", "2")
-            .replace("{template}", NOTHING)
-            .replace("{id}", NOTHING);
-        assert!(!path.contains('{'), "{path}: what stands in its place?");
+            .replace("{template}", UNKNOWN_ID)
+            .replace("{id}", UNKNOWN_ID);
+        assert!(!path.contains('{'), "{path}: add a value for the parameter");
         if path.ends_with("/autofill-parameters") {
-            return format!("{path}?template_id={NOTHING}");
+            return format!("{path}?template_id={UNKNOWN_ID}");
         }
         path
     }
 
-    /// A good body about this user, if the route takes one.
+    /// Returns a valid body about this user, if the route takes one.
     pub fn body(&self, user: &str) -> Option<Value> {
         self.takes_body.then(|| example(&self.name(), user))
     }
 
-    /// A good request about this user.
+    /// Returns a valid request about this user.
     pub fn request(&self, user: &str) -> Request {
         let request = Request::new(&self.method, &self.path(user));
         match self.body(user) {
@@ -113,9 +113,9 @@ fn example(route: &str, user: &str) -> Value {
         "POST /api/v2/users/otp/change-password" => json!({
             "email": "new@example.com",
             "password": "SomeSecurePassword!2",
-            "one_time_passcode": NOTHING,
+            "one_time_passcode": UNKNOWN_ID,
         }),
-        "PUT /api/v2/users/{user}/profile" => json!({"username": user, "name": "Somebody"}),
+        "PUT /api/v2/users/{user}/profile" => json!({"username": user, "name": "Some User"}),
         "PUT /api/v2/users/{user}/roles" => json!({"roles": ["auditor"]}),
         "POST /api/v2/users/{user}/keys/tokens" => json!({"token_name": "another"}),
         "PUT /api/v2/users/{user}/appearance" => {
@@ -144,6 +144,6 @@ fn example(route: &str, user: &str) -> Value {
         "PUT /api/v2/organizations/{organization}/members/{user}/roles" => {
             json!({"roles": ["organization-auditor"]})
         }
-        other => panic!("{other} takes a body: write an example of one"),
+        other => panic!("{other} takes a body: add an example"),
     }
 }

@@ -1,4 +1,4 @@
-//! The real server as a child process, on a database of its own.
+//! The server as a child process, on its own database.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,19 +14,17 @@ use tempfile::TempDir;
 
 use crate::binary;
 use crate::database::Database;
-use crate::exchange::{self, Answer, Request};
+use crate::exchange::{self, Request, Response};
 
-/// How long a server may take until it is ready, or until it has stopped.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a server may take to start or stop.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long to wait before looking again.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often to try again when somebody else has taken the port.
+/// How often to start a server if another process takes its port.
 const ATTEMPTS: usize = 5;
 
-/// How a server is to be set up. Unless told otherwise it gets a fresh, migrated
-/// database and does not limit the rate of requests.
+/// The setup of a server. By default it has a new, migrated database and no rate limits.
 #[derive(Clone, Default)]
 pub struct Setup {
     settings: Vec<(String, String)>,
@@ -36,19 +34,19 @@ pub struct Setup {
 
 impl Setup {
     /// Changes a setting, named without `USHER_`. `{{base}}` in its value becomes the
-    /// server's address.
+    /// server's base URL.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Lets the server limit the rate of requests.
+    /// Enables rate limits.
     pub fn with_rate_limits(mut self) -> Self {
         self.has_rate_limits = true;
         self
     }
 
-    /// Uses this database, which several servers may share.
+    /// Uses this database, which several servers can share.
     pub fn on(mut self, database: &Database) -> Self {
         self.database = Some(database.clone());
         self
@@ -89,7 +87,7 @@ impl Setup {
             server.base = format!("http://127.0.0.1:{}", server.port);
             match server.launch().await {
                 Err(_) if !attempts.is_empty() && server.port_is_taken() => {}
-                done => return done.map(|()| server),
+                result => return result.map(|()| server),
             }
         }
     }
@@ -106,12 +104,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that is set up as most tests want it.
+    /// Starts a server with the default setup.
     pub async fn start() -> Result<Self> {
         Setup::default().start().await
     }
 
-    /// The server's address, `http://host:port`.
+    /// The server's base URL, `http://host:port`.
     pub fn base_url(&self) -> &str {
         &self.base
     }
@@ -127,54 +125,54 @@ impl Server {
     }
 
     /// Sends a request.
-    pub async fn send(&self, request: &Request) -> Result<Answer> {
+    pub async fn send(&self, request: &Request) -> Result<Response> {
         exchange::send(&self.base, request).await
     }
 
-    /// The id of the process, or `None` if it was stopped.
+    /// The process ID, or `None` if the server was stopped.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// What the server has written since its first start.
+    /// Returns the output of the server since its first start.
     pub fn log(&self) -> String {
         fs::read(self.log_file())
             .map(|log| String::from_utf8_lossy(&log).into_owned())
             .unwrap_or_default()
     }
 
-    /// Kills the process without a word, as a crash would.
+    /// Kills the process, as a crash would.
     pub fn kill_hard(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Either may fail only if the process is gone already.
+            // These fail only if the process has exited already.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Asks the process to stop (`SIGTERM`) and waits until it has.
+    /// Stops the process with `SIGTERM` and waits until it exits.
     pub async fn stop_gracefully(&mut self) -> Result<ExitStatus> {
         let child = self.child.as_ref().context("the server is not running")?;
         kill_process(Pid::from_child(child), Signal::TERM)?;
         self.wait().await
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process exits.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         let child = self.child.as_mut().context("the server is not running")?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if let Some(status) = child.try_wait()? {
                 self.child = None;
                 return Ok(status);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        bail!("the server does not stop:\n{}", self.log())
+        bail!("the server did not stop:\n{}", self.log())
     }
 
-    /// Starts the server again, killing it first if it runs, with the same address,
-    /// settings, data directory and database.
+    /// Kills the server if it runs and starts it again with the same address, settings, data
+    /// directory and database.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill_hard();
         self.launch().await
@@ -198,30 +196,30 @@ impl Server {
             command.env(format!("USHER_{name}"), value);
         }
         self.child = Some(command.spawn()?);
-        self.become_ready().await
+        self.wait_until_ready().await
     }
 
-    async fn become_ready(&mut self) -> Result<()> {
+    async fn wait_until_ready(&mut self) -> Result<()> {
         let health = Request::new("GET", "/healthz");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if let Some(child) = &mut self.child
                 && let Some(status) = child.try_wait()?
             {
                 self.child = None;
-                bail!("the server has ended with {status}:\n{}", self.log());
+                bail!("the server exited with {status}:\n{}", self.log());
             }
-            // Whoever else may have the port need not answer at all.
-            let asked = tokio::time::timeout(Duration::from_secs(1), self.send(&health));
-            if let Ok(Ok(answer)) = asked.await
-                && answer.status == 200
+            // Another process may have the port and not respond.
+            let response = tokio::time::timeout(Duration::from_secs(1), self.send(&health));
+            if let Ok(Ok(response)) = response.await
+                && response.status == 200
             {
                 return Ok(());
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.kill_hard();
-        bail!("the server does not become ready:\n{}", self.log())
+        bail!("the server did not become ready:\n{}", self.log())
     }
 
     fn port_is_taken(&self) -> bool {
@@ -239,7 +237,7 @@ impl Drop for Server {
     }
 }
 
-/// Returns the binary with a subcommand, and with no settings from whoever runs the tests.
+/// Returns a command of the binary, without settings from the environment of the tests.
 pub fn usher(subcommand: &str) -> Result<Command> {
     let mut command = Command::new(binary::usher()?);
     command.arg(subcommand).stdin(Stdio::null());
@@ -252,8 +250,8 @@ pub fn usher(subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Returns a port that nobody listens on and that no other server here was given.
-/// Somebody else may still be faster, which the caller notices.
+/// Returns a free port that no other server of this process was given. Another process may
+/// still take it first, which the caller detects.
 fn free_port() -> Result<u16> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {

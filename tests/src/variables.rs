@@ -1,7 +1,7 @@
-//! The values that a recording's steps share.
+//! The variables of a recording.
 //!
-//! In requests `{{name}}` is replaced by the value; in answers the other way round, so
-//! that an answer reads the same in every run.
+//! In requests, `{{name}}` is replaced by the value of the variable; in responses, values are
+//! replaced by `{{name}}`, so that a response is the same in every run.
 
 use anyhow::{Context as _, Result, bail};
 use chrono::{SecondsFormat, TimeDelta, Utc};
@@ -9,46 +9,46 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::exchange::Answer;
-use crate::recording::{Place, Source};
+use crate::exchange::Response;
+use crate::recording::{Location, Source};
 
-/// Shorter values may occur by chance and are left alone in answers.
-const SHORTEST_KNOWN: usize = 8;
+/// Shorter values can be coincidences and are not replaced in responses.
+const MIN_KNOWN_CHARS: usize = 8;
 
-/// Values by their names, in the order in which they became known.
+/// Values by name, in the order in which they were set.
 #[derive(Clone, Debug, Default)]
 pub struct Variables(IndexMap<String, Value>);
 
 impl Variables {
-    /// Variables known from the start.
-    pub fn new(known: IndexMap<String, Value>) -> Self {
-        Self(known)
+    /// Creates variables with initial values.
+    pub fn new(initial: IndexMap<String, Value>) -> Self {
+        Self(initial)
     }
 
-    /// Sets a variable, whether it is known already or not.
+    /// Sets or replaces a variable.
     pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// Sets a variable to the part of an answer that `source` names.
-    pub fn save(&mut self, name: &str, answer: &Answer, source: &Source) -> Result<()> {
+    /// Sets a variable to the part of a response that `source` selects.
+    pub fn save(&mut self, name: &str, response: &Response, source: &Source) -> Result<()> {
         let value = source
-            .take_from(answer)
-            .with_context(|| format!("cannot save {name} from {:?}", source.place))?;
+            .select(response)
+            .with_context(|| format!("cannot save {name} from {:?}", source.location))?;
         self.set(name, value);
         Ok(())
     }
 
-    /// Returns the value of a variable as it looks in a text.
+    /// Returns the value of a variable as text.
     pub fn get(&self, name: &str) -> Option<String> {
         self.0.get(name).map(plain)
     }
 
-    /// Replaces the variables in all texts of a value. A text that is nothing but a
-    /// variable becomes its value, of whatever type.
+    /// Replaces the variables in all strings of a value. A string that consists of one variable
+    /// becomes its value, of any type.
     pub fn fill(&self, value: &Value) -> Result<Value> {
         Ok(match value {
-            Value::String(text) => match alone(text).and_then(|name| self.0.get(name)) {
+            Value::String(text) => match only_variable(text).and_then(|name| self.0.get(name)) {
                 Some(value) => value.clone(),
                 None => self.fill_text(text)?.into(),
             },
@@ -76,7 +76,7 @@ impl Variables {
                     filled.push_str(&self.value_of(name)?);
                     rest = after;
                 }
-                // A brace too many, as in `{ {{name}} }` without the spaces.
+                // An extra brace, as in `{{{name}}}`.
                 _ => {
                     let brace = before.len() + 1;
                     filled.push_str(&rest[..brace]);
@@ -102,7 +102,7 @@ impl Variables {
             .with_context(|| format!("no variable {{{{{name}}}}}"))
     }
 
-    /// `owner.token[0:10]`: some characters of a value.
+    /// `owner.token[0:10]`: a range of characters of a value.
     fn part(&self, name: &str) -> Option<String> {
         let (name, range) = name.strip_suffix(']')?.rsplit_once('[')?;
         let (start, end) = range.split_once(':')?;
@@ -117,15 +117,15 @@ impl Variables {
         Some(value.chars().skip(start).take(length).collect())
     }
 
-    /// Returns the values that identify something and their names, the longest first,
-    /// so that one which contains another is found as a whole.
+    /// Returns the values to replace in responses and their names, the longest first, so that a
+    /// value that contains another is replaced as a whole.
     pub fn identifying(&self) -> Vec<(&str, &str)> {
         let mut known: Vec<_> = self
             .0
             .iter()
             .filter_map(|(name, value)| Some((value.as_str()?, name.as_str())))
             .map(|(value, name)| (value.chars().count(), value, name))
-            .filter(|(length, ..)| *length >= SHORTEST_KNOWN)
+            .filter(|(length, ..)| *length >= MIN_KNOWN_CHARS)
             .collect();
         known.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
         known
@@ -135,8 +135,8 @@ impl Variables {
     }
 }
 
-/// Returns the name if the text is nothing but a variable.
-fn alone(text: &str) -> Option<&str> {
+/// Returns the name if the text consists of one variable.
+fn only_variable(text: &str) -> Option<&str> {
     let name = text.strip_prefix("{{")?.strip_suffix("}}")?;
     is_name(name).then_some(name)
 }
@@ -152,13 +152,13 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// `repeat a 65`: a text so many times.
+/// `repeat a 65`: a repeated text.
 fn repeated(name: &str) -> Option<String> {
     let (text, times) = name.strip_prefix("repeat ")?.rsplit_once(' ')?;
     Some(text.repeat(times.parse().ok()?))
 }
 
-/// `time-2h`: now and so many seconds, minutes, hours or days more or less.
+/// `time-2h`: a time relative to now, in seconds, minutes, hours or days.
 fn time(name: &str) -> Option<String> {
     let distance = name.strip_prefix("time")?;
     let (number, unit) = distance.split_at_checked(distance.len().checked_sub(1)?)?;
@@ -179,20 +179,20 @@ fn time(name: &str) -> Option<String> {
 }
 
 impl Source {
-    /// Returns the part of the answer.
-    fn take_from(&self, answer: &Answer) -> Result<Value> {
-        let value = match &self.place {
-            Place::Body(pointer) => {
-                let body = answer.json().context("the body is not JSON")?;
+    /// Selects the part of the response.
+    fn select(&self, response: &Response) -> Result<Value> {
+        let value = match &self.location {
+            Location::Body(pointer) => {
+                let body = response.json().context("the body is not JSON")?;
                 body.pointer(pointer).context("no such value")?.clone()
             }
-            Place::Cookie(name) => set_cookie(answer, name).context("no such cookie")?.into(),
-            Place::Header(name) => answer.header(name).into(),
+            Location::Cookie(name) => set_cookie(response, name).context("no such cookie")?.into(),
+            Location::Header(name) => response.header(name).into(),
         };
         let Some(pattern) = &self.pattern else {
             return Ok(value);
         };
-        let text = value.as_str().context("not a text")?;
+        let text = value.as_str().context("not a string")?;
         let Some(group) = pattern.captures(text).and_then(|found| found.get(1)) else {
             bail!("{pattern} does not match {text:?}");
         };
@@ -200,9 +200,9 @@ impl Source {
     }
 }
 
-/// Returns the value that the answer gives to a cookie.
-fn set_cookie<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    answer
+/// Returns the value of a cookie that the response sets.
+fn set_cookie<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response
         .all("set-cookie")
         .filter_map(|line| line.split_once('='))
         .filter(|(cookie, _)| *cookie == name)
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_replaced_wherever_it_stands() {
+    fn variables_are_replaced_everywhere() {
         assert_eq!(filled("a{{number}}b{{number}}"), "a7b7");
         assert_eq!(filled("{ {{number}} } {{{number}}}"), "{ 7 } {7}");
         assert_eq!(filled("{{}} {{ {\"a\": {}}"), "{{}} {{ {\"a\": {}}");
@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_an_error() {
         for unknown in [
-            "{{nobody}}",
-            "{{nobody[0:1]}}",
-            "{{upper nobody}}",
+            "{{unknown}}",
+            "{{unknown[0:1]}}",
+            "{{upper unknown}}",
             "{{time2h}}",
             "{{time}}",
         ] {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_variable_is_made_up() {
+    fn expressions_are_evaluated() {
         assert_eq!(filled("{{owner.token[0:10]}}"), "0123456789");
         assert_eq!(filled("{{owner.token[11:]}}"), "secret");
         assert_eq!(filled("{{owner.token[14:99]}}"), "ret");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_value_is_found_first_and_short_ones_never() {
+    fn long_values_come_first_and_short_ones_are_left_out() {
         let mut variables = variables();
         variables.set("key", "0123456789");
         variables.set("short", "1234567");
@@ -293,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_an_answer_are_saved() {
-        let answer = Answer {
+    fn parts_of_a_response_are_saved() {
+        let response = Response {
             status: 200,
             headers: [
                 ("content-type", "application/json"),
@@ -309,7 +309,7 @@ mod tests {
         };
         let take = |source: &str| {
             let source: Source = serde_json::from_value(source.into()).unwrap();
-            source.take_from(&answer).ok()
+            source.select(&response).ok()
         };
         assert_eq!(take("/key"), Some("0123456789-secret".into()));
         assert_eq!(take("/key~^([0-9]{10})-"), Some("0123456789".into()));

@@ -1,5 +1,4 @@
-//! Every call of the typed client, on the real server: it gets there, and its answer is
-//! what the client takes it for.
+//! Every method of the typed client, against the real server.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use uuid::Uuid;
 const PASSWORD: &str = "a long enough passphrase";
 const OTHER_PASSWORD: &str = "another long passphrase";
 
-/// A server with an owner, and a client of theirs.
+/// Starts a server with an owner, and returns a client with their session.
 async fn signed_in() -> Result<(Server, Client)> {
     let server = Server::start().await?;
     let client = Client::new(server.base_url())?;
@@ -49,7 +48,7 @@ fn new_user(name: &str) -> CreateUserRequest {
 }
 
 #[tokio::test]
-async fn a_deployment_from_its_first_user_to_signing_out() -> Result<()> {
+async fn the_first_user_is_created_and_signs_in_and_out() -> Result<()> {
     let server = Server::start().await?;
     let client = Client::new(format!("{}/", server.base_url()))?;
     client.check_health().await?;
@@ -93,15 +92,15 @@ async fn a_deployment_from_its_first_user_to_signing_out() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_user_from_creation_to_deletion() -> Result<()> {
+async fn a_user_is_created_changed_and_deleted() -> Result<()> {
     let (server, owner) = signed_in().await?;
     let alice = owner.create_user(&new_user("alice")).await?;
     let error = owner.create_user(&new_user("alice")).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::CONFLICT));
     assert_eq!(owner.get_user(&alice).await?.email, "alice@example.com");
     assert_eq!(owner.get_user("ALICE").await?.id, alice.id);
-    for nobody in [UserRef::from("nobody"), "a/b?c#d".into(), "\n".into()] {
-        let error = owner.get_user(nobody).await.unwrap_err();
+    for unknown in [UserRef::from("unknown"), "a/b?c#d".into(), "\n".into()] {
+        let error = owner.get_user(unknown).await.unwrap_err();
         assert!(error.is_not_found(), "{error}");
     }
 
@@ -165,7 +164,7 @@ async fn a_user_from_creation_to_deletion() -> Result<()> {
 }
 
 #[tokio::test]
-async fn users_in_pages_are_all_there_once() -> Result<()> {
+async fn pages_contain_every_user_once() -> Result<()> {
     let (_server, owner) = signed_in().await?;
     for number in 0..6 {
         owner
@@ -197,7 +196,7 @@ async fn users_in_pages_are_all_there_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_and_tokens() -> Result<()> {
+async fn keys_and_tokens_are_created_listed_and_deleted() -> Result<()> {
     let (server, owner) = signed_in().await?;
     let client = Client::new(server.base_url())?;
     assert!(owner.list_tokens(UserRef::Me).await?.is_empty());
@@ -230,7 +229,7 @@ async fn keys_and_tokens() -> Result<()> {
 }
 
 #[tokio::test]
-async fn organizations_and_their_members() -> Result<()> {
+async fn organizations_and_members_are_created_changed_and_deleted() -> Result<()> {
     let (_server, owner) = signed_in().await?;
     let alice = owner.create_user(&new_user("alice")).await?;
     let new = CreateOrganizationRequest {

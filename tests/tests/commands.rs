@@ -1,4 +1,4 @@
-//! The program as operators meet it: its commands, its settings, starting and stopping.
+//! The program as an operator uses it: commands, settings, starting and stopping.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,72 +13,81 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use usher_tests::database::Database;
-use usher_tests::exchange::{self, Answer, Request};
+use usher_tests::deployment::PASSWORD;
+use usher_tests::exchange::{self, Request, Response};
 use usher_tests::server::{Server, usher};
 
-/// How long a start or a stop may take.
-const PATIENCE: Duration = Duration::from_secs(90);
-const PAUSE: Duration = Duration::from_millis(20);
-
-const PASSWORD: &str = "SomeSecurePassword!1";
+/// How long a server may take to start or stop.
+const TIMEOUT: Duration = Duration::from_secs(90);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_settings_there_is_a_server_and_its_data_stays() {
-    let place = Place::new().unwrap();
+async fn a_server_without_settings_runs_its_own_postgres_and_keeps_its_data() {
+    let directory = DataDirectory::new().unwrap();
 
-    let mut server = place.start().await.unwrap();
-    let told = server.told();
+    let mut server = directory.start().await.unwrap();
+    let output = server.output();
     assert!(
-        told.contains(&format!("is ready at {}\n", server.url)),
-        "{told}"
+        output.contains(&format!("is ready at {}\n", server.url)),
+        "{output}"
     );
-    assert!(told.contains("coder login"), "{told}");
-    let first = suggested_body(&told);
-    let made = server.post("/api/v2/users/first", &first).await;
-    assert_eq!(made.status, 201, "{}", made.body);
+    assert!(output.contains("coder login"), "{output}");
+    let first = suggested_body(&output);
+    let created = server.post("/api/v2/users/first", &first).await;
+    assert_eq!(created.status, 201, "{}", created.body);
     let token = server.sign_in(&first).await.unwrap();
     assert!(server.stop().await.unwrap().success());
-    assert!(!place.data().join("postgres/data/postmaster.pid").exists());
+    assert!(
+        !directory
+            .data()
+            .join("postgres/data/postmaster.pid")
+            .exists()
+    );
 
-    let mut server = place.start().await.unwrap();
-    assert!(!server.told().contains("curl"), "{}", server.told());
+    let mut server = directory.start().await.unwrap();
+    assert!(!server.output().contains("curl"), "{}", server.output());
     let me = Request::new("GET", "/api/v2/users/me").token(&token);
     assert_eq!(server.send(&me).await.status, 200);
 
-    // Commands work beside the server; a second server does not.
-    let second = place.run(&["server", "--http-address=127.0.0.1:0"], "");
+    // Commands work while the server runs; a second server does not start.
+    let second = directory.run(&["server", "--http-address=127.0.0.1:0"], "");
     assert_eq!(second.status.code(), Some(1));
     assert!(
-        complaint(&second).contains("is in use by process"),
+        stderr(&second).contains("is in use by process"),
         "{second:?}"
     );
-    let made = place.run(&create("bob"), PASSWORD);
-    assert!(made.status.success(), "{made:?}");
+    let created = directory.run(&create("bob"), PASSWORD);
+    assert!(created.status.success(), "{created:?}");
     let bob = json!({"email": "bob@example.com", "password": PASSWORD});
     assert!(server.sign_in(&bob).await.is_ok());
     assert!(server.stop().await.unwrap().success());
 
-    // And without one they start the database themselves.
-    let migrated = place.run(&["migrate"], "");
+    // Without a server, commands start Postgres themselves.
+    let migrated = directory.run(&["migrate"], "");
     assert!(migrated.status.success(), "{migrated:?}");
-    let reset = place.run(&["reset-password", "bob"], "Another-Secure-2");
+    let reset = directory.run(&["reset-password", "bob"], "Another-Secure-2");
     assert!(reset.status.success(), "{reset:?}");
-    assert!(!place.data().join("postgres/data/postmaster.pid").exists());
+    assert!(
+        !directory
+            .data()
+            .join("postgres/data/postmaster.pid")
+            .exists()
+    );
 }
 
 #[test]
-fn data_of_another_major_version_is_refused_with_the_way_out() {
-    let place = Place::new().unwrap();
-    let data = place.data().join("postgres/data");
+fn data_of_another_major_version_is_rejected_with_instructions() {
+    let directory = DataDirectory::new().unwrap();
+    let data = directory.data().join("postgres/data");
     fs::create_dir_all(&data).unwrap();
     fs::write(data.join("PG_VERSION"), "12\n").unwrap();
 
-    let refused = place.run(&["server", "--http-address=127.0.0.1:0"], "");
+    let output = directory.run(&["server", "--http-address=127.0.0.1:0"], "");
 
-    assert_eq!(refused.status.code(), Some(1));
-    let complaint = complaint(&refused);
-    assert!(complaint.contains("made by Postgres 12"), "{complaint}");
-    assert!(complaint.contains("pg_dump"), "{complaint}");
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(error.contains("made by Postgres 12"), "{error}");
+    assert!(error.contains("pg_dump"), "{error}");
     assert_eq!(fs::read_to_string(data.join("PG_VERSION")).unwrap(), "12\n");
 }
 
@@ -97,24 +106,24 @@ async fn migrating_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_migrated_is_not_touched_by_other_commands() {
+async fn other_commands_reject_a_database_that_is_not_migrated() {
     let database = Database::empty().await;
 
-    let refused = run_on(&database, &create("alice"), PASSWORD);
+    let output = run_on(&database, &create("alice"), PASSWORD);
 
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(complaint(&refused).contains("usher migrate"), "{refused:?}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("usher migrate"), "{output:?}");
 }
 
 #[tokio::test]
-async fn an_owner_is_created_from_the_command_line_whoever_is_there() {
+async fn an_owner_can_be_created_whether_or_not_users_exist() {
     let server = Server::start().await.unwrap();
 
     for name in ["alice", "bob"] {
-        let made = run_on(server.database(), &create(name), PASSWORD);
-        assert!(made.status.success(), "{made:?}");
-        let who = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
-        let token = sign_in(server.base_url(), &who).await.unwrap();
+        let created = run_on(server.database(), &create(name), PASSWORD);
+        assert!(created.status.success(), "{created:?}");
+        let credentials = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        let token = sign_in(server.base_url(), &credentials).await.unwrap();
         let me = Request::new("GET", "/api/v2/users/me").token(&token);
         let me = server.send(&me).await.unwrap().json().unwrap();
         assert_eq!(me["username"], name);
@@ -125,18 +134,18 @@ async fn an_owner_is_created_from_the_command_line_whoever_is_there() {
 
     let again = run_on(server.database(), &create("ALICE"), PASSWORD);
     assert_eq!(again.status.code(), Some(1));
-    assert!(complaint(&again).contains("is taken"), "{again:?}");
+    assert!(stderr(&again).contains("is taken"), "{again:?}");
     let rows = "SELECT user_id, action, resource_target, status_code FROM audit_logs \
                 WHERE action = 'create' ORDER BY time";
-    let nobody = "00000000-0000-0000-0000-000000000000";
+    let no_user = "00000000-0000-0000-0000-000000000000";
     assert_eq!(
         server.database().query(rows).await.unwrap(),
-        format!("{nobody}|create|alice|201\n{nobody}|create|bob|201")
+        format!("{no_user}|create|alice|201\n{no_user}|create|bob|201")
     );
 }
 
 #[tokio::test]
-async fn a_reset_password_is_the_new_one_and_ends_sessions() {
+async fn a_reset_password_replaces_the_old_one_and_revokes_sessions() {
     let server = Server::start().await.unwrap();
     assert!(
         run_on(server.database(), &create("alice"), PASSWORD)
@@ -148,13 +157,13 @@ async fn a_reset_password_is_the_new_one_and_ends_sessions() {
 
     let weak = run_on(server.database(), &["reset-password", "alice"], "weak");
     assert_eq!(weak.status.code(), Some(1));
-    assert!(complaint(&weak).contains("too easy to guess"), "{weak:?}");
+    assert!(stderr(&weak).contains("too easy to guess"), "{weak:?}");
     let unknown = run_on(server.database(), &["reset-password", "carol"], PASSWORD);
-    assert!(complaint(&unknown).contains("no user carol"), "{unknown:?}");
-    let nothing = run_on(server.database(), &["reset-password", "alice"], "");
+    assert!(stderr(&unknown).contains("no user carol"), "{unknown:?}");
+    let empty = run_on(server.database(), &["reset-password", "alice"], "");
     assert!(
-        complaint(&nothing).contains("no password was given"),
-        "{nothing:?}"
+        stderr(&empty).contains("no password was given"),
+        "{empty:?}"
     );
     let reset = ["reset-password", "Alice@example.com"];
     let reset = run_on(server.database(), &reset, "Another-Secure-2\n");
@@ -168,25 +177,25 @@ async fn a_reset_password_is_the_new_one_and_ends_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recount_says_whether_the_kept_numbers_are_right_and_puts_them_right() {
+async fn a_recount_checks_and_repairs_the_maintained_counts() {
     let database = Database::migrated().await;
-    let made = run_on(&database, &create("carol"), PASSWORD);
-    assert!(made.status.success(), "{made:?}");
+    let created = run_on(&database, &create("carol"), PASSWORD);
+    assert!(created.status.success(), "{created:?}");
 
     let right = run_on(&database, &["recount"], "");
-    assert!(told(&right).contains("are right"), "{right:?}");
+    assert!(stdout(&right).contains("are right"), "{right:?}");
     let loss = "DELETE FROM user_count_deltas; DELETE FROM user_list";
     database.query(loss).await.unwrap();
     let wrong = run_on(&database, &["recount"], "");
     assert!(wrong.status.success(), "{wrong:?}");
-    assert!(told(&wrong).contains("0 kept, 1 counted"), "{wrong:?}");
-    assert!(told(&wrong).contains("have been put right"), "{wrong:?}");
+    assert!(stdout(&wrong).contains("0 kept, 1 counted"), "{wrong:?}");
+    assert!(stdout(&wrong).contains("have been put right"), "{wrong:?}");
     let again = run_on(&database, &["recount"], "");
-    assert!(told(&again).contains("are right"), "{again:?}");
+    assert!(stdout(&again).contains("are right"), "{again:?}");
 }
 
 #[test]
-fn what_cannot_be_read_stops_the_start_and_is_named() {
+fn an_invalid_setting_prevents_the_start_and_is_named() {
     for (name, value, rule) in [
         ("SESSION_DURATION", "0", "must be longer than zero"),
         ("SAMESITE_AUTH_COOKIE", "strict", "must be `lax` or `none`"),
@@ -195,27 +204,24 @@ fn what_cannot_be_read_stops_the_start_and_is_named() {
         ("PASSWORD_HASH_PASSES", "0", "no parameters of Argon2id"),
     ] {
         let mut command = usher("server").unwrap();
-        let refused = command
+        let output = command
             .env(format!("USHER_{name}"), value)
             .output()
             .unwrap();
 
-        assert_eq!(refused.status.code(), Some(2), "{name}");
-        let complaint = complaint(&refused);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let error = stderr(&output);
         let flag = format!("--{}", name.to_lowercase().replace('_', "-"));
-        assert!(
-            complaint.contains(&format!("{flag} (USHER_{name})")),
-            "{complaint}"
-        );
-        assert!(complaint.contains(rule), "{complaint}");
-        assert_eq!(complaint.lines().count(), 1, "{complaint}");
-        assert!(refused.stdout.is_empty());
+        assert!(error.contains(&format!("{flag} (USHER_{name})")), "{error}");
+        assert!(error.contains(rule), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(output.stdout.is_empty());
     }
 }
 
 #[test]
-fn a_failure_does_not_repeat_the_password_of_the_database() {
-    let failed = usher("reset-password")
+fn a_connection_error_does_not_contain_the_database_password() {
+    let output = usher("reset-password")
         .unwrap()
         .arg("alice")
         .env("USHER_PASSWORD", PASSWORD)
@@ -226,45 +232,45 @@ fn a_failure_does_not_repeat_the_password_of_the_database() {
         .output()
         .unwrap();
 
-    assert_eq!(failed.status.code(), Some(1));
-    let complaint = complaint(&failed);
-    assert!(complaint.contains("USHER_PG_CONNECTION_URL"), "{complaint}");
-    assert!(!complaint.contains("topsecret"), "{complaint}");
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(error.contains("USHER_PG_CONNECTION_URL"), "{error}");
+    assert!(!error.contains("topsecret"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_under_way_are_answered_before_the_server_stops() {
+async fn the_server_completes_requests_before_it_stops() {
     let mut server = Server::start().await.unwrap();
-    let mut stream = half_a_request(&server).await.unwrap();
+    let mut stream = start_request(&server).await.unwrap();
     let base = server.base_url().to_owned();
 
     let stopped = tokio::spawn(async move { server.stop_gracefully().await });
     let host = base.strip_prefix("http://").unwrap();
     while TcpStream::connect(host).await.is_ok() {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     stream.write_all(b"\"}").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
 
-    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 4"), "{response}");
     assert!(
-        answer.to_lowercase().contains("connection: close"),
-        "{answer}"
+        response.to_lowercase().contains("connection: close"),
+        "{response}"
     );
     assert!(stopped.await.unwrap().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_of_the_audit_log_that_no_answer_waited_for_is_not_lost() {
+async fn the_server_writes_pending_audit_rows_before_it_stops() {
     let mut server = Server::start().await.unwrap();
     let first = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
     let first = Request::new("POST", "/api/v2/users/first").json(&first);
     assert_eq!(server.send(&first).await.unwrap().status, 201);
     let database = server.database().clone();
-    let holder = database.connect().await.unwrap();
+    let blocker = database.connect().await.unwrap();
     let lock = "BEGIN; LOCK TABLE audit_logs IN EXCLUSIVE MODE";
-    holder.batch_execute(lock).await.unwrap();
+    blocker.batch_execute(lock).await.unwrap();
     let login = json!({"email": "ada@example.com", "password": "wrong"});
     let login = Request::new("POST", "/api/v2/users/login").json(&login);
     assert_eq!(server.send(&login).await.unwrap().status, 401);
@@ -272,15 +278,15 @@ async fn a_row_of_the_audit_log_that_no_answer_waited_for_is_not_lost() {
                    WHERE NOT granted AND relation = 'audit_logs'::regclass
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     while database.query(waiting).await.unwrap() == "0" {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 
     let pid = Pid::from_raw(server.pid().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     while !server.log().contains("stopping") {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
-    holder.batch_execute("COMMIT").await.unwrap();
+    blocker.batch_execute("COMMIT").await.unwrap();
     let status = server.wait().await.unwrap();
 
     assert!(status.success());
@@ -289,15 +295,15 @@ async fn a_row_of_the_audit_log_that_no_answer_waited_for_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_the_server_at_once() {
+async fn a_second_signal_stops_the_server_immediately() {
     let mut server = Server::start().await.unwrap();
-    let _stream = half_a_request(&server).await.unwrap();
+    let _stream = start_request(&server).await.unwrap();
     let start = Instant::now();
 
     let pid = Pid::from_raw(server.pid().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     while !server.log().contains("stopping") {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let status = server.stop_gracefully().await.unwrap();
 
@@ -305,15 +311,18 @@ async fn a_second_signal_ends_the_server_at_once() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// Sends the head of a request and the beginning of its body.
-async fn half_a_request(server: &Server) -> Result<TcpStream> {
-    let host = server.base_url().strip_prefix("http://").context("a URL")?;
+/// Sends the head of a request and a part of its body.
+async fn start_request(server: &Server) -> Result<TcpStream> {
+    let host = server
+        .base_url()
+        .strip_prefix("http://")
+        .context("no URL")?;
     let mut stream = TcpStream::connect(host).await?;
     let head = format!(
         "POST /api/v2/users/login HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\n{{\"email\":"
     );
     stream.write_all(head.as_bytes()).await?;
-    // Asked over another connection later, so the first one has been read.
+    // A later request on another connection, so that the first one has been read.
     ensure!(server.send(&Request::new("GET", "/healthz")).await?.status == 200);
     Ok(stream)
 }
@@ -326,7 +335,7 @@ fn create(name: &str) -> Vec<String> {
     ]
 }
 
-/// Runs a command on a database, with a text as its standard input.
+/// Runs a command on a database, with a standard input.
 fn run_on(database: &Database, arguments: &[impl AsRef<str>], input: &str) -> Output {
     run(
         arguments,
@@ -348,40 +357,40 @@ fn run(arguments: &[impl AsRef<str>], input: &str, setting: (&str, &str)) -> Res
     Ok(command.output()?)
 }
 
-fn told(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn complaint(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-async fn sign_in(base: &str, who: &Value) -> Result<String> {
-    let login = Request::new("POST", "/api/v2/users/login").json(who);
-    let answer = exchange::send(base, &login).await?;
-    ensure!(answer.status == 201, "{}", answer.body);
-    let token = answer.json().context("JSON")?["session_token"].take();
-    Ok(token.as_str().context("a token")?.to_owned())
+async fn sign_in(base: &str, credentials: &Value) -> Result<String> {
+    let login = Request::new("POST", "/api/v2/users/login").json(credentials);
+    let response = exchange::send(base, &login).await?;
+    ensure!(response.status == 201, "{}", response.body);
+    let token = response.json().context("not JSON")?["session_token"].take();
+    Ok(token.as_str().context("no token")?.to_owned())
 }
 
-/// The body of the request that a new server proposes.
-fn suggested_body(told: &str) -> Value {
-    let start = told.find('{').expect("there is a body");
-    let end = told.find('}').expect("it ends");
-    let mut body: Value = serde_json::from_str(&told[start..=end]).expect("it is JSON");
-    // Only a terminal is told a password that would do.
+/// Returns the body of the request that a new server suggests.
+fn suggested_body(output: &str) -> Value {
+    let start = output.find('{').expect("a body");
+    let end = output.find('}').expect("a complete body");
+    let mut body: Value = serde_json::from_str(&output[start..=end]).expect("JSON");
+    // A password is suggested only on a terminal.
     assert_eq!(body["password"], "PASSWORD");
-    body["password"] = "SomeSecurePassword!1".into();
+    body["password"] = PASSWORD.into();
     body
 }
 
 /// A data directory for a server without settings.
-struct Place(TempDir);
+struct DataDirectory(TempDir);
 
-impl Place {
+impl DataDirectory {
     fn new() -> Result<Self> {
         let directory = tempfile::tempdir_in("/tmp")?;
-        // Postgres runs as another account if we are root.
+        // As root, Postgres runs under another account.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o711))?;
         Ok(Self(directory))
     }
@@ -395,86 +404,85 @@ impl Place {
         run(arguments, input, ("USHER_DATA_DIR", data.to_str().unwrap())).unwrap()
     }
 
-    /// Starts a server there and waits until it says that it is ready.
+    /// Starts a server and waits until it is ready.
     async fn start(&self) -> Result<ZeroConfig> {
-        let output = self.0.path().join("out");
+        let stdout = self.0.path().join("out");
         let log = self.0.path().join("log");
         let child = usher("server")?
             .env("USHER_DATA_DIR", self.data())
             .env("USHER_HTTP_ADDRESS", "127.0.0.1:0")
-            .stdout(File::create(&output)?)
+            .stdout(File::create(&stdout)?)
             .stderr(File::create(&log)?)
             .spawn()?;
         let mut server = ZeroConfig {
             child,
             url: String::new(),
-            output,
+            stdout,
         };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
-            let told = server.told();
-            if let Some((_, rest)) = told.split_once(" is ready at ") {
-                let url = rest.lines().next().context("a URL")?;
+            let output = server.output();
+            if let Some((_, rest)) = output.split_once(" is ready at ") {
+                let url = rest.lines().next().context("no URL")?;
                 url.clone_into(&mut server.url);
                 return Ok(server);
             }
             if let Some(status) = server.child.try_wait()? {
                 bail!(
-                    "the server has ended with {status}:\n{}",
+                    "the server exited with {status}:\n{}",
                     fs::read_to_string(log)?
                 );
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         bail!(
-            "the server does not become ready:\n{}",
+            "the server did not become ready:\n{}",
             fs::read_to_string(log)?
         )
     }
 }
 
-/// A server without settings. It is killed when the value is dropped, which stops its
-/// Postgres too.
+/// A server without settings. Dropping it kills the server, which stops its Postgres.
 struct ZeroConfig {
     child: Child,
     url: String,
-    output: PathBuf,
+    stdout: PathBuf,
 }
 
 impl ZeroConfig {
-    /// What it has printed.
-    fn told(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
+    /// Returns its standard output so far.
+    fn output(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap_or_default()
     }
 
-    async fn send(&self, request: &Request) -> Answer {
+    async fn send(&self, request: &Request) -> Response {
         exchange::send(&self.url, request).await.unwrap()
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    async fn post(&self, path: &str, body: &Value) -> Response {
         self.send(&Request::new("POST", path).json(body)).await
     }
 
-    async fn sign_in(&self, who: &Value) -> Result<String> {
-        sign_in(&self.url, who).await
+    async fn sign_in(&self, credentials: &Value) -> Result<String> {
+        sign_in(&self.url, credentials).await
     }
 
     async fn stop(&mut self) -> Result<ExitStatus> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        bail!("the server does not stop")
+        bail!("the server did not stop")
     }
 }
 
 impl Drop for ZeroConfig {
     fn drop(&mut self) {
-        // Either may fail only if the process is gone already.
+        // These fail only if the process has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! Signing in through a certified OpenID provider that somebody else wrote: `oidc-provider`,
-//! which runs on Node. `make conformance` installs it and runs these.
+//! Sign-in through a certified OpenID provider: `oidc-provider`, which runs on Node.
+//! `make conformance` installs it and runs these tests.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,11 +13,11 @@ use usher_tests::cookie_browser::{Browser, Page};
 use usher_tests::server::{Server, Setup};
 
 const WITHOUT_NODE: &str = "needs Node: run `make conformance`";
-/// How long the access that the provider gives may take to end and be renewed.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long an access token may take to expire and be refreshed.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The provider, which ends with the value.
+/// The provider process, killed when the value is dropped.
 struct Provider {
     _process: Child,
     stdin: ChildStdin,
@@ -37,10 +37,13 @@ impl Provider {
             .kill_on_drop(true)
             .spawn()
             .context(WITHOUT_NODE)?;
-        let stdin = process.stdin.take().context("no input")?;
-        let stdout = process.stdout.take().context("no output")?;
+        let stdin = process.stdin.take().context("stdin is piped")?;
+        let stdout = process.stdout.take().context("stdout is piped")?;
         let mut stdout = BufReader::new(stdout).lines();
-        let issuer = stdout.next_line().await?.context("it does not start")?;
+        let issuer = stdout
+            .next_line()
+            .await?
+            .context("the provider did not start")?;
         Ok(Self {
             _process: process,
             stdin,
@@ -49,7 +52,7 @@ impl Provider {
         })
     }
 
-    /// A server that people sign in to through the provider.
+    /// Starts the provider, and a server that uses it.
     async fn with_server() -> Result<(Self, Server)> {
         let mut provider = Self::start().await?;
         let server = Setup::default()
@@ -76,10 +79,10 @@ fn start(server: &Server) -> String {
 /// Signs in at the provider with its two forms, and comes back.
 async fn sign_in(browser: &mut Browser, server: &Server, name: &str) -> Result<Page> {
     let login = browser.visit(&start(server)).await?;
-    ensure!(login.answer.status == 200, "{login:?}");
+    ensure!(login.response.status == 200, "{login:?}");
     let fields = [("login", name), ("password", "any")];
     let consent = browser.submit(&login, &fields).await?;
-    ensure!(consent.answer.status == 200, "{consent:?}");
+    ensure!(consent.response.status == 200, "{consent:?}");
     browser.submit(&consent, &[]).await
 }
 
@@ -91,8 +94,8 @@ async fn me(browser: &mut Browser, server: &Server) -> Result<(u16, Value)> {
     let page = browser
         .get(&format!("{}/api/v2/users/me", server.base_url()))
         .await?;
-    let body = page.answer.json().unwrap_or_default();
-    Ok((page.answer.status, body))
+    let body = page.response.json().unwrap_or_default();
+    Ok((page.response.status, body))
 }
 
 async fn expiry(server: &Server) -> Result<String> {
@@ -102,7 +105,7 @@ async fn expiry(server: &Server) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node: run `make conformance`"]
-async fn one_signs_up_comes_back_goes_on_and_signs_out() -> Result<()> {
+async fn a_user_signs_up_signs_in_again_and_signs_out() -> Result<()> {
     let (_provider, server) = Provider::with_server().await?;
 
     // Sign-up.
@@ -116,27 +119,26 @@ async fn one_signs_up_comes_back_goes_on_and_signs_out() -> Result<()> {
     assert_eq!(ann["name"], "ann of the provider");
     assert_eq!(ann["login_type"], "oidc");
 
-    // The provider's access ends after two seconds and is renewed whenever it has; the
-    // session notices nothing.
+    // The access token expires after two seconds and is refreshed; the session stays valid.
     let first = expiry(&server).await?;
-    let (began, mut renewals, mut last) = (Instant::now(), 0, first);
-    while renewals < 2 {
+    let (start_time, mut refreshes, mut last) = (Instant::now(), 0, first);
+    while refreshes < 2 {
         assert!(
-            began.elapsed() < PATIENCE,
-            "it is not renewed: {}",
+            start_time.elapsed() < TIMEOUT,
+            "not refreshed: {}",
             server.log()
         );
         assert_eq!(me(&mut browser, &server).await?.0, 200, "{}", server.log());
         let now = expiry(&server).await?;
         if now != last {
-            renewals += 1;
+            refreshes += 1;
             last = now;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 
-    // A second sign-in, which the provider's own session lets through at once, is the same
-    // user; and so is one from another browser.
+    // A second sign-in, with the provider's session, yields the same user, and so does another
+    // browser.
     let arrived = browser.visit(&start(&server)).await?;
     assert!(has_arrived(&arrived, &server), "{arrived:?}");
     let mut other = Browser::new();
@@ -146,21 +148,21 @@ async fn one_signs_up_comes_back_goes_on_and_signs_out() -> Result<()> {
         assert_eq!(me(browser, &server).await?.1["id"], ann["id"]);
     }
 
-    // Sign-out ends one session and not the other.
+    // Sign-out revokes only one session.
     let out = format!("{}/api/v2/users/logout", server.base_url());
-    let answer = browser.post(&out, &json!({})).await?.answer;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let response = browser.post(&out, &json!({})).await?.response;
+    assert_eq!(response.status, 200, "{}", response.body);
     assert_eq!(me(&mut browser, &server).await?.0, 401);
     assert_eq!(me(&mut other, &server).await?.0, 200);
 
-    // A code is good once, says the provider, and so a replay signs in nobody.
-    let callback = arrived.trail.iter().rev().nth(1).context("no callback")?;
+    // The provider accepts a code once, so that a replay does not sign in.
+    let callback = arrived.visited.iter().rev().nth(1).context("no callback")?;
     assert!(
         callback
             .query()
             .is_some_and(|query| query.contains("code="))
     );
-    let replayed = browser.get(callback.as_str()).await?.answer;
+    let replayed = browser.get(callback.as_str()).await?.response;
     assert_eq!(replayed.status, 400, "{}", replayed.body);
     assert_eq!(me(&mut browser, &server).await?.0, 401);
     Ok(())
@@ -168,20 +170,20 @@ async fn one_signs_up_comes_back_goes_on_and_signs_out() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node: run `make conformance`"]
-async fn who_says_no_or_is_not_verified_stays_outside() -> Result<()> {
+async fn declining_or_an_unverified_email_address_rejects_the_sign_in() -> Result<()> {
     let (_provider, server) = Provider::with_server().await?;
 
     let mut browser = Browser::new();
     let login = browser.visit(&start(&server)).await?;
     let abort = format!("{}/abort", login.url);
     let back = browser.visit(&abort).await?;
-    assert_eq!(back.answer.status, 400, "{back:?}");
-    assert!(back.answer.body.contains("access_denied"), "{back:?}");
+    assert_eq!(back.response.status, 400, "{back:?}");
+    assert!(back.response.body.contains("access_denied"), "{back:?}");
     assert_eq!(me(&mut browser, &server).await?.0, 401);
 
     let mut browser = Browser::new();
-    let refused = sign_in(&mut browser, &server, "unverified").await?;
-    assert_eq!(refused.answer.status, 403, "{refused:?}");
+    let rejected = sign_in(&mut browser, &server, "unverified").await?;
+    assert_eq!(rejected.response.status, 403, "{rejected:?}");
     assert_eq!(me(&mut browser, &server).await?.0, 401);
     let users = server
         .database()

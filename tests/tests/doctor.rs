@@ -1,4 +1,4 @@
-//! `usher doctor` says what is wrong and disturbs nothing.
+//! `usher doctor` reports problems and changes nothing.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,8 +13,8 @@ use usher_tests::database::Database;
 use usher_tests::exchange::Request;
 use usher_tests::server::{Setup, usher};
 
-/// Runs it with these settings, named without `USHER_`, off this thread: what it looks at
-/// may be served on this one.
+/// Runs it with these settings, named without `USHER_`. It runs asynchronously, since the
+/// servers that it checks may run on this thread.
 async fn doctor(settings: &[(&str, &str)]) -> Result<Output> {
     let mut command = usher("doctor")?;
     for (name, value) in settings {
@@ -28,20 +28,20 @@ fn lines(output: &Output) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The line about something.
-fn line(output: &Output, about: &str) -> String {
+/// Returns the line of a check.
+fn line(output: &Output, check: &str) -> String {
     let lines = lines(output);
     let found = lines.iter().find(|line| {
         let (_, rest) = line.split_once(' ').unwrap_or_default();
-        rest.trim_start().starts_with(&format!("{about}: "))
+        rest.trim_start().starts_with(&format!("{check}: "))
     });
     found
-        .unwrap_or_else(|| panic!("nothing about {about}: {output:?}"))
+        .unwrap_or_else(|| panic!("no line for {check}: {output:?}"))
         .clone()
 }
 
 #[tokio::test]
-async fn a_deployment_without_faults_is_all_ok() -> Result<()> {
+async fn a_deployment_without_problems_is_ok() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let database = Database::migrated().await;
     let issuer = format!("{}/oidc", provider.url());
@@ -59,7 +59,7 @@ async fn a_deployment_without_faults_is_all_ok() -> Result<()> {
     for line in lines(&output) {
         assert!(line.starts_with("ok "), "{line}");
     }
-    for about in [
+    for check in [
         "settings",
         "access URL",
         "database",
@@ -68,7 +68,7 @@ async fn a_deployment_without_faults_is_all_ok() -> Result<()> {
         "encryption keys",
         "notifications",
     ] {
-        line(&output, about);
+        line(&output, check);
     }
     let provider = line(&output, "OpenID provider");
     let callback = "https://users.example.com/api/v2/users/oidc/callback";
@@ -78,7 +78,7 @@ async fn a_deployment_without_faults_is_all_ok() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_with_its_remedy_and_no_secret() -> Result<()> {
+async fn problems_are_reported_with_their_remedy_and_without_secrets() -> Result<()> {
     let provider = FakeProvider::start().await?;
     provider.control(&json!({"down": true}))?;
     let issuer = format!("{}/oidc", provider.url());
@@ -105,7 +105,7 @@ async fn what_is_wrong_is_named_with_its_remedy_and_no_secret() -> Result<()> {
     .await?;
 
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    for (about, level, remedy) in [
+    for (check, level, remedy) in [
         ("settings", "warning", "did you mean USHER_ACCESS_URL?"),
         (
             "access URL",
@@ -117,22 +117,22 @@ async fn what_is_wrong_is_named_with_its_remedy_and_no_secret() -> Result<()> {
         ("webhook", "error", "USHER_NOTIFICATIONS_WEBHOOK_ENDPOINT"),
         ("OpenID provider", "error", "USHER_OIDC_"),
     ] {
-        let line = line(&output, about);
+        let line = line(&output, check);
         assert!(line.starts_with(level) && line.contains(remedy), "{line}");
     }
-    let told = format!("{output:?}");
-    assert!(told.contains("4 things must be mended"), "{told}");
-    assert!(!told.contains("hidden"), "{told}");
+    let text = format!("{output:?}");
+    assert!(text.contains("4 things must be mended"), "{text}");
+    assert!(!text.contains("hidden"), "{text}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_before_and_after_this_version_is_told_apart() -> Result<()> {
+async fn older_and_newer_schemas_are_distinguished() -> Result<()> {
     let database = Database::empty().await;
     let settings = [("PG_CONNECTION_URL", database.url())];
 
     let before = doctor(&settings).await?;
-    assert_eq!(before.status.code(), Some(0), "a warning is no failure");
+    assert_eq!(before.status.code(), Some(0), "a warning is not an error");
     let migrations = line(&before, "migrations");
     assert!(migrations.starts_with("warning"), "{migrations}");
     assert!(migrations.contains("usher migrate"), "{migrations}");
@@ -140,8 +140,8 @@ async fn a_database_before_and_after_this_version_is_told_apart() -> Result<()> 
     assert_eq!(database.query(tables).await?, "0");
 
     let database = Database::migrated().await;
-    let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
-    database.query(later).await?;
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
+    database.query(newer).await?;
     let after = doctor(&[("PG_CONNECTION_URL", database.url())]).await?;
     assert_eq!(after.status.code(), Some(1));
     assert!(line(&after, "migrations").starts_with("error"), "{after:?}");
@@ -149,7 +149,7 @@ async fn a_database_before_and_after_this_version_is_told_apart() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_lost_encryption_key_is_found() -> Result<()> {
+async fn a_missing_encryption_key_is_reported() -> Result<()> {
     let database = Database::migrated().await;
     let (first, second) = (
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
@@ -160,15 +160,15 @@ async fn a_lost_encryption_key_is_found() -> Result<()> {
         .set("EXTERNAL_TOKEN_ENCRYPTION_KEYS", first)
         .start()
         .await?;
-    // Everybody gets an SSH key, which is a secret.
+    // Every user has an SSH key, which is encrypted.
     let body =
         json!({"email": "o@example.com", "username": "o", "password": "SomeSecurePassword!1"});
-    let made = server
+    let created = server
         .send(&Request::new("POST", "/api/v2/users/first").json(&body))
         .await?;
-    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(created.status, 201, "{}", created.body);
 
-    let found = async |keys| {
+    let check = async |keys| {
         let settings = [
             ("PG_CONNECTION_URL", database.url()),
             ("EXTERNAL_TOKEN_ENCRYPTION_KEYS", keys),
@@ -176,22 +176,22 @@ async fn a_lost_encryption_key_is_found() -> Result<()> {
         let output = doctor(&settings).await?;
         anyhow::Ok((output.status.code(), line(&output, "encryption keys")))
     };
-    let (status, told) = found(second).await?;
+    let (status, line) = check(second).await?;
     assert_eq!(status, Some(1));
-    assert!(told.starts_with("error"), "{told}");
-    let (status, told) = found(&format!("{second},{first}")).await?;
-    assert_eq!(status, Some(0), "{told}");
-    assert!(told.starts_with("ok"), "{told}");
+    assert!(line.starts_with("error"), "{line}");
+    let (status, line) = check(&format!("{second},{first}")).await?;
+    assert_eq!(status, Some(0), "{line}");
+    assert!(line.starts_with("ok"), "{line}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_postgres_of_our_own_is_neither_started_nor_stopped() -> Result<()> {
-    let place = TempDir::new()?;
-    // Postgres runs as another account if we are root.
-    fs::set_permissions(place.path(), Permissions::from_mode(0o711))?;
-    let data = place.path().join("data");
-    let directory = data.to_str().expect("a plain path");
+async fn the_bundled_postgres_is_neither_started_nor_stopped() -> Result<()> {
+    let temporary = TempDir::new()?;
+    // As root, Postgres runs under another account.
+    fs::set_permissions(temporary.path(), Permissions::from_mode(0o711))?;
+    let data = temporary.path().join("data");
+    let directory = data.to_str().expect("a UTF-8 path");
     let settings = [("DATA_DIR", directory)];
     let is_running = |data: &Path| data.join("postgres/data/postmaster.pid").exists();
 
@@ -199,16 +199,16 @@ async fn a_postgres_of_our_own_is_neither_started_nor_stopped() -> Result<()> {
     assert_eq!(untouched.status.code(), Some(0), "{untouched:?}");
     assert!(line(&untouched, "data directory").starts_with("ok"));
     assert!(line(&untouched, "Postgres").starts_with("ok"));
-    assert!(!data.exists(), "it has made something");
+    assert!(!data.exists(), "doctor created the data directory");
 
     let mut server = Setup::default()
         .set("PG_CONNECTION_URL", "")
         .set("DATA_DIR", directory)
         .start()
         .await?;
-    let beside = doctor(&settings).await?;
-    assert_eq!(beside.status.code(), Some(0), "{beside:?}");
-    let database = line(&beside, "database");
+    let running = doctor(&settings).await?;
+    assert_eq!(running.status.code(), Some(0), "{running:?}");
+    let database = line(&running, "database");
     assert!(
         database.contains("Postgres of a running server"),
         "{database}"

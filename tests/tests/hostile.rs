@@ -1,36 +1,20 @@
-//! Input that no well-meaning client sends: it is told what is wrong, and the server goes
-//! on.
+//! Malformed and malicious input: it is rejected, and the server keeps running.
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 use usher_tests::{
     deployment::Deployment,
-    exchange::{Answer, Request},
+    exchange::{Request, Response},
     routes::routes,
     server::{Server, Setup},
 };
 
-const PASSWORD: &str = "SomeSecurePassword!1";
-
-async fn with_owner() -> Result<(Server, String)> {
-    let server = Server::start().await?;
-    let first = json!({"email": "o@example.com", "username": "o", "password": PASSWORD});
-    let first = Request::new("POST", "/api/v2/users/first").json(&first);
-    assert_eq!(server.send(&first).await?.status, 201);
-    let login = json!({"email": "o@example.com", "password": PASSWORD});
-    let login = Request::new("POST", "/api/v2/users/login").json(&login);
-    let body = server.send(&login).await?.json().context("no body")?;
-    let token = body["session_token"].as_str().context("no session")?;
-    let token = token.to_owned();
-    Ok((server, token))
-}
-
-/// Every call that reads a body.
+/// Routes that read a body.
 const CALLS: [(&str, &str); 12] = [
     ("POST", "/api/v2/users/first"),
     ("POST", "/api/v2/users/login"),
@@ -46,15 +30,16 @@ const CALLS: [(&str, &str); 12] = [
     ("PATCH", "/api/v2/organizations/default"),
 ];
 
-async fn send(server: &Server, token: &str, call: (&str, &str), body: &str) -> Result<Answer> {
+async fn send(server: &Server, token: &str, call: (&str, &str), body: &str) -> Result<Response> {
     let mut request = Request::new(call.0, call.1).token(token);
     request.body = Some(body.to_owned());
     server.send(&request).await
 }
 
 #[tokio::test]
-async fn broken_and_absurd_bodies_are_bad_requests() -> Result<()> {
-    let (server, token) = with_owner().await?;
+async fn malformed_bodies_are_bad_requests() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let Deployment { server, owner, .. } = &deployment;
     let nested = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     let deep = format!("{{\"name\":{nested}}}");
     let bodies = [
@@ -71,15 +56,15 @@ async fn broken_and_absurd_bodies_are_bad_requests() -> Result<()> {
     ];
     for call in CALLS {
         for body in bodies {
-            let answer = send(&server, &token, call, body).await?;
-            let is_refused = (400..500).contains(&answer.status);
+            let response = send(server, owner, call, body).await?;
+            let is_rejected = (400..500).contains(&response.status);
             assert!(
-                is_refused,
+                is_rejected,
                 "{call:?} {body:.80}: {} {}",
-                answer.status, answer.body
+                response.status, response.body
             );
-            if answer.status == 400 {
-                let message = answer.json().context("no JSON")?["message"].clone();
+            if response.status == 400 {
+                let message = response.json().context("not JSON")?["message"].clone();
                 assert!(message.as_str().is_some_and(|text| !text.is_empty()));
             }
         }
@@ -89,19 +74,21 @@ async fn broken_and_absurd_bodies_are_bad_requests() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_past_the_limit_is_refused() -> Result<()> {
-    let (server, token) = with_owner().await?;
+async fn a_body_over_the_limit_is_rejected() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let Deployment { server, owner, .. } = &deployment;
     let long = format!("{{\"email\":\"{}\"}}", "a".repeat(10 << 20));
     for call in CALLS {
-        let answer = send(&server, &token, call, &long).await?;
-        assert_eq!(answer.status, 413, "{call:?} {}", answer.body);
+        let response = send(server, owner, call, &long).await?;
+        assert_eq!(response.status, 413, "{call:?} {}", response.body);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
-    let (server, token) = with_owner().await?;
+async fn malformed_paths_and_queries_are_rejected_or_match_nothing() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let Deployment { server, owner, .. } = &deployment;
     for path in [
         "/api/v2/users/%00",
         "/api/v2/users/a%00b/roles",
@@ -122,14 +109,12 @@ async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
         "/api/v2/organizations/default/members?q=%00",
         "/api/v2/organizations/default/paginated-members?limit=1e9",
     ] {
-        let answer = server
-            .send(&Request::new("GET", path).token(&token))
-            .await?;
+        let response = server.send(&Request::new("GET", path).token(owner)).await?;
         assert!(
-            (400..500).contains(&answer.status),
+            (400..500).contains(&response.status),
             "{path}: {} {}",
-            answer.status,
-            answer.body
+            response.status,
+            response.body
         );
     }
     for path in [
@@ -137,16 +122,14 @@ async fn strange_paths_and_queries_are_refused_or_find_nothing() -> Result<()> {
         "/api/v2/users?q=%5c",
         "/api/v2/users?q=%25%5c",
     ] {
-        let answer = server
-            .send(&Request::new("GET", path).token(&token))
-            .await?;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        let response = server.send(&Request::new("GET", path).token(owner)).await?;
+        assert_eq!(response.status, 200, "{path}: {}", response.body);
     }
     Ok(())
 }
 
-/// Words that have gone wrong somewhere, as they stand in a path.
-const WORDS: [&str; 9] = [
+/// Path segments that have caused bugs in other servers.
+const SEGMENTS: [&str; 9] = [
     "%00",
     "a%00b",
     "%ff%fe",
@@ -158,7 +141,7 @@ const WORDS: [&str; 9] = [
     "00000000-0000-0000-0000-000000000000",
 ];
 
-/// Values that have gone wrong somewhere, as they stand in a body.
+/// JSON values that have caused bugs in other servers.
 const VALUES: [&str; 12] = [
     r#""\u0000""#,
     r#""\ud800""#,
@@ -175,15 +158,15 @@ const VALUES: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn no_word_of_a_path_a_query_or_a_body_is_a_fault_of_ours_on_any_route() -> Result<()> {
+async fn no_segment_query_or_value_causes_a_server_error_on_any_route() -> Result<()> {
     let deployment = Deployment::start(Setup::default()).await?;
     let mut requests = Vec::new();
     for route in routes(&deployment.server).await? {
-        // What ends the session of all the others, and what has its own test.
+        // Would end the session that the other requests use.
         if route.template.ends_with("/logout") {
             continue;
         }
-        for word in WORDS {
+        for word in SEGMENTS {
             let segments = route.template.split('/').map(|segment| match segment {
                 "{organization}" if word.starts_with('0') => "default",
                 segment if segment.starts_with('{') => word,
@@ -196,15 +179,15 @@ async fn no_word_of_a_path_a_query_or_a_body_is_a_fault_of_ours_on_any_route() -
             request.path = path;
             requests.push(request);
         }
-        let Some(good) = route.body("alice") else {
+        let Some(valid) = route.body("alice") else {
             continue;
         };
-        let fields = good.as_object().context("an object")?;
+        let fields = valid.as_object().context("not an object")?;
         for (field, value) in fields
             .keys()
             .flat_map(|field| VALUES.map(|value| (field, value)))
         {
-            let mut body = good.clone();
+            let mut body = valid.clone();
             body[field] = Value::from("<here>");
             let mut request = route.request("alice");
             request.body = Some(body.to_string().replace("\"<here>\"", value));
@@ -215,10 +198,10 @@ async fn no_word_of_a_path_a_query_or_a_body_is_a_fault_of_ours_on_any_route() -
     stream::iter(requests)
         .map(|request| async {
             let request = request.token(&deployment.owner);
-            let answer = deployment.server.send(&request).await?;
-            ensure!(answer.status < 500, "{request:?}: {answer:?}");
+            let response = deployment.server.send(&request).await?;
+            ensure!(response.status < 500, "{request:?}: {response:?}");
             for word in ["postgres", "SQLSTATE", "constraint", "invalid byte"] {
-                ensure!(!answer.body.contains(word), "{request:?}: {answer:?}");
+                ensure!(!response.body.contains(word), "{request:?}: {response:?}");
             }
             Ok(())
         })
@@ -236,19 +219,21 @@ async fn no_word_of_a_path_a_query_or_a_body_is_a_fault_of_ours_on_any_route() -
 }
 
 #[tokio::test]
-async fn a_long_search_is_answered() -> Result<()> {
-    let (server, token) = with_owner().await?;
+async fn a_long_search_causes_no_server_error() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let Deployment { server, owner, .. } = &deployment;
     let path = format!("/api/v2/users?q={}", "status:active,".repeat(2000));
-    let answer = server
-        .send(&Request::new("GET", &path).token(&token))
+    let response = server
+        .send(&Request::new("GET", &path).token(owner))
         .await?;
-    assert!(answer.status < 500, "{}", answer.body);
+    assert!(response.status < 500, "{}", response.body);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused_and_the_server_goes_on() -> Result<()> {
-    let (server, token) = with_owner().await?;
+async fn invalid_http_is_rejected_and_the_server_keeps_running() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let Deployment { server, owner, .. } = &deployment;
     let address = server.base_url().trim_start_matches("http://").to_owned();
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -260,16 +245,16 @@ async fn what_is_no_http_is_refused_and_the_server_goes_on() -> Result<()> {
         let mut stream = TcpStream::connect(&address).await?;
         stream.write_all(bytes).await?;
         stream.shutdown().await?;
-        let mut answer = Vec::new();
-        // A connection that is simply closed is a fine answer too.
-        let _ = stream.read_to_end(&mut answer).await;
-        let text = String::from_utf8_lossy(&answer);
+        let mut response = Vec::new();
+        // Closing the connection without a response is fine too.
+        let _ = stream.read_to_end(&mut response).await;
+        let text = String::from_utf8_lossy(&response);
         assert!(
             !text.starts_with("HTTP/1.1 2") && !text.starts_with("HTTP/1.1 5"),
             "{text}"
         );
     }
-    let me = Request::new("GET", "/api/v2/users/me").token(&token);
+    let me = Request::new("GET", "/api/v2/users/me").token(owner);
     assert_eq!(server.send(&me).await?.status, 200);
     Ok(())
 }

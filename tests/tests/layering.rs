@@ -1,6 +1,6 @@
-//! Who may know whom: the direction of dependencies, and what every manifest must say.
+//! The allowed dependencies between crates, and the required fields of manifests.
 //!
-//! A crate that is new to the workspace needs a row in [`ROOMS`].
+//! A new crate of the workspace needs an entry in [`RULES`].
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,112 +11,118 @@ use std::{
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
-/// A crate of the workspace, and what it may see.
-struct Room {
+/// What a crate of the workspace may depend on.
+struct Rule {
     name: &'static str,
-    /// The crates of the workspace that it is built on.
-    knows: &'static [&'static str],
-    /// Those that only its tests use.
-    tests_with: &'static [&'static str],
-    /// Crates that must not be below it, however far down.
-    never: &'static [&'static [&'static str]],
+    /// The crates of the workspace that it may depend on.
+    allowed: &'static [&'static str],
+    /// Further crates of the workspace that its tests may depend on.
+    allowed_in_tests: &'static [&'static str],
+    /// Crates that it must not depend on, even transitively.
+    forbidden: &'static [&'static [&'static str]],
 }
 
-const ROOMS: &[Room] = &[
-    Room {
+const RULES: &[Rule] = &[
+    Rule {
         name: "usher-domain",
-        knows: &[],
-        tests_with: &[],
-        never: &[ASYNC, DATABASE, WEB],
+        allowed: &[],
+        allowed_in_tests: &[],
+        forbidden: &[ASYNC, DATABASE, WEB],
     },
-    Room {
+    Rule {
         name: "usher-store",
-        knows: &["usher-domain"],
-        tests_with: &[],
-        never: &[&["tokio"], DATABASE, WEB],
+        allowed: &["usher-domain"],
+        allowed_in_tests: &[],
+        forbidden: &[&["tokio"], DATABASE, WEB],
     },
-    Room {
+    Rule {
         name: "usher-postgres",
-        knows: &["usher-domain", "usher-store"],
-        tests_with: &["usher-local-postgres"],
-        never: &[WEB, &["usher-api-types"]],
+        allowed: &["usher-domain", "usher-store"],
+        allowed_in_tests: &["usher-local-postgres"],
+        forbidden: &[WEB, &["usher-api-types"]],
     },
-    Room {
+    Rule {
         name: "usher-api-types",
-        knows: &["usher-domain"],
-        tests_with: &[],
-        never: &[ASYNC, DATABASE, &["axum", "hyper", "reqwest"]],
+        allowed: &["usher-domain"],
+        allowed_in_tests: &[],
+        forbidden: &[ASYNC, DATABASE, &["axum", "hyper", "reqwest"]],
     },
-    Room {
+    Rule {
         name: "usher-identity",
-        knows: &["usher-domain"],
-        tests_with: &["usher-fake-provider"],
-        never: &[DATABASE, &["axum"]],
+        allowed: &["usher-domain"],
+        allowed_in_tests: &["usher-fake-provider"],
+        forbidden: &[DATABASE, &["axum"]],
     },
-    Room {
+    Rule {
         name: "usher-api",
-        knows: &[
+        allowed: &[
             "usher-api-types",
             "usher-domain",
             "usher-identity",
             "usher-store",
         ],
-        tests_with: &[],
-        never: &[DATABASE],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE],
     },
-    Room {
+    Rule {
         name: "usher-client",
-        knows: &["usher-api-types"],
-        tests_with: &[],
-        never: &[DATABASE, &["axum", "usher-store"]],
+        allowed: &["usher-api-types"],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE, &["axum", "usher-store"]],
     },
-    Room {
+    Rule {
         name: "usher-notifier",
-        knows: &["usher-domain", "usher-store"],
-        tests_with: &[],
-        never: &[DATABASE, &["usher-api-types"]],
+        allowed: &["usher-domain", "usher-store"],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE, &["usher-api-types"]],
     },
-    Room {
+    Rule {
         name: "usher-console",
-        knows: &[],
-        tests_with: &[],
-        never: &[DATABASE, &["reqwest", "utoipa"]],
+        allowed: &[],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE, &["reqwest", "utoipa"]],
     },
-    Room {
+    Rule {
         name: "usher-local-postgres",
-        knows: &[],
-        tests_with: &[],
-        never: &[&["axum", "diesel", "utoipa"]],
+        allowed: &[],
+        allowed_in_tests: &[],
+        forbidden: &[&["axum", "diesel", "utoipa"]],
     },
-    Room {
+    Rule {
         name: "usher-server",
-        knows: ALL,
-        tests_with: OF_TESTS,
-        never: &[],
+        allowed: ALL,
+        allowed_in_tests: OF_TESTS,
+        forbidden: &[],
     },
-    Room {
+    Rule {
         name: "usher-examples",
-        knows: LIBRARIES,
-        tests_with: LIBRARIES,
-        never: &[],
+        allowed: LIBRARIES,
+        allowed_in_tests: LIBRARIES,
+        forbidden: &[],
     },
-    Room {
+    Rule {
         name: "usher-bench",
-        knows: LIBRARIES,
-        tests_with: LIBRARIES,
-        never: &[],
+        allowed: LIBRARIES,
+        allowed_in_tests: LIBRARIES,
+        forbidden: &[],
     },
-    Room {
+    Rule {
         name: "usher-tests",
-        knows: OF_TESTS,
-        tests_with: OF_TESTS,
-        never: &[],
+        allowed: OF_TESTS,
+        allowed_in_tests: OF_TESTS,
+        forbidden: &[],
     },
-    Room {
+    Rule {
         name: "usher-fake-provider",
-        knows: &[],
-        tests_with: &[],
-        never: &[DATABASE],
+        allowed: &[],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE],
+    },
+    Rule {
+        name: "usher-test-browser",
+        allowed: &[],
+        allowed_in_tests: &[],
+        forbidden: &[DATABASE, WEB],
     },
 ];
 
@@ -135,7 +141,7 @@ const LIBRARIES: &[&str] = &[
     "usher-store",
 ];
 
-/// The libraries, and what is made for the program alone.
+/// The libraries, and the crates that only the server uses.
 const ALL: &[&str] = &[
     "usher-api",
     "usher-api-types",
@@ -149,7 +155,7 @@ const ALL: &[&str] = &[
     "usher-store",
 ];
 
-/// All of that, and what is made for tests.
+/// All of that, and the crates for tests.
 const OF_TESTS: &[&str] = &[
     "usher-api",
     "usher-api-types",
@@ -162,21 +168,24 @@ const OF_TESTS: &[&str] = &[
     "usher-notifier",
     "usher-postgres",
     "usher-store",
+    "usher-test-browser",
 ];
 
 #[test]
-fn crates_know_only_those_below_them() {
+fn crates_depend_only_on_allowed_crates() {
     let mut wrong = Vec::new();
     for package in metadata().workspace_packages() {
         let name = package.name.as_str();
-        let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-            wrong.push(format!("{name} has no row in ROOMS"));
+        let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
+            wrong.push(format!("{name} has no entry in RULES"));
             continue;
         };
         for dependency in package.dependencies.iter().filter(|it| it.path.is_some()) {
             let in_tests = dependency.kind == DependencyKind::Development;
             let other = dependency.name.as_str();
-            if !(room.knows.contains(&other) || in_tests && room.tests_with.contains(&other)) {
+            if !(rule.allowed.contains(&other)
+                || in_tests && rule.allowed_in_tests.contains(&other))
+            {
                 wrong.push(format!("{name} must not depend on {other}"));
             }
         }
@@ -185,39 +194,37 @@ fn crates_know_only_those_below_them() {
 }
 
 #[test]
-fn crates_stay_clear_of_what_is_not_their_business() {
+fn crates_do_not_depend_on_forbidden_crates() {
     let metadata = metadata();
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
-        let room = ROOMS.iter().find(|room| room.name == package.name.as_str());
-        let never = room.map_or(&[] as &[_], |room| room.never).concat();
-        let below = below(metadata, &package.id);
-        for other in never.iter().filter(|other| below.contains(**other)) {
-            wrong.push(format!("{} has {other} below it", package.name));
+        let rule = RULES.iter().find(|rule| rule.name == package.name.as_str());
+        let forbidden = rule.map_or(&[] as &[_], |rule| rule.forbidden).concat();
+        let used = transitive_dependencies(metadata, &package.id);
+        for other in forbidden.iter().filter(|other| used.contains(**other)) {
+            wrong.push(format!("{} depends on {other}", package.name));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn what_is_below_is_found_far_down() {
+fn forbidden_crates_exist_in_the_dependency_tree() {
     let metadata = metadata();
-    let server = package("usher-server");
-    let below = below(metadata, &server.id);
-    // Each is what some rule above forbids: a rule that looks for a name that is not there
-    // any more would hold for ever.
+    let server = transitive_dependencies(metadata, &package("usher-server").id);
+    // A rule about a crate that is no longer used would always pass.
     for name in [ASYNC, DATABASE, WEB].concat() {
-        let is_of_the_client = name == "reqwest";
-        assert!(is_of_the_client || below.contains(name), "{name}");
+        let is_used_by_client_only = name == "reqwest";
+        assert!(is_used_by_client_only || server.contains(name), "{name}");
     }
-    let client = package("usher-client");
-    assert!(self::below(metadata, &client.id).contains("reqwest"));
+    let client = transitive_dependencies(metadata, &package("usher-client").id);
+    assert!(client.contains("reqwest"));
 }
 
 #[test]
-fn what_is_published_says_what_it_is() {
+fn published_crates_have_complete_metadata() {
     let packages = metadata().workspace_packages().into_iter();
-    let silent: Vec<_> = packages
+    let incomplete: Vec<_> = packages
         .filter(|package| package.publish.is_none())
         .filter(|package| {
             package.description.is_none()
@@ -230,13 +237,13 @@ fn what_is_published_says_what_it_is() {
         .map(|package| package.name.as_str())
         .collect();
     assert!(
-        silent.is_empty(),
-        "description, license, repository, rust-version, keywords or categories: {silent:?}"
+        incomplete.is_empty(),
+        "description, license, repository, rust-version, keywords or categories missing: {incomplete:?}"
     );
 }
 
 #[test]
-fn versions_stand_in_the_root_manifest_only() {
+fn versions_are_inherited_from_the_root_manifest() {
     let mut wrong = Vec::new();
     for package in metadata().workspace_packages() {
         let text = fs::read_to_string(&package.manifest_path).unwrap();
@@ -262,8 +269,8 @@ fn versions_stand_in_the_root_manifest_only() {
     assert!(wrong.is_empty(), "not `workspace = true`: {wrong:#?}");
 }
 
-/// Crates with published faults that a hostile peer could use, and the releases without them.
-const REPAIRED: [(&str, [u64; 3]); 5] = [
+/// Crates with published vulnerabilities, and the first releases without them.
+const FIXED_IN: [(&str, [u64; 3]); 5] = [
     ("diesel", [2, 3, 10]),
     ("h2", [0, 4, 16]),
     ("postgres-protocol", [0, 6, 12]),
@@ -272,8 +279,8 @@ const REPAIRED: [(&str, [u64; 3]); 5] = [
 ];
 
 #[test]
-fn nothing_is_older_than_the_repair_of_its_published_faults() {
-    for (name, [major, minor, patch]) in REPAIRED {
+fn no_dependency_has_these_published_vulnerabilities() {
+    for (name, [major, minor, patch]) in FIXED_IN {
         let found = metadata().packages.iter().filter(|it| it.name == name);
         for package in found {
             let version = &package.version;
@@ -283,8 +290,8 @@ fn nothing_is_older_than_the_repair_of_its_published_faults() {
     }
 }
 
-/// The workspace, with what is used on this machine: what other platforms need was never
-/// fetched.
+/// Returns the metadata of the workspace for this platform only, since dependencies of
+/// other platforms may not be fetched.
 fn metadata() -> &'static Metadata {
     static METADATA: OnceLock<Metadata> = OnceLock::new();
     METADATA.get_or_init(|| {
@@ -299,7 +306,7 @@ fn metadata() -> &'static Metadata {
     })
 }
 
-/// The platform that we are on, as the compiler calls it.
+/// Returns the target triple of this machine.
 fn host() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().unwrap();
@@ -311,27 +318,26 @@ fn host() -> String {
 fn package(name: &str) -> &'static Package {
     let packages = metadata().workspace_packages();
     let found = packages.into_iter().find(|it| it.name.as_str() == name);
-    found.unwrap_or_else(|| panic!("there is no {name}"))
+    found.unwrap_or_else(|| panic!("{name} not found"))
 }
 
-/// The names of all crates that a crate is built on, however far down. What only tests use
-/// does not count.
-fn below(metadata: &Metadata, root: &PackageId) -> BTreeSet<String> {
+/// Returns the names of all direct and transitive dependencies, except dev-dependencies.
+fn transitive_dependencies(metadata: &Metadata, root: &PackageId) -> BTreeSet<String> {
     let resolve = metadata
         .resolve
         .as_ref()
         .expect("dependencies are resolved");
     let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let mut seen = BTreeSet::new();
-    let mut left = vec![root];
-    while let Some(id) = left.pop() {
-        let built_on = nodes[id].deps.iter().filter(|dependency| {
+    let mut queue = vec![root];
+    while let Some(id) = queue.pop() {
+        let dependencies = nodes[id].deps.iter().filter(|dependency| {
             let mut kinds = dependency.dep_kinds.iter();
             kinds.any(|kind| kind.kind != DependencyKind::Development)
         });
-        for dependency in built_on {
+        for dependency in dependencies {
             if seen.insert(&dependency.pkg) {
-                left.push(&dependency.pkg);
+                queue.push(&dependency.pkg);
             }
         }
     }
@@ -339,7 +345,8 @@ fn below(metadata: &Metadata, root: &PackageId) -> BTreeSet<String> {
     names.collect()
 }
 
-/// All dependencies of a manifest, those of tests, build scripts and platforms included.
+/// Returns all dependencies of a manifest, including those of tests, build scripts and
+/// platforms.
 fn dependencies(manifest: &toml::Table) -> impl Iterator<Item = (&String, &toml::Value)> {
     const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
     let platforms = manifest.get("target").and_then(toml::Value::as_table);

@@ -1,4 +1,4 @@
-//! A database that goes away, stalls, and comes back.
+//! A database that becomes unreachable or stalls, and recovers.
 
 use std::{
     path::PathBuf,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 use tokio::{
     io::copy_bidirectional,
@@ -18,65 +18,65 @@ use tokio::{
 };
 use usher_tests::{
     database::Database,
-    exchange::{Answer, Request},
-    server::{Server, Setup},
+    deployment::{Deployment, PASSWORD},
+    exchange::{Request, Response},
+    server::Setup,
 };
 
-const PASSWORD: &str = "SomeSecurePassword!1";
-/// The promise is 5 seconds; the rest is for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(7);
+/// The documented limit is 5 seconds; the rest is for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(7);
 
-/// How the way to the database is.
+/// The state of the connection to the database.
 #[derive(Clone, Copy)]
 #[repr(u8)]
-enum Way {
-    Open,
-    /// Connections are refused, and those that were open are gone.
-    Cut,
-    /// Nothing is refused and nothing gets through.
+enum Network {
+    Up,
+    /// Connections are rejected, and existing ones are closed.
+    Down,
+    /// Connections are accepted, but no bytes pass.
     Stalled,
 }
 
-/// A stretch of the way to the database that can be closed.
+/// A proxy in front of the database.
 struct Proxy {
-    way: Arc<AtomicU8>,
+    network: Arc<AtomicU8>,
     port: u16,
 }
 
 impl Proxy {
-    async fn to(socket: PathBuf) -> Result<Self> {
+    async fn start(socket: PathBuf) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let way = Arc::new(AtomicU8::new(Way::Open as u8));
-        let seen = Arc::clone(&way);
+        let network = Arc::new(AtomicU8::new(Network::Up as u8));
+        let shared = Arc::clone(&network);
         tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(forward(client, socket.clone(), Arc::clone(&seen)));
+                connections.spawn(forward(client, socket.clone(), Arc::clone(&shared)));
             }
         });
-        Ok(Self { way, port })
+        Ok(Self { network, port })
     }
 
-    async fn set(&self, way: Way) {
-        self.way.store(way as u8, Ordering::SeqCst);
-        // Longer than a connection takes to notice.
+    async fn set(&self, network: Network) {
+        self.network.store(network as u8, Ordering::SeqCst);
+        // Longer than the polling interval of the connections.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn forward(mut client: TcpStream, socket: PathBuf, way: Arc<AtomicU8>) {
-    let until_way_is = async |wanted: Way| {
-        while way.load(Ordering::SeqCst) != wanted as u8 {
+async fn forward(mut client: TcpStream, socket: PathBuf, network: Arc<AtomicU8>) {
+    let is = |state: Network| network.load(Ordering::SeqCst) == state as u8;
+    let until = async |state: Network| {
+        while !is(state) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    if way.load(Ordering::SeqCst) == Way::Cut as u8 {
+    if is(Network::Down) {
         return;
     }
-    if way.load(Ordering::SeqCst) == Way::Stalled as u8 {
-        // Held open, and never answered.
-        until_way_is(Way::Open).await;
+    if is(Network::Stalled) {
+        until(Network::Up).await;
         return;
     }
     let Ok(mut database) = UnixStream::connect(socket).await else {
@@ -84,112 +84,92 @@ async fn forward(mut client: TcpStream, socket: PathBuf, way: Arc<AtomicU8>) {
     };
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut database) => {}
-        () = until_way_is(Way::Cut) => {}
-        () = until_way_is(Way::Stalled) => {
-            // From here on bytes are swallowed by nobody: both ends stay open.
-            until_way_is(Way::Open).await;
-        }
+        () = until(Network::Down) => {}
+        // Both connections stay open until the network is up again.
+        () = async { until(Network::Stalled).await; until(Network::Up).await } => {}
     }
 }
 
-struct Deployment {
-    server: Server,
+struct ProxiedDeployment {
+    deployment: Deployment,
     proxy: Proxy,
-    token: String,
 }
 
-impl Deployment {
+impl ProxiedDeployment {
     async fn start() -> Result<Self> {
         let database = Database::migrated().await;
-        let proxy = Proxy::to(database.socket()?).await?;
-        let through = database.url_through(proxy.port)?;
-        let server = Setup::default()
+        let proxy = Proxy::start(database.socket()?).await?;
+        let setup = Setup::default()
             .on(&database)
-            .set("PG_CONNECTION_URL", &through)
-            .start()
-            .await?;
-        let first = json!({"email": "o@example.com", "username": "o", "password": PASSWORD});
-        let first = Request::new("POST", "/api/v2/users/first").json(&first);
-        assert_eq!(server.send(&first).await?.status, 201);
-        let answer = server.send(&login()).await?;
-        let token = answer.json().context("no body")?["session_token"]
-            .as_str()
-            .context("no session")?
-            .to_owned();
+            .set("PG_CONNECTION_URL", &database.url_through(proxy.port)?);
         Ok(Self {
-            server,
+            deployment: Deployment::start(setup).await?,
             proxy,
-            token,
         })
     }
 
-    /// What is answered to a request of each kind while the database is away.
-    async fn ask(&self) -> Result<Vec<Answer>> {
-        let me = Request::new("GET", "/api/v2/users/me").token(&self.token);
+    /// Sends a request of each kind while the database is unavailable.
+    async fn assert_unavailable(&self) -> Result<()> {
+        let token = &self.deployment.owner;
         let create = Request::new("POST", "/api/v2/users")
-            .token(&self.token)
+            .token(token)
             .json(&json!({}));
-        let first = Request::new("GET", "/api/v2/users/first");
-        let health = Request::new("GET", "/healthz");
-        let mut answers = Vec::new();
-        for request in [me, create, first, health, login()] {
-            let asked = Instant::now();
-            answers.push(self.server.send(&request).await?);
-            assert!(
-                asked.elapsed() < PATIENCE,
-                "{} took {:?}",
-                request.path,
-                asked.elapsed()
-            );
+        let login = Request::new("POST", "/api/v2/users/login")
+            .json(&json!({"email": "owner@example.com", "password": PASSWORD}));
+        for request in [
+            Request::new("GET", "/api/v2/users/me").token(token),
+            create,
+            Request::new("GET", "/api/v2/users/first"),
+            Request::new("GET", "/healthz"),
+            login,
+        ] {
+            let start = Instant::now();
+            let response = self.deployment.server.send(&request).await?;
+            let elapsed = start.elapsed();
+            assert!(elapsed < TIMEOUT, "{} took {elapsed:?}", request.path);
+            assert_is_unavailable(&response);
         }
-        Ok(answers)
+        Ok(())
     }
 
-    async fn recovers(&self) -> Result<()> {
-        let me = Request::new("GET", "/api/v2/users/me").token(&self.token);
-        let began = Instant::now();
-        while self.server.send(&me).await?.status != 200 {
-            assert!(began.elapsed() < 2 * PATIENCE, "it does not recover");
+    async fn assert_recovers(&self) -> Result<()> {
+        let me = Request::new("GET", "/api/v2/users/me").token(&self.deployment.owner);
+        let start = Instant::now();
+        while self.deployment.server.send(&me).await?.status != 200 {
+            assert!(start.elapsed() < 2 * TIMEOUT, "the server did not recover");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 }
 
-fn login() -> Request {
-    Request::new("POST", "/api/v2/users/login")
-        .json(&json!({"email": "o@example.com", "password": PASSWORD}))
-}
-
-fn are_all_unavailable(answers: &[Answer]) {
-    for answer in answers {
-        assert_eq!(answer.status, 503, "{}", answer.body);
-        assert!(!answer.header("retry-after").is_empty());
-        assert!(
-            answer
-                .all("set-cookie")
-                .all(|cookie| !cookie.starts_with("coder_session_token"))
-        );
-    }
+fn assert_is_unavailable(response: &Response) {
+    assert_eq!(response.status, 503, "{}", response.body);
+    assert!(!response.header("retry-after").is_empty());
+    assert!(
+        response
+            .all("set-cookie")
+            .all(|cookie| !cookie.starts_with("coder_session_token"))
+    );
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_503_and_comes_back_by_itself() -> Result<()> {
-    let deployment = Deployment::start().await?;
+async fn requests_fail_with_503_while_the_database_is_down_and_succeed_afterwards() -> Result<()> {
+    let proxied = ProxiedDeployment::start().await?;
     for _ in 0..2 {
-        deployment.proxy.set(Way::Cut).await;
-        are_all_unavailable(&deployment.ask().await?);
-        deployment.proxy.set(Way::Open).await;
-        deployment.recovers().await?;
+        proxied.proxy.set(Network::Down).await;
+        proxied.assert_unavailable().await?;
+        proxied.proxy.set(Network::Up).await;
+        proxied.assert_recovers().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_that_stalls_is_503_and_comes_back_by_itself() -> Result<()> {
-    let deployment = Deployment::start().await?;
-    deployment.proxy.set(Way::Stalled).await;
-    are_all_unavailable(&deployment.ask().await?);
-    deployment.proxy.set(Way::Open).await;
-    deployment.recovers().await
+async fn requests_fail_with_503_while_the_database_stalls_and_succeed_afterwards() -> Result<()> {
+    let proxied = ProxiedDeployment::start().await?;
+    proxied.proxy.set(Network::Stalled).await;
+    proxied.assert_unavailable().await?;
+    proxied.proxy.set(Network::Up).await;
+    proxied.assert_recovers().await
 }

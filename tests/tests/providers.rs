@@ -1,5 +1,4 @@
-//! Signing in elsewhere, with a browser, a provider, and those who would like to come in as
-//! somebody else.
+//! Sign-in through identity providers, including attempts to sign in as another user.
 
 use anyhow::{Context as _, Result};
 use rstest::rstest;
@@ -7,14 +6,14 @@ use serde_json::{Value, json};
 use url::Url;
 use usher_fake_provider::FakeProvider;
 use usher_tests::cookie_browser::{Browser, Page};
-use usher_tests::exchange::{Answer, Request};
+use usher_tests::deployment::{self, PASSWORD, log_in};
+use usher_tests::exchange::{Request, Response};
 use usher_tests::server::{Server, Setup};
 
-const PASSWORD: &str = "SomeSecurePassword!1";
 const OIDC: &str = "/api/v2/users/oidc/callback";
 const GITHUB: &str = "/api/v2/users/oauth2/github/callback";
 
-/// A provider, and a server with an owner that people sign in to through it.
+/// A fake provider, and a server with an owner whose other users sign in through it.
 struct Deployment {
     provider: FakeProvider,
     server: Server,
@@ -28,8 +27,12 @@ impl Deployment {
 
     async fn with(change: impl FnOnce(Setup) -> Setup) -> Result<Self> {
         let provider = FakeProvider::start().await?;
-        let server = change(setup(&provider)).start().await?;
-        let owner = make_owner(&server).await?;
+        Self::on(provider, change).await
+    }
+
+    async fn on(provider: FakeProvider, change: impl FnOnce(Setup) -> Setup) -> Result<Self> {
+        let deployment::Deployment { server, owner, .. } =
+            deployment::Deployment::start(change(setup(&provider))).await?;
         Ok(Self {
             provider,
             server,
@@ -37,7 +40,7 @@ impl Deployment {
         })
     }
 
-    /// One more server on the same database, reached by the same address.
+    /// Starts another server on the same database, with the same access URL.
     async fn replica(&self) -> Result<Server> {
         setup(&self.provider)
             .on(self.server.database())
@@ -50,42 +53,42 @@ impl Deployment {
         format!("{}{path}", self.server.base_url())
     }
 
-    /// Says who the OpenID provider's person is.
-    fn person(&self, claims: &Value) -> Result<()> {
+    /// Sets the claims of the OpenID provider's user.
+    fn set_claims(&self, claims: &Value) -> Result<()> {
         self.provider
             .control(&json!({"oidc": {"claims": claims}}))?;
         Ok(())
     }
 
-    /// Goes to the OpenID provider and comes back.
+    /// Signs in through the OpenID provider.
     async fn sign_in(&self, browser: &mut Browser) -> Result<Page> {
         browser.visit(&self.url(OIDC)).await
     }
 
-    /// Signs the person in with a browser of their own.
-    async fn come_in(&self, subject: &str, email: &str) -> Result<Browser> {
-        self.person(&json!({"sub": subject, "email": email}))?;
+    /// Signs a user in with a new browser.
+    async fn sign_in_as(&self, subject: &str, email: &str) -> Result<Browser> {
+        self.set_claims(&json!({"sub": subject, "email": email}))?;
         let mut browser = Browser::new();
         let page = self.sign_in(&mut browser).await?;
         assert!(has_session(&browser, &self.server), "{page:?}");
         Ok(browser)
     }
 
-    /// Begins to sign in and goes to the provider, but not back: the address of the way back.
-    async fn begin(&self, browser: &mut Browser) -> Result<Url> {
+    /// Starts to sign in at the provider and returns the URL of the callback, unvisited.
+    async fn start_sign_in(&self, browser: &mut Browser) -> Result<Url> {
         let start = browser.get(&self.url(OIDC)).await?;
-        assert_eq!(start.answer.status, 307, "{start:?}");
-        let visited = browser.get(&start.answer.header("location")).await?;
-        Ok(Url::parse(&visited.answer.header("location"))?)
+        assert_eq!(start.response.status, 307, "{start:?}");
+        let visited = browser.get(&start.response.header("location")).await?;
+        Ok(Url::parse(&visited.response.header("location"))?)
     }
 
     async fn me(&self, browser: &mut Browser) -> Result<(u16, Value)> {
-        let answer = browser.get(&self.url("/api/v2/users/me")).await?.answer;
-        let body = answer.json().unwrap_or_default();
-        Ok((answer.status, body))
+        let response = browser.get(&self.url("/api/v2/users/me")).await?.response;
+        let body = response.json().unwrap_or_default();
+        Ok((response.status, body))
     }
 
-    async fn as_owner(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {
+    async fn as_owner(&self, method: &str, path: &str, body: &Value) -> Result<Response> {
         let request = Request::new(method, path).token(&self.owner).json(body);
         self.server.send(&request).await
     }
@@ -94,7 +97,7 @@ impl Deployment {
         self.server.database().query(sql).await
     }
 
-    /// How many users and links of providers there are.
+    /// Returns the number of users from providers, and of their links.
     async fn counts(&self) -> Result<(String, String)> {
         let users = self
             .sql("SELECT count(*) FROM users WHERE login_type IN ('oidc', 'github')")
@@ -115,31 +118,13 @@ fn setup(provider: &FakeProvider) -> Setup {
         .set("OAUTH2_GITHUB_ALLOW_SIGNUPS", "true")
 }
 
-/// Makes the first user, whose session is returned.
-async fn make_owner(server: &Server) -> Result<String> {
-    let first = json!({"email": "owner@example.com", "username": "owner", "password": PASSWORD});
-    let first = Request::new("POST", "/api/v2/users/first").json(&first);
-    let made = server.send(&first).await?;
-    assert_eq!(made.status, 201, "{}", made.body);
-    log_in(server, "owner@example.com").await
-}
-
-async fn log_in(server: &Server, email: &str) -> Result<String> {
-    let login = json!({"email": email, "password": PASSWORD});
-    let login = Request::new("POST", "/api/v2/users/login").json(&login);
-    let answer = server.send(&login).await?;
-    let body = answer.json().with_context(|| answer.body.clone())?;
-    let token = body["session_token"].as_str();
-    Ok(token.with_context(|| answer.body.clone())?.to_owned())
-}
-
 fn has_session(browser: &Browser, server: &Server) -> bool {
-    let url = Url::parse(server.base_url()).expect("the server has an address");
+    let url = Url::parse(server.base_url()).expect("a valid base URL");
     browser.cookie(&url, "coder_session_token").is_some()
 }
 
-/// A callback as a request of its own, with the cookies of the browser that began it.
-fn replay(browser: &Browser, callback: &Url) -> Request {
+/// Returns the request of a callback, with the cookies of the browser that started the sign-in.
+fn callback_request(browser: &Browser, callback: &Url) -> Request {
     let cookie = |name| {
         browser
             .cookie(callback, name)
@@ -155,35 +140,35 @@ fn replay(browser: &Browser, callback: &Url) -> Request {
     Request::new("GET", path).header("Cookie", &cookies)
 }
 
-/// The answers to requests that are sent at once.
-async fn at_once(servers: &[&Server], requests: Vec<Request>) -> Result<Vec<Answer>> {
-    let asked = requests.iter().enumerate().map(|(index, request)| {
+/// Sends requests concurrently, alternating between the servers.
+async fn send_concurrently(servers: &[&Server], requests: Vec<Request>) -> Result<Vec<Response>> {
+    let sent = requests.iter().enumerate().map(|(index, request)| {
         let server = servers[index % servers.len()];
         server.send(request)
     });
-    futures_util::future::try_join_all(asked).await
+    futures_util::future::try_join_all(sent).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_signs_up_comes_back_as_the_same_and_signs_out() -> Result<()> {
+async fn a_user_signs_up_signs_in_again_and_signs_out() -> Result<()> {
     let deployment = Deployment::start().await?;
-    deployment.person(&json!({
+    deployment.set_claims(&json!({
         "sub": "7", "email": "ann@example.com", "email_verified": true,
         "preferred_username": "ann", "name": "Ann Lee",
     }))?;
 
     let mut browser = Browser::new();
-    let there = browser
+    let page = browser
         .visit(&deployment.url(&format!("{OIDC}?redirect=%2Fthere%3Fa%3D1%23x")))
         .await?;
-    assert_eq!(there.url.as_str(), deployment.url("/there?a=1"));
+    assert_eq!(page.url.as_str(), deployment.url("/there?a=1"));
     let (status, ann) = deployment.me(&mut browser).await?;
     assert_eq!(status, 200);
     assert_eq!(ann["username"], "ann");
     assert_eq!(ann["login_type"], "oidc");
 
-    // They have moved and married meanwhile, and use another browser.
-    deployment.person(&json!({
+    // Their profile at the provider has changed, and they use another browser.
+    deployment.set_claims(&json!({
         "sub": "7", "email": "ann@example.org", "preferred_username": "ann-smith",
         "name": "Ann Smith",
     }))?;
@@ -197,7 +182,7 @@ async fn one_signs_up_comes_back_as_the_same_and_signs_out() -> Result<()> {
     assert_eq!(deployment.counts().await?, ("1".into(), "1".into()));
 
     let out = deployment.url("/api/v2/users/logout");
-    let out = browser.post(&out, &json!({})).await?.answer;
+    let out = browser.post(&out, &json!({})).await?.response;
     assert_eq!(out.status, 200, "{}", out.body);
     assert_eq!(deployment.me(&mut browser).await?.0, 401);
     assert_eq!(deployment.me(&mut other).await?.0, 200);
@@ -205,9 +190,9 @@ async fn one_signs_up_comes_back_as_the_same_and_signs_out() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_of_github_is_known_by_their_number() -> Result<()> {
+async fn a_github_user_is_identified_by_their_id() -> Result<()> {
     let deployment = Deployment::start().await?;
-    let person = |id: u32, login: &str, email: &str| {
+    let user = |id: u32, login: &str, email: &str| {
         json!({"github": {
             "user": {"id": id, "login": login},
             "emails": [{"email": email, "primary": true, "verified": true}],
@@ -217,7 +202,7 @@ async fn a_person_of_github_is_known_by_their_number() -> Result<()> {
 
     deployment
         .provider
-        .control(&person(7, "ann_lee", "ann@example.com"))?;
+        .control(&user(7, "ann_lee", "ann@example.com"))?;
     let mut browser = Browser::new();
     browser.visit(&start).await?;
     let (status, ann) = deployment.me(&mut browser).await?;
@@ -229,24 +214,24 @@ async fn a_person_of_github_is_known_by_their_number() -> Result<()> {
 
     deployment
         .provider
-        .control(&person(7, "ann", "ann@example.org"))?;
+        .control(&user(7, "ann", "ann@example.org"))?;
     let mut browser = Browser::new();
     browser.visit(&start).await?;
     assert_eq!(deployment.me(&mut browser).await?.1["id"], ann["id"]);
 
-    // Somebody else has her address there now.
+    // Another GitHub user has this e-mail address now.
     deployment
         .provider
-        .control(&person(8, "eve", "ann@example.org"))?;
+        .control(&user(8, "eve", "ann@example.org"))?;
     let mut browser = Browser::new();
-    let refused = browser.visit(&start).await?;
-    assert_eq!(refused.answer.status, 403, "{refused:?}");
+    let rejected = browser.visit(&start).await?;
+    assert_eq!(rejected.response.status, 403, "{rejected:?}");
     assert!(!has_session(&browser, &deployment.server));
     assert_eq!(deployment.counts().await?, ("1".into(), "1".into()));
     Ok(())
 }
 
-/// What the provider says of an address, and whether that is good enough.
+/// Values of `email_verified`, and whether the e-mail address is accepted.
 const VERIFIED: [(&str, Option<&str>, bool); 10] = [
     ("true", Some("true"), true),
     ("false", Some("false"), false),
@@ -261,45 +246,49 @@ const VERIFIED: [(&str, Option<&str>, bool); 10] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_verified_address_is_taken_and_only_with_its_account() -> Result<()> {
+async fn only_a_verified_email_address_is_accepted_and_only_for_its_account() -> Result<()> {
     let deployment = Deployment::start().await?;
-    for (name, verified, is_good) in VERIFIED {
+    for (name, verified, is_accepted) in VERIFIED {
         for link in ["none", "same", "other"] {
             let case = format!("email_verified {name}, {link} link");
             let email = format!("{name}-{link}@example.com");
             let subject = format!("{name}-{link}");
             match link {
                 "none" => {}
-                "same" => drop(deployment.come_in(&subject, &email).await?),
-                _ => drop(deployment.come_in("somebody-else", &email).await?),
+                "same" => drop(deployment.sign_in_as(&subject, &email).await?),
+                _ => drop(deployment.sign_in_as("another-user", &email).await?),
             }
             let before = deployment.counts().await?;
-            let mut said = json!({"sub": subject, "email": email});
+            let mut userinfo = json!({"sub": subject, "email": email});
             if let Some(verified) = verified {
-                said["email_verified"] = serde_json::from_str(verified)?;
+                userinfo["email_verified"] = serde_json::from_str(verified)?;
             }
-            // Of the ID token the provider leaves out what is null, so it says it there.
+            // The fake provider leaves null claims out of the ID token, but not out of userinfo.
             deployment.provider.control(&json!({"oidc": {
-                "claims": {"sub": subject, "email": email}, "userinfo": said,
+                "claims": {"sub": subject, "email": email}, "userinfo": userinfo,
             }}))?;
 
             let mut browser = Browser::new();
             let page = deployment.sign_in(&mut browser).await?;
 
-            let is_let_in = has_session(&browser, &deployment.server);
-            assert_eq!(is_let_in, is_good && link != "other", "{case}: {page:?}");
-            if is_let_in {
+            let is_signed_in = has_session(&browser, &deployment.server);
+            assert_eq!(
+                is_signed_in,
+                is_accepted && link != "other",
+                "{case}: {page:?}"
+            );
+            if is_signed_in {
                 let (status, me) = deployment.me(&mut browser).await?;
                 assert_eq!((status, &me["email"]), (200, &json!(email)), "{case}");
             } else {
-                assert_eq!(page.answer.status, 403, "{case}: {page:?}");
+                assert_eq!(page.response.status, 403, "{case}: {page:?}");
             }
-            let is_new = is_let_in && link == "none";
+            let is_new = is_signed_in && link == "none";
             assert_eq!(deployment.counts().await? != before, is_new, "{case}");
             deployment
                 .provider
                 .control(&json!({"oidc": {"userinfo": null}}))?;
-            // The next one's somebody else is nobody yet.
+            // The next case links another user again.
             deployment
                 .sql("UPDATE user_links SET linked_id = 'gone-' || user_id")
                 .await?;
@@ -308,10 +297,10 @@ async fn only_a_verified_address_is_taken_and_only_with_its_account() -> Result<
     Ok(())
 }
 
-/// An account that was made for the provider and never used is its person's, whoever that
-/// turns out to be; one with a password is not.
+/// An unused account with the login type of the provider is linked by its e-mail address; an
+/// account with a password is not.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_opens_only_what_was_made_for_the_provider() -> Result<()> {
+async fn an_email_address_links_only_unused_accounts_of_the_provider() -> Result<()> {
     let deployment = Deployment::start().await?;
     let organizations = deployment
         .as_owner("GET", "/api/v2/users/me", &json!(null))
@@ -329,25 +318,25 @@ async fn an_address_opens_only_what_was_made_for_the_provider() -> Result<()> {
         if kind == "password" {
             user["password"] = PASSWORD.into();
         }
-        let made = deployment.as_owner("POST", "/api/v2/users", &user).await?;
-        assert_eq!(made.status, 201, "{}", made.body);
+        let created = deployment.as_owner("POST", "/api/v2/users", &user).await?;
+        assert_eq!(created.status, 201, "{}", created.body);
     }
 
-    let mut invited = deployment.come_in("1", "INVITED@example.com").await?;
+    let mut invited = deployment.sign_in_as("1", "INVITED@example.com").await?;
     assert_eq!(deployment.me(&mut invited).await?.1["username"], "invited");
     for name in ["of-password", "of-github", "invited"] {
         let claims = json!({"sub": "2", "email": format!("{name}@example.com")});
-        deployment.person(&claims)?;
+        deployment.set_claims(&claims)?;
         let mut browser = Browser::new();
-        let refused = deployment.sign_in(&mut browser).await?;
-        assert_eq!(refused.answer.status, 403, "{name}: {refused:?}");
+        let rejected = deployment.sign_in(&mut browser).await?;
+        assert_eq!(rejected.response.status, 403, "{name}: {rejected:?}");
         assert!(!has_session(&browser, &deployment.server), "{name}");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_domain_of_an_address_is_the_whole_of_it() -> Result<()> {
+async fn the_whole_domain_of_an_email_address_is_compared() -> Result<()> {
     let deployment = Deployment::with(|setup| setup.set("OIDC_EMAIL_DOMAIN", "corp.com")).await?;
     for address in [
         "eve@evilcorp.com",
@@ -365,58 +354,63 @@ async fn the_domain_of_an_address_is_the_whole_of_it() -> Result<()> {
         "eve\u{0}@corp.com",
         "",
     ] {
-        deployment.person(&json!({"sub": "1", "email": address, "email_verified": true}))?;
+        deployment.set_claims(&json!({"sub": "1", "email": address, "email_verified": true}))?;
         let mut browser = Browser::new();
-        let refused = deployment.sign_in(&mut browser).await?;
-        let status = refused.answer.status;
-        assert!(matches!(status, 400 | 403), "{address:?}: {refused:?}");
+        let rejected = deployment.sign_in(&mut browser).await?;
+        let status = rejected.response.status;
+        assert!(matches!(status, 400 | 403), "{address:?}: {rejected:?}");
         assert!(!has_session(&browser, &deployment.server), "{address:?}");
     }
     assert_eq!(deployment.counts().await?, ("0".into(), "0".into()));
 
-    deployment.come_in("1", "Ann@CORP.com").await?;
+    deployment.sign_in_as("1", "Ann@CORP.com").await?;
     assert_eq!(deployment.counts().await?, ("1".into(), "1".into()));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_fifty_callbacks_of_one_stranger_there_is_one_account() -> Result<()> {
+async fn fifty_concurrent_callbacks_create_one_account() -> Result<()> {
     let deployment = Deployment::start().await?;
     let second = deployment.replica().await?;
-    deployment.person(&json!({"sub": "1", "email": "ann@example.com"}))?;
+    deployment.set_claims(&json!({"sub": "1", "email": "ann@example.com"}))?;
     let mut browser = Browser::new();
-    let callback = deployment.begin(&mut browser).await?;
+    let callback = deployment.start_sign_in(&mut browser).await?;
 
-    let requests = vec![replay(&browser, &callback); 50];
-    let answers = at_once(&[&deployment.server, &second], requests).await?;
+    let requests = vec![callback_request(&browser, &callback); 50];
+    let responses = send_concurrently(&[&deployment.server, &second], requests).await?;
 
-    for answer in &answers {
-        assert!(answer.status < 500, "{} {}", answer.status, answer.body);
+    for response in &responses {
+        assert!(
+            response.status < 500,
+            "{} {}",
+            response.status,
+            response.body
+        );
     }
-    let arrived = answers.iter().filter(|answer| answer.status == 307);
-    assert!(arrived.count() > 0, "nobody came in");
+    let succeeded = responses.iter().filter(|response| response.status == 307);
+    assert!(succeeded.count() > 0, "no callback succeeded");
     assert_eq!(deployment.counts().await?, ("1".into(), "1".into()));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_belongs_to_its_browser_and_to_this_server() -> Result<()> {
+async fn a_state_is_bound_to_its_browser_and_this_server() -> Result<()> {
     let deployment = Deployment::start().await?;
-    deployment.person(&json!({"sub": "1", "email": "ann@example.com"}))?;
+    deployment.set_claims(&json!({"sub": "1", "email": "ann@example.com"}))?;
     let mut victim = Browser::new();
-    deployment.begin(&mut victim).await?;
+    deployment.start_sign_in(&mut victim).await?;
     let mut browser = Browser::new();
-    let callback = deployment.begin(&mut browser).await?;
-    let refused = async |browser: &Browser, callback: &Url, case: &str| -> Result<()> {
+    let callback = deployment.start_sign_in(&mut browser).await?;
+    let assert_rejected = async |browser: &Browser, callback: &Url, case: &str| -> Result<()> {
         let mut browser = browser.clone();
-        let answer = browser.get(callback.as_str()).await?.answer;
-        assert_eq!(answer.status, 401, "{case}: {}", answer.body);
+        let response = browser.get(callback.as_str()).await?.response;
+        assert_eq!(response.status, 401, "{case}: {}", response.body);
         assert!(!has_session(&browser, &deployment.server), "{case}");
         Ok(())
     };
 
-    refused(&Browser::new(), &callback, "no cookie").await?;
-    refused(&victim, &callback, "another browser").await?;
+    assert_rejected(&Browser::new(), &callback, "no cookie").await?;
+    assert_rejected(&victim, &callback, "another browser").await?;
     let with_state = |state: &str| {
         let mut changed = callback.clone();
         changed
@@ -441,70 +435,67 @@ async fn a_state_belongs_to_its_browser_and_to_this_server() -> Result<()> {
     ] {
         let mut browser = browser.clone();
         browser.set_cookie("oauth_state", &forged);
-        refused(&browser, &with_state(&forged), &forged).await?;
+        assert_rejected(&browser, &with_state(&forged), &forged).await?;
     }
 
-    // A state of GitHub's is none of the other provider's.
-    let mut elsewhere = Browser::new();
-    elsewhere.get(&deployment.url(GITHUB)).await?;
-    let foreign = elsewhere
-        .cookie(&callback, "oauth_state")
-        .context("no state")?;
+    // A state of the GitHub sign-in is rejected by the other provider's callback.
+    let mut other = Browser::new();
+    other.get(&deployment.url(GITHUB)).await?;
+    let foreign = other.cookie(&callback, "oauth_state").context("no state")?;
     let foreign = foreign.to_owned();
-    refused(&elsewhere, &with_state(&foreign), "GitHub's").await?;
+    assert_rejected(&other, &with_state(&foreign), "GitHub's").await?;
 
-    // And the right one still works.
+    // The valid state still works.
     browser.get(callback.as_str()).await?;
     assert!(has_session(&browser, &deployment.server));
     Ok(())
 }
 
-/// Somebody else's state as one's own would sign a victim in to the attacker's account, or
-/// link it.
+/// Another user's state would sign the victim in to the attacker's account, or link it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_state_of_somebody_else_is_not_taken() -> Result<()> {
+async fn an_unknown_merge_state_is_rejected() -> Result<()> {
     let deployment = Deployment::start().await?;
     for state in ["x", &"a".repeat(32), &format!("convert-{}", "a".repeat(32))] {
         let mut browser = Browser::new();
         let start = deployment.url(&format!("{OIDC}?oidc_merge_state={state}"));
-        let refused = browser.get(&start).await?;
-        assert_eq!(refused.answer.status, 400, "{refused:?}");
-        assert_eq!(browser.cookie(&refused.url, "oauth_state"), None);
+        let rejected = browser.get(&start).await?;
+        assert_eq!(rejected.response.status, 400, "{rejected:?}");
+        assert_eq!(browser.cookie(&rejected.url, "oauth_state"), None);
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_works_only_in_the_flow_that_it_was_made_for() -> Result<()> {
+async fn a_code_is_bound_to_its_flow_by_pkce_and_nonce() -> Result<()> {
     let deployment = Deployment::start().await?;
-    deployment.person(&json!({"sub": "1", "email": "ann@example.com"}))?;
+    deployment.set_claims(&json!({"sub": "1", "email": "ann@example.com"}))?;
     for path in [OIDC, GITHUB] {
         let mut browser = Browser::new();
         let start = browser.get(&deployment.url(path)).await?;
-        let location = Url::parse(&start.answer.header("location"))?;
-        let asked = |name: &str| {
+        let location = Url::parse(&start.response.header("location"))?;
+        let parameter = |name: &str| {
             let mut pairs = location.query_pairs();
             let found = pairs.find(|(key, _)| key == name);
             found.map(|(_, value)| value.into_owned())
         };
-        assert_eq!(asked("code_challenge_method").as_deref(), Some("S256"));
-        assert!(asked("code_challenge").is_some_and(|it| it.len() == 43));
-        assert_eq!(asked("nonce").is_some(), path == OIDC);
+        assert_eq!(parameter("code_challenge_method").as_deref(), Some("S256"));
+        assert!(parameter("code_challenge").is_some_and(|it| it.len() == 43));
+        assert_eq!(parameter("nonce").is_some(), path == OIDC);
     }
 
-    // The provider has seen another browser's request since, and has its challenge.
+    // The provider has the challenge of another browser's later request.
     let mut browser = Browser::new();
-    let callback = deployment.begin(&mut browser).await?;
-    deployment.begin(&mut Browser::new()).await?;
-    let refused = browser.get(callback.as_str()).await?.answer;
-    assert_eq!(refused.status, 400, "{}", refused.body);
+    let callback = deployment.start_sign_in(&mut browser).await?;
+    deployment.start_sign_in(&mut Browser::new()).await?;
+    let rejected = browser.get(callback.as_str()).await?.response;
+    assert_eq!(rejected.status, 400, "{}", rejected.body);
 
-    // An ID token of another flow, or of none.
+    // An ID token of another flow, or without a valid nonce.
     for nonce in [json!("another"), json!(null), json!(7)] {
         let claims = json!({"sub": "1", "email": "ann@example.com", "nonce": nonce});
-        deployment.person(&claims)?;
-        let refused = deployment.sign_in(&mut browser).await?.answer;
-        assert_eq!(refused.status, 400, "{nonce}: {}", refused.body);
+        deployment.set_claims(&claims)?;
+        let rejected = deployment.sign_in(&mut browser).await?.response;
+        assert_eq!(rejected.status, 400, "{nonce}: {}", rejected.body);
     }
     assert!(!has_session(&browser, &deployment.server));
     assert_eq!(deployment.counts().await?, ("0".into(), "0".into()));
@@ -512,7 +503,7 @@ async fn a_code_works_only_in_the_flow_that_it_was_made_for() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_the_provider_refuses_is_refused() -> Result<()> {
+async fn a_code_that_the_provider_rejects_is_rejected() -> Result<()> {
     let deployment = Deployment::start().await?;
     for (side, path, error) in [
         ("oidc", OIDC, "invalid_grant"),
@@ -521,9 +512,9 @@ async fn a_code_that_the_provider_refuses_is_refused() -> Result<()> {
         let change = json!({side: {"token_error": error}});
         deployment.provider.control(&change)?;
         let mut browser = Browser::new();
-        let refused = browser.visit(&deployment.url(path)).await?.answer;
-        assert_eq!(refused.status, 400, "{side}: {}", refused.body);
-        assert!(refused.body.contains(error), "{}", refused.body);
+        let rejected = browser.visit(&deployment.url(path)).await?.response;
+        assert_eq!(rejected.status, 400, "{side}: {}", rejected.body);
+        assert!(rejected.body.contains(error), "{}", rejected.body);
         assert!(!has_session(&browser, &deployment.server), "{side}");
     }
     assert_eq!(deployment.counts().await?, ("0".into(), "0".into()));
@@ -533,29 +524,29 @@ async fn a_code_that_the_provider_refuses_is_refused() -> Result<()> {
 #[rstest]
 #[case::absent(json!({"id_token": "absent"}))]
 #[case::garbage(json!({"id_token": "garbage"}))]
-#[case::spoilt(json!({"id_token": "bad_signature"}))]
-#[case::foreign(json!({"id_token": "foreign_key"}))]
+#[case::bad_signature(json!({"id_token": "bad_signature"}))]
+#[case::foreign_key(json!({"id_token": "foreign_key"}))]
 #[case::unsigned(json!({"id_token": "unsigned"}))]
-#[case::issuer(json!({"claims": {"sub": "1", "email": "a@example.com", "iss": "https://evil.io"}}))]
-#[case::audience(json!({"claims": {"sub": "1", "email": "a@example.com", "aud": "another"}}))]
-#[case::over(json!({"claims": {"sub": "1", "email": "a@example.com", "exp": 1_700_000_000}}))]
-#[case::nobody(json!({"claims": {"email": "a@example.com"}}))]
-#[case::no_address(json!({"claims": {"sub": "1"}}))]
-#[case::empty_address(json!({"claims": {"sub": "1", "email": ""}}))]
-#[case::of_another(json!({"userinfo": {"sub": "2", "email": "b@example.com"}}))]
-#[case::of_nobody(json!({"userinfo": {"email": "b@example.com"}}))]
+#[case::wrong_issuer(json!({"claims": {"sub": "1", "email": "a@example.com", "iss": "https://evil.io"}}))]
+#[case::wrong_audience(json!({"claims": {"sub": "1", "email": "a@example.com", "aud": "another"}}))]
+#[case::expired(json!({"claims": {"sub": "1", "email": "a@example.com", "exp": 1_700_000_000}}))]
+#[case::no_subject(json!({"claims": {"email": "a@example.com"}}))]
+#[case::no_email(json!({"claims": {"sub": "1"}}))]
+#[case::empty_email(json!({"claims": {"sub": "1", "email": ""}}))]
+#[case::userinfo_of_another_subject(json!({"userinfo": {"sub": "2", "email": "b@example.com"}}))]
+#[case::userinfo_without_subject(json!({"userinfo": {"email": "b@example.com"}}))]
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_told_well_is_not_let_in(#[case] change: Value) -> Result<()> {
+async fn invalid_tokens_and_claims_are_rejected(#[case] change: Value) -> Result<()> {
     let deployment = Deployment::start().await?;
     deployment.provider.control(&json!({"oidc": change}))?;
 
     let mut browser = Browser::new();
-    let refused = deployment.sign_in(&mut browser).await?.answer;
+    let rejected = deployment.sign_in(&mut browser).await?.response;
 
-    assert!((400..500).contains(&refused.status), "{}", refused.body);
+    assert!((400..500).contains(&rejected.status), "{}", rejected.body);
     assert!(!has_session(&browser, &deployment.server));
     assert_eq!(deployment.counts().await?, ("0".into(), "0".into()));
-    // And nobody after them is locked out by what was left behind.
+    // The failure does not block later sign-ins.
     deployment.provider.control(&json!({"oidc": {
         "claims": null, "userinfo": null, "id_token": null,
     }}))?;
@@ -565,10 +556,10 @@ async fn who_is_not_told_well_is_not_let_in(#[case] change: Value) -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_suspended_gets_nothing_and_stays_suspended() -> Result<()> {
+async fn a_suspended_user_cannot_sign_in_and_stays_suspended() -> Result<()> {
     let deployment =
         Deployment::with(|setup| setup.set("OAUTH2_GITHUB_DEVICE_FLOW", "true")).await?;
-    let mut browser = deployment.come_in("1", "ann@example.com").await?;
+    let mut browser = deployment.sign_in_as("1", "ann@example.com").await?;
     let id = deployment.me(&mut browser).await?.1["id"].clone();
     let id = id.as_str().context("no id")?;
     let suspend = |id: &str| format!("/api/v2/users/{id}/status/suspend");
@@ -576,12 +567,12 @@ async fn who_is_suspended_gets_nothing_and_stays_suspended() -> Result<()> {
     assert_eq!(suspended.status, 200, "{}", suspended.body);
 
     let mut again = Browser::new();
-    let refused = deployment.sign_in(&mut again).await?.answer;
-    assert!(matches!(refused.status, 401 | 403), "{}", refused.body);
+    let rejected = deployment.sign_in(&mut again).await?.response;
+    assert!(matches!(rejected.status, 401 | 403), "{}", rejected.body);
     assert!(!has_session(&again, &deployment.server));
     assert_eq!(deployment.me(&mut browser).await?.0, 401);
 
-    // By a device, too.
+    // Nor with the device flow.
     let device = async || -> Result<Browser> {
         let mut device = Browser::new();
         let start = device.get(&deployment.url(GITHUB)).await?;
@@ -604,8 +595,8 @@ async fn who_is_suspended_gets_nothing_and_stays_suspended() -> Result<()> {
     Ok(())
 }
 
-/// Where browsers would leave the site for, however it is written.
-const ELSEWHERE: [&str; 12] = [
+/// Redirect targets that browsers would resolve to another origin.
+const FOREIGN_TARGETS: [&str; 12] = [
     "https://evil.io/x",
     "//evil.io/x",
     "///evil.io/x",
@@ -621,59 +612,58 @@ const ELSEWHERE: [&str; 12] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_sent_elsewhere_after_signing_in() -> Result<()> {
+async fn redirects_after_sign_in_stay_on_the_origin() -> Result<()> {
     let deployment = Deployment::start().await?;
-    deployment.person(&json!({"sub": "1", "email": "ann@example.com"}))?;
-    let here = Url::parse(deployment.server.base_url())?;
-    let stays = |location: &str, target: &str| -> Result<()> {
-        let next = here.join(OIDC)?.join(location)?;
+    deployment.set_claims(&json!({"sub": "1", "email": "ann@example.com"}))?;
+    let base = Url::parse(deployment.server.base_url())?;
+    let assert_stays = |location: &str, target: &str| -> Result<()> {
+        let next = base.join(OIDC)?.join(location)?;
         assert_eq!(
             next.origin(),
-            here.origin(),
+            base.origin(),
             "{target:?} leads to {location:?}"
         );
-        let path = location.strip_prefix('/').context("it is not a path")?;
+        let path = location.strip_prefix('/').context("not a path")?;
         assert!(!path.starts_with(['/', '\\']), "{location:?}");
         Ok(())
     };
-    for target in ELSEWHERE {
+    for target in FOREIGN_TARGETS {
         let mut start = Url::parse(&deployment.url(OIDC))?;
         start.query_pairs_mut().append_pair("redirect", target);
 
-        // As it is stored, and as it is used.
         let mut browser = Browser::new();
-        let begun = browser.get(start.as_str()).await?;
-        let at = browser.get(&begun.answer.header("location")).await?;
-        let callback = at.answer.header("location");
-        let arrived = browser.get(&callback).await?.answer;
+        let started = browser.get(start.as_str()).await?;
+        let at_provider = browser.get(&started.response.header("location")).await?;
+        let callback = at_provider.response.header("location");
+        let arrived = browser.get(&callback).await?.response;
         assert_eq!(arrived.status, 307, "{}", arrived.body);
-        stays(&arrived.header("location"), target)?;
+        assert_stays(&arrived.header("location"), target)?;
 
-        // Forged into the cookie, as a page of a neighbouring domain could.
+        // Written into the cookie, as a page on a sibling domain could.
         if !target.contains(['\t', '\\']) {
             browser.set_cookie("oauth_redirect", target);
-            let arrived = browser.get(&callback).await?.answer;
-            stays(&arrived.header("location"), target)?;
+            let arrived = browser.get(&callback).await?.response;
+            assert_stays(&arrived.header("location"), target)?;
         }
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_is_not_sent_elsewhere_either() -> Result<()> {
+async fn redirects_after_the_device_flow_stay_on_the_origin() -> Result<()> {
     let deployment =
         Deployment::with(|setup| setup.set("OAUTH2_GITHUB_DEVICE_FLOW", "true")).await?;
-    for target in ELSEWHERE {
+    for target in FOREIGN_TARGETS {
         let mut start = Url::parse(&deployment.url(GITHUB))?;
         start.query_pairs_mut().append_pair("redirect", target);
         let mut device = Browser::new();
         device.get(start.as_str()).await?;
         let state = device.cookie(&start, "oauth_state").context("no state")?;
         let poll = deployment.url(&format!("{GITHUB}?code=device&state={state}"));
-        let answer = device.get(&poll).await?.answer;
-        let body = answer.json().with_context(|| answer.body.clone())?;
+        let response = device.get(&poll).await?.response;
+        let body = response.json().with_context(|| response.body.clone())?;
         let location = body["redirect_url"].as_str().context("no target")?;
-        let path = location.strip_prefix('/').context("it is not a path")?;
+        let path = location.strip_prefix('/').context("not a path")?;
         assert!(
             !path.starts_with(['/', '\\', '\t']),
             "{target:?}: {location:?}"
@@ -682,29 +672,29 @@ async fn a_device_is_not_sent_elsewhere_either() -> Result<()> {
     Ok(())
 }
 
-const OVERDUE: &str = "UPDATE user_links SET oauth_expiry = now() - interval '1 minute'";
+const EXPIRE_LINKS: &str = "UPDATE user_links SET oauth_expiry = now() - interval '1 minute'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_requests_over_two_replicas_renew_once() -> Result<()> {
+async fn fifty_concurrent_requests_to_two_replicas_refresh_once() -> Result<()> {
     let deployment = Deployment::start().await?;
     let second = deployment.replica().await?;
-    let browser = deployment.come_in("1", "ann@example.com").await?;
-    let here = Url::parse(deployment.server.base_url())?;
-    let session = browser.cookie(&here, "coder_session_token");
+    let browser = deployment.sign_in_as("1", "ann@example.com").await?;
+    let base = Url::parse(deployment.server.base_url())?;
+    let session = browser.cookie(&base, "coder_session_token");
     let session = session.context("no session")?.to_owned();
-    // Slow, so that all of them find it ended.
+    // A delay, so that all requests find the token expired.
     deployment
         .provider
         .control(&json!({"oidc": {"delay": 500}}))?;
     for round in 1..=2 {
-        deployment.sql(OVERDUE).await?;
+        deployment.sql(EXPIRE_LINKS).await?;
 
         let me = Request::new("GET", "/api/v2/users/me").token(&session);
         let servers = [&deployment.server, &second];
-        let answers = at_once(&servers, vec![me; 50]).await?;
+        let responses = send_concurrently(&servers, vec![me; 50]).await?;
 
-        for answer in &answers {
-            assert_eq!(answer.status, 200, "{}", answer.body);
+        for response in &responses {
+            assert_eq!(response.status, 200, "{}", response.body);
         }
         assert_eq!(deployment.provider.calls("oidc.refresh"), round);
     }
@@ -712,19 +702,19 @@ async fn fifty_requests_over_two_replicas_renew_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_with_what_the_provider_does_not_renew() -> Result<()> {
+async fn a_session_is_revoked_when_the_provider_refuses_a_refresh() -> Result<()> {
     let deployment = Deployment::start().await?;
-    let mut browser = deployment.come_in("1", "ann@example.com").await?;
-    let mut other = deployment.come_in("1", "ann@example.com").await?;
+    let mut browser = deployment.sign_in_as("1", "ann@example.com").await?;
+    let mut other = deployment.sign_in_as("1", "ann@example.com").await?;
 
-    // Down is no refusal.
-    deployment.sql(OVERDUE).await?;
+    // An unavailable provider does not revoke sessions.
+    deployment.sql(EXPIRE_LINKS).await?;
     deployment.provider.control(&json!({"down": true}))?;
     assert_eq!(deployment.me(&mut browser).await?.0, 503);
     deployment.provider.control(&json!({"down": false}))?;
     assert_eq!(deployment.me(&mut browser).await?.0, 200);
 
-    deployment.sql(OVERDUE).await?;
+    deployment.sql(EXPIRE_LINKS).await?;
     deployment
         .provider
         .control(&json!({"oidc": {"refreshes": 0}}))?;
@@ -732,16 +722,16 @@ async fn a_session_ends_with_what_the_provider_does_not_renew() -> Result<()> {
         assert_eq!(deployment.me(browser).await?.0, 401);
     }
 
-    // Who signs in again is let in again.
+    // Signing in again works.
     deployment
         .provider
         .control(&json!({"oidc": {"refreshes": 10}}))?;
-    let mut again = deployment.come_in("1", "ann@example.com").await?;
+    let mut again = deployment.sign_in_as("1", "ann@example.com").await?;
     assert_eq!(deployment.me(&mut again).await?.0, 200);
 
-    // Of somebody who is suspended the provider is not even asked.
+    // The tokens of suspended users are not refreshed.
     let calls = deployment.provider.calls("oidc.refresh");
-    deployment.sql(OVERDUE).await?;
+    deployment.sql(EXPIRE_LINKS).await?;
     deployment
         .sql("UPDATE users SET status = 'suspended' WHERE username <> 'owner'")
         .await?;
@@ -751,39 +741,33 @@ async fn a_session_ends_with_what_the_provider_does_not_renew() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_stops_nobody_else_and_may_come_later() -> Result<()> {
+async fn an_unavailable_provider_affects_only_its_own_sign_in() -> Result<()> {
     let provider = FakeProvider::start().await?;
     provider.control(&json!({"down": true}))?;
-    let server = setup(&provider).start().await?;
-    let owner = make_owner(&server).await?;
-    let deployment = Deployment {
-        provider,
-        server,
-        owner,
-    };
+    let deployment = Deployment::on(provider, |setup| setup).await?;
 
     let mut browser = Browser::new();
-    let begun = browser.get(&deployment.url(OIDC)).await?.answer;
-    assert!((500..600).contains(&begun.status), "{}", begun.body);
-    assert_ne!(begun.status, 500, "{}", begun.body);
-    log_in(&deployment.server, "owner@example.com").await?;
+    let started = browser.get(&deployment.url(OIDC)).await?.response;
+    assert!((500..600).contains(&started.status), "{}", started.body);
+    assert_ne!(started.status, 500, "{}", started.body);
+    log_in(&deployment.server, "owner").await?;
     let methods = Request::new("GET", "/api/v2/users/authmethods");
     let methods = deployment.server.send(&methods).await?;
     assert_eq!(methods.json().context("no body")?["oidc"]["enabled"], true);
 
     deployment.provider.control(&json!({"down": false}))?;
-    let mut browser = deployment.come_in("1", "ann@example.com").await?;
+    let mut browser = deployment.sign_in_as("1", "ann@example.com").await?;
     assert_eq!(deployment.me(&mut browser).await?.0, 200);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_encrypted_where_they_are_kept() -> Result<()> {
+async fn provider_tokens_are_stored_encrypted() -> Result<()> {
     let deployment = Deployment::start().await?;
     deployment
         .provider
         .control(&json!({"github": {"refresh_token": true}}))?;
-    deployment.come_in("1", "ann@example.com").await?;
+    deployment.sign_in_as("1", "ann@example.com").await?;
     Browser::new().visit(&deployment.url(GITHUB)).await?;
 
     let rows = "SELECT oauth_access_token, oauth_access_token_key_id,
@@ -793,32 +777,32 @@ async fn tokens_are_encrypted_where_they_are_kept() -> Result<()> {
     for value in rows.lines().flat_map(|row| row.split('|')) {
         assert!(!value.is_empty(), "{rows}");
     }
-    // How the provider's tokens look, also within a longer text.
+    // The prefixes of the provider's tokens.
     for kind in ["oidc-", "github-", "refresh-"] {
         assert!(!rows.contains(kind), "{rows}");
     }
-    let everywhere = "SELECT count(*) FROM user_links WHERE user_links::text ~ '(oidc|github|refresh)-[0-9a-f]{24}'";
-    assert_eq!(deployment.sql(everywhere).await?, "0");
+    let plain = "SELECT count(*) FROM user_links WHERE user_links::text ~ '(oidc|github|refresh)-[0-9a-f]{24}'";
+    assert_eq!(deployment.sql(plain).await?, "0");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_the_log_however_much_it_says() -> Result<()> {
+async fn no_log_level_logs_secrets() -> Result<()> {
     let deployment = Deployment::with(|setup| setup.set("LOG", "trace")).await?;
-    let mut browser = deployment.come_in("1", "ann@example.com").await?;
-    deployment.sql(OVERDUE).await?;
+    let mut browser = deployment.sign_in_as("1", "ann@example.com").await?;
+    deployment.sql(EXPIRE_LINKS).await?;
     assert_eq!(deployment.me(&mut browser).await?.0, 200);
-    let mut elsewhere = Browser::new();
-    elsewhere.visit(&deployment.url(GITHUB)).await?;
+    let mut other = Browser::new();
+    other.visit(&deployment.url(GITHUB)).await?;
     deployment
         .provider
         .control(&json!({"oidc": {"token_error": "invalid_grant"}}))?;
     deployment.sign_in(&mut Browser::new()).await?;
 
     let log = deployment.server.log();
-    assert!(log.contains("TRACE"), "it does not say much");
-    let here = Url::parse(deployment.server.base_url())?;
-    let session = browser.cookie(&here, "coder_session_token");
+    assert!(log.contains("TRACE"), "the log level is not TRACE");
+    let base = Url::parse(deployment.server.base_url())?;
+    let session = browser.cookie(&base, "coder_session_token");
     let secret = session
         .context("no session")?
         .split_once('-')
@@ -827,7 +811,7 @@ async fn no_secret_is_in_the_log_however_much_it_says() -> Result<()> {
     for hidden in ["hidden-oidc-secret", "hidden-github-secret", secret] {
         assert!(!log.contains(hidden), "{hidden} is in the log");
     }
-    // Access and refresh tokens, codes, and verifiers and ID tokens by how they are sent.
+    // Access tokens, refresh tokens, codes, verifiers and ID tokens.
     let shapes = [
         r"(oidc|github)-[0-9a-f]{32}",
         r"refresh-[0-9a-f]{24}",
@@ -845,9 +829,9 @@ async fn no_secret_is_in_the_log_however_much_it_says() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_claim_of_groups_or_roles_changes_nothing() -> Result<()> {
+async fn group_and_role_claims_do_not_change_roles() -> Result<()> {
     let deployment = Deployment::start().await?;
-    let mut browser = deployment.come_in("1", "ann@example.com").await?;
+    let mut browser = deployment.sign_in_as("1", "ann@example.com").await?;
     let ann = deployment.me(&mut browser).await?.1;
     let id = ann["id"].as_str().context("no id")?;
     let roles = format!("/api/v2/users/{id}/roles");
@@ -860,7 +844,7 @@ async fn a_missing_claim_of_groups_or_roles_changes_nothing() -> Result<()> {
         json!({"sub": "1", "email": "ann@example.com", "groups": [], "roles": []}),
         json!({"sub": "1", "email": "ann@example.com", "groups": ["x"], "roles": ["owner"]}),
     ] {
-        deployment.person(&claims)?;
+        deployment.set_claims(&claims)?;
         let mut browser = Browser::new();
         deployment.sign_in(&mut browser).await?;
         let me = deployment.me(&mut browser).await?.1;
@@ -872,10 +856,10 @@ async fn a_missing_claim_of_groups_or_roles_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_changes_the_way_to_sign_in_does_so_for_themselves_and_for_good() -> Result<()> {
+async fn changing_the_login_type_is_bound_to_the_browser_and_final() -> Result<()> {
     let deployment = Deployment::start().await?;
     let email = "owner@example.com";
-    let other_session = log_in(&deployment.server, email).await?;
+    let other_session = log_in(&deployment.server, "owner").await?;
     let convert = json!({"to_type": "oidc", "password": PASSWORD});
     let mut browser = Browser::new();
     let login = json!({"email": email, "password": PASSWORD});
@@ -883,18 +867,18 @@ async fn whoever_changes_the_way_to_sign_in_does_so_for_themselves_and_for_good(
         .post(&deployment.url("/api/v2/users/login"), &login)
         .await?;
     let path = deployment.url("/api/v2/users/me/convert-login");
-    let begun = browser.post(&path, &convert).await?.answer;
-    assert_eq!(begun.status, 201, "{}", begun.body);
-    let state = begun.json().context("no body")?["state_string"].clone();
+    let started = browser.post(&path, &convert).await?.response;
+    assert_eq!(started.status, 201, "{}", started.body);
+    let state = started.json().context("no body")?["state_string"].clone();
     let state = state.as_str().context("no state")?.to_owned();
     let start = deployment.url(&format!("{OIDC}?oidc_merge_state={state}"));
 
-    // Somebody who got hold of the state, but not of the browser.
-    deployment.person(&json!({"sub": "1", "email": email, "email_verified": true}))?;
-    let mut thief = Browser::new();
-    let refused = thief.visit(&start).await?.answer;
-    assert_eq!(refused.status, 400, "{}", refused.body);
-    assert!(!has_session(&thief, &deployment.server));
+    // An attacker who has the state, but not the browser's cookies.
+    deployment.set_claims(&json!({"sub": "1", "email": email, "email_verified": true}))?;
+    let mut attacker = Browser::new();
+    let rejected = attacker.visit(&start).await?.response;
+    assert_eq!(rejected.status, 400, "{}", rejected.body);
+    assert!(!has_session(&attacker, &deployment.server));
 
     browser.visit(&start).await?;
 
@@ -903,23 +887,23 @@ async fn whoever_changes_the_way_to_sign_in_does_so_for_themselves_and_for_good(
         let me = Request::new("GET", "/api/v2/users/me").token(session);
         assert_eq!(deployment.server.send(&me).await?.status, 401);
     }
-    assert!(log_in(&deployment.server, email).await.is_err());
-    let mut signed_in = deployment.come_in("1", email).await?;
+    assert!(log_in(&deployment.server, "owner").await.is_err());
+    let mut signed_in = deployment.sign_in_as("1", email).await?;
     let me = deployment.me(&mut signed_in).await?.1;
     assert_eq!(
         (&me["username"], &me["login_type"]),
         (&json!("owner"), &json!("oidc"))
     );
-    // The change is made once.
-    let again = browser.visit(&start).await?.answer;
+    // The change happens once.
+    let again = browser.visit(&start).await?.response;
     assert!((400..500).contains(&again.status), "{}", again.body);
     assert_eq!(deployment.counts().await?, ("1".into(), "1".into()));
     Ok(())
 }
 
-/// Each has its own name, button, rule and people.
+/// Each has its own text, domain and users.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_providers_stand_side_by_side() -> Result<()> {
+async fn several_openid_providers_are_independent() -> Result<()> {
     let second = FakeProvider::start().await?;
     let issuer = format!("{}/oidc", second.url());
     let deployment = Deployment::with(|setup| {
@@ -934,7 +918,7 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
     .await?;
     let start = deployment.url("/api/v2/users/oidc/2/callback");
 
-    let mut one = deployment.come_in("1", "ann@example.com").await?;
+    let mut one = deployment.sign_in_as("1", "ann@example.com").await?;
     let claims = |email: &str| json!({"oidc": {"claims": {"sub": "1", "email": email}}});
     second.control(&claims("ann@two.example"))?;
     let mut two = Browser::new();
@@ -949,10 +933,10 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
 
     second.control(&claims("eve@example.com"))?;
     let mut eve = Browser::new();
-    assert_eq!(eve.visit(&start).await?.answer.status, 403);
+    assert_eq!(eve.visit(&start).await?.response.status, 403);
     assert!(!has_session(&eve, &deployment.server));
 
-    // Whom an administrator made comes from the first one, whatever the second one says.
+    // A user that an administrator created is linked by the first provider only.
     let owner = deployment
         .as_owner("GET", "/api/v2/users/me", &json!(null))
         .await?;
@@ -960,20 +944,20 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
         "email": "ben@two.example", "username": "ben", "login_type": "oidc",
         "organization_ids": owner.json().context("no body")?["organization_ids"],
     });
-    let made = deployment
+    let created = deployment
         .as_owner("POST", "/api/v2/users", &invited)
         .await?;
-    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(created.status, 201, "{}", created.body);
     second.control(&json!({"oidc": {"claims": {"sub": "2", "email": "ben@two.example"}}}))?;
     let mut mallory = Browser::new();
-    let refused = mallory.visit(&start).await?;
-    assert_eq!(refused.answer.status, 403, "{refused:?}");
+    let rejected = mallory.visit(&start).await?;
+    assert_eq!(rejected.response.status, 403, "{rejected:?}");
     assert!(!has_session(&mallory, &deployment.server));
-    let mut ben = deployment.come_in("2", "ben@two.example").await?;
+    let mut ben = deployment.sign_in_as("2", "ben@two.example").await?;
     assert_eq!(deployment.me(&mut ben).await?.1["username"], "ben");
 
-    // Each renews at its own.
-    deployment.sql(OVERDUE).await?;
+    // Tokens are refreshed at their own provider.
+    deployment.sql(EXPIRE_LINKS).await?;
     assert_eq!(deployment.me(&mut two).await?.0, 200);
     assert_eq!(second.calls("oidc.refresh"), 1);
     assert_eq!(deployment.provider.calls("oidc.refresh"), 0);
@@ -981,7 +965,7 @@ async fn several_providers_stand_side_by_side() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_page_for_people_and_json_for_programs() -> Result<()> {
+async fn an_error_is_a_page_for_browsers_and_json_for_programs() -> Result<()> {
     let deployment = Deployment::start().await?;
     let cancelled = format!("{OIDC}?error=access_denied&error_description=%3Cb%3ENo");
     for (path, status) in [
@@ -989,18 +973,18 @@ async fn a_refusal_is_a_page_for_people_and_json_for_programs() -> Result<()> {
         (format!("{OIDC}?code=x&state=y"), 401),
         (format!("{OIDC}?code=x"), 400),
     ] {
-        let page = Browser::new().get(&deployment.url(&path)).await?.answer;
+        let page = Browser::new().get(&deployment.url(&path)).await?.response;
         assert_eq!(page.status, status, "{path}");
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert!(page.body.contains("href=\"/login\""), "{}", page.body);
         assert!(!page.body.contains("<b>"), "{}", page.body);
 
-        let told = deployment.server.send(&Request::new("GET", &path)).await?;
-        assert_eq!(told.status, status, "{path}");
-        assert!(told.json().context("no JSON")?["message"].is_string());
+        let response = deployment.server.send(&Request::new("GET", &path)).await?;
+        assert_eq!(response.status, status, "{path}");
+        assert!(response.json().context("not JSON")?["message"].is_string());
     }
     let page = format!("{cancelled}&state=convert-x");
-    let page = Browser::new().get(&deployment.url(&page)).await?.answer;
+    let page = Browser::new().get(&deployment.url(&page)).await?.response;
     let back = "href=\"/settings/security\"";
     assert!(page.body.contains(back), "{}", page.body);
     Ok(())

@@ -1,4 +1,5 @@
-//! Many callers at once: one wins, the others are told so, and nothing is half done.
+//! Concurrent requests: exactly one succeeds, the others get an error, and nothing is
+//! half done.
 
 use std::sync::{
     Arc,
@@ -6,13 +7,17 @@ use std::sync::{
 };
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
-use usher_tests::{exchange::Request, server::Server};
+use serde_json::json;
+use usher_tests::{
+    deployment::{Deployment, PASSWORD},
+    exchange::Request,
+    server::{Server, Setup},
+};
 
-const PASSWORD: &str = "SomeSecurePassword!1";
+/// The number of concurrent requests.
 const MANY: usize = 100;
 
-/// The statuses of requests that are sent at once, sorted.
+/// Sends requests concurrently and returns their statuses, sorted.
 async fn statuses(server: &Arc<Server>, requests: Vec<Request>) -> Result<Vec<u16>> {
     let tasks: Vec<_> = requests
         .into_iter()
@@ -29,36 +34,12 @@ async fn statuses(server: &Arc<Server>, requests: Vec<Request>) -> Result<Vec<u1
     Ok(statuses)
 }
 
-/// One of the first status, all others of the second.
+/// One of the first status, and the others of the second.
 fn one_and_the_rest(one: u16, rest: u16) -> Vec<u16> {
     let mut expected = vec![rest; MANY];
     expected[0] = one;
     expected.sort_unstable();
     expected
-}
-
-async fn text(server: &Server, sql: &str) -> Result<String> {
-    server.database().query(sql).await
-}
-
-/// A server with an owner, the owner's session, and the default organization.
-async fn with_owner() -> Result<(Server, String, Value)> {
-    let server = Server::start().await?;
-    let first = first_user(0);
-    let made = server.send(&first).await?.json().context("no body")?;
-    let token = log_in(&server, "first0@example.com").await?;
-    Ok((server, token, made["organization_id"].clone()))
-}
-
-async fn log_in(server: &Server, email: &str) -> Result<String> {
-    let login = Request::new("POST", "/api/v2/users/login")
-        .json(&json!({"email": email, "password": PASSWORD}));
-    let answer = server.send(&login).await?;
-    let body = answer.json().context("no body")?;
-    Ok(body["session_token"]
-        .as_str()
-        .context("no session")?
-        .to_owned())
 }
 
 fn first_user(n: usize) -> Request {
@@ -70,7 +51,7 @@ fn first_user(n: usize) -> Request {
     Request::new("POST", "/api/v2/users/first").json(&body)
 }
 
-fn new_user(token: &str, organization: &Value, username: &str, email: &str) -> Request {
+fn new_user(token: &str, organization: &str, username: &str, email: &str) -> Request {
     let body = json!({
         "email": email,
         "username": username,
@@ -83,25 +64,29 @@ fn new_user(token: &str, organization: &Value, username: &str, email: &str) -> R
 }
 
 #[tokio::test]
-async fn of_a_hundred_first_users_one_is_made() -> Result<()> {
+async fn of_concurrent_first_users_one_is_created() -> Result<()> {
     let server = Arc::new(Server::start().await?);
 
     let statuses = statuses(&server, (0..MANY).map(first_user).collect()).await?;
 
     assert_eq!(statuses, one_and_the_rest(201, 409));
     let owners = "SELECT count(*) FROM users WHERE rbac_roles = '{owner}'";
-    assert_eq!(text(&server, owners).await?, "1");
+    assert_eq!(server.database().query(owners).await?, "1");
     Ok(())
 }
 
 #[tokio::test]
-async fn of_a_hundred_users_of_one_name_one_is_made() -> Result<()> {
-    let (server, token, organization) = with_owner().await?;
+async fn of_concurrent_users_with_one_name_one_is_created() -> Result<()> {
+    let Deployment {
+        server,
+        owner,
+        organization,
+    } = Deployment::start(Setup::default()).await?;
     let server = Arc::new(server);
     let requests = (0..MANY)
         .map(|n| {
             let name = if n % 2 == 0 { "same" } else { "SAME" };
-            new_user(&token, &organization, name, &format!("same{n}@example.com"))
+            new_user(&owner, &organization, name, &format!("same{n}@example.com"))
         })
         .collect();
 
@@ -112,18 +97,18 @@ async fn of_a_hundred_users_of_one_name_one_is_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_a_hundred_who_end_one_token_one_does() -> Result<()> {
-    let (server, token, _) = with_owner().await?;
-    let made = server
-        .send(&Request::new("POST", "/api/v2/users/me/keys").token(&token))
+async fn of_concurrent_deletions_of_a_token_one_succeeds() -> Result<()> {
+    let Deployment { server, owner, .. } = Deployment::start(Setup::default()).await?;
+    let created = server
+        .send(&Request::new("POST", "/api/v2/users/me/keys").token(&owner))
         .await?
         .json()
         .context("no body")?;
-    let key = made["key"].as_str().context("no key")?;
+    let key = created["key"].as_str().context("no key")?;
     let path = format!("/api/v2/users/me/keys/{}", &key[..10]);
     let server = Arc::new(server);
 
-    let requests = vec![Request::new("DELETE", &path).token(&token); MANY];
+    let requests = vec![Request::new("DELETE", &path).token(&owner); MANY];
     let statuses = statuses(&server, requests).await?;
 
     assert_eq!(statuses, one_and_the_rest(204, 404));
@@ -131,58 +116,56 @@ async fn of_a_hundred_who_end_one_token_one_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_owners_who_remove_each_other_do_not_both_succeed() -> Result<()> {
-    let (server, first, organization) = with_owner().await?;
+async fn of_two_owners_who_demote_each_other_one_succeeds() -> Result<()> {
+    let deployment = Deployment::start(Setup::default()).await?;
+    let server = &deployment.server;
     for round in 0..5 {
         let name = format!("second{round}");
-        let email = format!("{name}@example.com");
-        let made = server
-            .send(&new_user(&first, &organization, &name, &email))
-            .await?;
-        assert_eq!(made.status, 201, "{}", made.body);
-        let roles = format!("/api/v2/users/{name}/roles");
-        let promote = Request::new("PUT", &roles)
-            .token(&first)
-            .json(&json!({"roles": ["owner"]}));
-        assert_eq!(server.send(&promote).await?.status, 200);
-        let second = log_in(&server, &email).await?;
-        let demote_first = Request::new("PUT", "/api/v2/users/first0/roles")
-            .token(&second)
-            .json(&json!({"roles": []}));
-        let demote_second = Request::new("PUT", &roles)
-            .token(&first)
-            .json(&json!({"roles": []}));
+        deployment.add(&name).await?;
+        deployment.set_roles(&name, &["owner"]).await?;
+        let second = deployment.log_in(&name).await?;
+        let demote = |name: &str, token: &str| {
+            Request::new("PUT", &format!("/api/v2/users/{name}/roles"))
+                .token(token)
+                .json(&json!({"roles": []}))
+        };
+        let demote_first = demote("owner", &second);
+        let demote_second = demote(&name, &deployment.owner);
 
         let (one, other) = tokio::join!(server.send(&demote_first), server.send(&demote_second));
         let (one, other) = (one?.status, other?.status);
 
         assert!((one == 200) ^ (other == 200), "{one} {other}");
         let owners = "SELECT count(*) FROM users WHERE rbac_roles @> '{owner}' AND NOT deleted";
-        assert_eq!(text(&server, owners).await?, "1");
-        let restore = "UPDATE users SET rbac_roles = CASE username WHEN 'first0' THEN '{owner}'::text[] ELSE '{}' END";
-        text(&server, restore).await?;
+        assert_eq!(server.database().query(owners).await?, "1");
+        let restore = "UPDATE users SET rbac_roles = CASE username WHEN 'owner' THEN '{owner}'::text[] ELSE '{}' END";
+        server.database().query(restore).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
-    let (server, token, organization) = with_owner().await?;
+async fn acknowledged_users_are_complete_after_a_crash() -> Result<()> {
+    let Deployment {
+        server,
+        owner,
+        organization,
+    } = Deployment::start(Setup::default()).await?;
     let server = Arc::new(tokio::sync::RwLock::new(server));
     let count = Arc::new(AtomicUsize::new(0));
     let creators: Vec<_> = (0..8)
         .map(|worker| {
-            let (server, token, organization) =
-                (Arc::clone(&server), token.clone(), organization.clone());
+            let (server, owner, organization) =
+                (Arc::clone(&server), owner.clone(), organization.clone());
             let count = Arc::clone(&count);
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 for n in 0.. {
                     let name = format!("u{worker}-{n}");
                     let request =
-                        new_user(&token, &organization, &name, &format!("{name}@example.com"));
+                        new_user(&owner, &organization, &name, &format!("{name}@example.com"));
                     match server.read().await.send(&request).await {
-                        Ok(answer) if answer.status == 201 => {
+                        Ok(response) if response.status == 201 => {
                             acknowledged.push(name);
                             count.fetch_add(1, Ordering::Relaxed);
                         }
@@ -207,23 +190,23 @@ async fn what_was_acknowledged_is_whole_after_a_kill() -> Result<()> {
     server.kill_hard();
     server.restart().await?;
 
-    assert!(
-        acknowledged.len() > 8,
-        "only {acknowledged:?} in all that time"
-    );
+    assert!(acknowledged.len() > 8, "only {acknowledged:?}");
     let names = format!("'{}'", acknowledged.join("','"));
-    let whole = format!(
+    let complete = format!(
         "SELECT count(*) FROM users u
          JOIN organization_members m ON m.user_id = u.id
          JOIN gitsshkeys k ON k.user_id = u.id
          JOIN audit_logs a ON a.resource_id = u.id AND a.action = 'create' AND a.status_code = 201
          WHERE u.username IN ({names})"
     );
-    assert_eq!(text(&server, &whole).await?, acknowledged.len().to_string());
-    let half = "SELECT count(*) FROM users u WHERE u.username LIKE 'u%-%' AND (
+    assert_eq!(
+        server.database().query(&complete).await?,
+        acknowledged.len().to_string()
+    );
+    let incomplete = "SELECT count(*) FROM users u WHERE u.username LIKE 'u%-%' AND (
                   NOT EXISTS (SELECT FROM organization_members m WHERE m.user_id = u.id)
                   OR NOT EXISTS (SELECT FROM gitsshkeys k WHERE k.user_id = u.id)
                   OR NOT EXISTS (SELECT FROM audit_logs a WHERE a.resource_id = u.id))";
-    assert_eq!(text(&server, half).await?, "0");
+    assert_eq!(server.database().query(incomplete).await?, "0");
     Ok(())
 }

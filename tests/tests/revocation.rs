@@ -1,38 +1,38 @@
-//! After a suspension, a deletion, another password or a lost role, no credential of any
-//! kind does anything more on any route, from the very next request on.
+//! After a suspension, a deletion, a password change or the loss of a role, every credential
+//! is rejected or reduced on every route, from the next request on.
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use usher_tests::{
     deployment::{Deployment, PASSWORD, text},
-    exchange::Answer,
-    routes::{Route, guarded, routes},
+    exchange::Response,
+    routes::{self, Route},
     server::Setup,
 };
 
 const OTHER_PASSWORD: &str = "SomeSecurePassword!2";
 
-/// How many requests are under way at once.
-const AT_ONCE: usize = 8;
+/// The number of concurrent requests.
+const CONCURRENCY: usize = 8;
 
-/// A kind of credential, and one of it.
+/// The kind of a credential, and its value.
 type Credential = (&'static str, String);
 
 async fn start() -> Result<Deployment> {
-    // Where passcodes wait for a mail server that never answers, the tests can read them.
+    // The mail server does not respond, so passcodes stay in the outbox, where tests read them.
     let setup = Setup::default()
         .set("EMAIL_SMARTHOST", "127.0.0.1:9")
         .set("EMAIL_FROM", "usher@example.com");
     Deployment::start(setup).await
 }
 
-/// A credential of every kind that the user can have.
+/// Creates a credential of every kind that a user can have.
 async fn credentials(deployment: &Deployment, username: &str) -> Result<Vec<Credential>> {
     let session = deployment.log_in(username).await?;
     let path = "/api/v2/users/me/keys";
-    let made = deployment.call(&session, "POST", path, None).await?;
-    let of_command_line = text(&made, 201, "key")?;
+    let created = deployment.call(&session, "POST", path, None).await?;
+    let cli_session = text(&created, 201, "key")?;
     let scopes = json!({"scopes": ["api_key:*", "organization:*", "workspace:read"]});
     let list = json!({"allow_list": ["user:*", "organization:*", "organization_member:*"]});
     let tokens = [
@@ -46,30 +46,27 @@ async fn credentials(deployment: &Deployment, username: &str) -> Result<Vec<Cred
             json!({}),
         ),
     ];
-    let mut credentials = vec![
-        ("session", session.clone()),
-        ("session of the command line", of_command_line),
-    ];
-    for (kind, by, user, wishes) in &tokens {
-        let mut wishes = wishes.clone();
-        wishes["token_name"] = json!(kind);
-        credentials.push((kind, deployment.token(by, user, &wishes).await?));
+    let mut credentials = vec![("session", session.clone()), ("CLI session", cli_session)];
+    for (kind, by, user, request) in &tokens {
+        let mut request = request.clone();
+        request["token_name"] = json!(kind);
+        credentials.push((kind, deployment.token(by, user, &request).await?));
     }
     Ok(credentials)
 }
 
-async fn ask(
+async fn send(
     deployment: &Deployment,
     route: &Route,
     user: &str,
     credential: &str,
-) -> Result<Answer> {
+) -> Result<Response> {
     let request = route.request(user).token(credential);
     deployment.server.send(&request).await
 }
 
-/// Tries every credential on every route at once, and fails unless each is refused.
-async fn assert_dead(
+/// Asserts that every credential is rejected on every route.
+async fn assert_rejected(
     deployment: &Deployment,
     routes: &[Route],
     credentials: &[Credential],
@@ -82,78 +79,78 @@ async fn assert_dead(
     });
     stream::iter(attempts)
         .map(|(route, (kind, credential))| async move {
-            let answer = ask(deployment, route, "me", credential).await?;
+            let response = send(deployment, route, "me", credential).await?;
             let what = format!("{} with a {kind} after {why}", route.name());
-            ensure!(answer.status == 401, "{what}: {answer:?}");
-            let mut cookies = answer.all("set-cookie");
+            ensure!(response.status == 401, "{what}: {response:?}");
+            let mut cookies = response.all("set-cookie");
             ensure!(
                 cookies.all(|cookie| cookie.starts_with("csrf_token=")),
-                "{what}: {answer:?}"
+                "{what}: {response:?}"
             );
             Ok(())
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await
 }
 
-/// Fails unless each is taken for a credential, whatever it may do.
-async fn assert_alive(deployment: &Deployment, credentials: &[Credential]) -> Result<()> {
+/// Asserts that every credential authenticates.
+async fn assert_valid(deployment: &Deployment, credentials: &[Credential]) -> Result<()> {
     for (kind, credential) in credentials {
         let path = "/api/v2/notifications/settings";
-        let answer = deployment.call(credential, "GET", path, None).await?;
-        ensure!(answer.status == 200, "{kind}: {answer:?}");
+        let response = deployment.call(credential, "GET", path, None).await?;
+        ensure!(response.status == 200, "{kind}: {response:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn without_a_credential_there_is_no_way_in() -> Result<()> {
+async fn private_routes_need_a_credential() -> Result<()> {
     let deployment = start().await?;
-    for route in routes(&deployment.server).await? {
-        let answer = deployment.server.send(&route.request("me")).await?;
-        let is_refused = answer.status == 401;
+    for route in routes::routes(&deployment.server).await? {
+        let response = deployment.server.send(&route.request("me")).await?;
+        let is_rejected = response.status == 401;
         let is_sign_in = route.template == "/api/v2/users/login";
         assert_eq!(
-            is_refused && !is_sign_in,
-            route.is_guarded,
-            "{route:?} {answer:?}"
+            is_rejected && !is_sign_in,
+            route.is_private,
+            "{route:?} {response:?}"
         );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_suspension_holds_on_the_next_request_of_every_route() -> Result<()> {
+async fn a_suspension_takes_effect_on_the_next_request_of_every_route() -> Result<()> {
     let deployment = start().await?;
     deployment.add("alice").await?;
     deployment.set_roles("alice", &["user-admin"]).await?;
     let credentials = credentials(&deployment, "alice").await?;
-    // Once for every route, so that what is tried is always the next request.
-    for route in guarded(&deployment.server).await? {
-        assert_alive(&deployment, &credentials).await?;
-        for (status, is_dead) in [("suspend", true), ("activate", false)] {
+    // Suspended again for each route, so that each is tried by the very next request.
+    for route in routes::private(&deployment.server).await? {
+        assert_valid(&deployment, &credentials).await?;
+        for (status, is_rejected) in [("suspend", true), ("activate", false)] {
             let path = format!("/api/v2/users/alice/status/{status}");
-            let done = deployment.call(&deployment.owner, "PUT", &path, None);
-            assert_eq!(done.await?.status, 200);
-            if is_dead {
+            let updated = deployment.call(&deployment.owner, "PUT", &path, None);
+            assert_eq!(updated.await?.status, 200);
+            if is_rejected {
                 let route = std::slice::from_ref(&route);
-                assert_dead(&deployment, route, &credentials, "a suspension").await?;
+                assert_rejected(&deployment, route, &credentials, "a suspension").await?;
             }
         }
     }
-    assert_alive(&deployment, &credentials).await
+    assert_valid(&deployment, &credentials).await
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Revocation {
     Deletion,
     OwnPassword,
     PasswordByAnOwner,
     Passcode,
 }
 
-impl End {
+impl Revocation {
     const ALL: [Self; 4] = [
         Self::Deletion,
         Self::OwnPassword,
@@ -161,11 +158,11 @@ impl End {
         Self::Passcode,
     ];
 
-    async fn come(self, deployment: &Deployment, username: &str, session: &str) -> Result<()> {
+    async fn apply(self, deployment: &Deployment, username: &str, session: &str) -> Result<()> {
         let user = format!("/api/v2/users/{username}");
         let password = format!("{user}/password");
         let owner = &deployment.owner;
-        let (answer, status) = match self {
+        let (response, status) = match self {
             Self::Deletion => (deployment.call(owner, "DELETE", &user, None).await?, 200),
             Self::OwnPassword => {
                 let body = json!({"old_password": PASSWORD, "password": OTHER_PASSWORD});
@@ -195,59 +192,68 @@ impl End {
                 (deployment.anonymous("POST", path, Some(&body)).await?, 204)
             }
         };
-        ensure!(answer.status == status, "{self:?}: {answer:?}");
+        ensure!(response.status == status, "{self:?}: {response:?}");
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_deletion_and_another_password_end_every_credential_on_every_route() -> Result<()> {
+async fn a_deletion_or_password_change_revokes_every_credential_on_every_route() -> Result<()> {
     let deployment = start().await?;
-    let routes = guarded(&deployment.server).await?;
-    for (number, end) in End::ALL.into_iter().enumerate() {
+    let routes = routes::private(&deployment.server).await?;
+    for (number, revocation) in Revocation::ALL.into_iter().enumerate() {
         let username = format!("user{number}");
         deployment.add(&username).await?;
         deployment.set_roles(&username, &["user-admin"]).await?;
         let credentials = credentials(&deployment, &username).await?;
-        assert_alive(&deployment, &credentials).await?;
+        assert_valid(&deployment, &credentials).await?;
         let (_, session) = credentials.first().context("a session")?;
-        end.come(&deployment, &username, session).await?;
-        assert_dead(&deployment, &routes, &credentials, &format!("{end:?}")).await?;
+        revocation.apply(&deployment, &username, session).await?;
+        assert_rejected(
+            &deployment,
+            &routes,
+            &credentials,
+            &format!("{revocation:?}"),
+        )
+        .await?;
     }
     Ok(())
 }
 
-/// What a credential is answered on each route, about oneself and about somebody else.
-async fn reach(
+/// Returns the status of each route, for the credential's own user and another one.
+async fn permissions(
     deployment: &Deployment,
     routes: &[Route],
     username: &str,
     credential: &str,
 ) -> Result<Vec<(String, u16)>> {
-    // What ends the credential comes last.
+    // Sign-out revokes the credential, so it comes last.
     let (last, first): (Vec<&Route>, Vec<&Route>) = routes
         .iter()
         .partition(|route| route.template.ends_with("/logout"));
-    let mut reach = Vec::new();
+    let mut permissions = Vec::new();
     for routes in [first, last] {
-        let calls = routes
-            .into_iter()
-            .flat_map(|route| [("another", "other", route), ("oneself", username, route)]);
+        let calls = routes.into_iter().flat_map(|route| {
+            [
+                ("another user", "other", route),
+                ("themselves", username, route),
+            ]
+        });
         let statuses: Vec<_> = stream::iter(calls)
-            .map(|(whom, user, route)| async move {
-                let answer = ask(deployment, route, user, credential).await?;
-                anyhow::Ok((format!("{} about {whom}", route.name()), answer.status))
+            .map(|(whose, user, route)| async move {
+                let response = send(deployment, route, user, credential).await?;
+                anyhow::Ok((format!("{} for {whose}", route.name()), response.status))
             })
-            .buffered(AT_ONCE)
+            .buffered(CONCURRENCY)
             .try_collect()
             .await?;
-        reach.extend(statuses);
+        permissions.extend(statuses);
     }
-    Ok(reach)
+    Ok(permissions)
 }
 
-/// Makes two users, gives the first something and takes it away again; after that they must
-/// reach equally far, with credentials of so many kinds.
+/// Creates two users, assigns the first some roles and removes them again, and asserts that
+/// both then have the same permissions, with the first `kinds` kinds of credentials.
 async fn assert_reduced(
     deployment: &Deployment,
     names: [&str; 2],
@@ -255,56 +261,61 @@ async fn assert_reduced(
     path: &str,
     roles: &[&str],
 ) -> Result<()> {
-    let [fallen, plain] = names;
-    let path = path.replace("{user}", fallen);
+    let [former, plain] = names;
+    let path = path.replace("{user}", former);
     let change = async |roles: &[&str]| {
         let body = json!({"roles": roles});
         let changed = deployment.call(&deployment.owner, "PUT", &path, Some(&body));
-        let answer = changed.await?;
-        ensure!((200..300).contains(&answer.status), "{answer:?}");
+        let response = changed.await?;
+        ensure!((200..300).contains(&response.status), "{response:?}");
         anyhow::Ok(())
     };
     for name in names {
         deployment.add(name).await?;
     }
     change(roles).await?;
-    let of_fallen = credentials(deployment, fallen).await?;
+    let of_former = credentials(deployment, former).await?;
     let of_plain = credentials(deployment, plain).await?;
 
-    let routes = guarded(&deployment.server).await?;
-    let reading: Vec<Route> = routes
+    let routes = routes::private(&deployment.server).await?;
+    let read_routes: Vec<Route> = routes
         .iter()
         .filter(|route| route.method == "GET")
         .cloned()
         .collect();
-    let before = reach(deployment, &reading, fallen, &of_fallen[0].1).await?;
-    let theirs = reach(deployment, &reading, plain, &of_plain[0].1).await?;
-    assert_ne!(before, theirs, "the role is good for nothing");
+    let before = permissions(deployment, &read_routes, former, &of_former[0].1).await?;
+    let theirs = permissions(deployment, &read_routes, plain, &of_plain[0].1).await?;
+    assert_ne!(before, theirs, "the role has no permissions");
 
     change(&[]).await?;
 
-    for ((kind, fallen_key), (_, plain_key)) in of_fallen.iter().zip(&of_plain).take(kinds) {
+    for ((kind, former_key), (_, plain_key)) in of_former.iter().zip(&of_plain).take(kinds) {
         let (theirs, own) = tokio::try_join!(
-            reach(deployment, &routes, plain, plain_key),
-            reach(deployment, &routes, fallen, fallen_key),
+            permissions(deployment, &routes, plain, plain_key),
+            permissions(deployment, &routes, former, former_key),
         )?;
         for (own, theirs) in own.iter().zip(&theirs) {
-            assert_eq!(own, theirs, "with a {kind}, once {roles:?}");
+            assert_eq!(own, theirs, "with a {kind}, formerly {roles:?}");
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn who_loses_a_role_reaches_no_further_than_who_never_had_it() -> Result<()> {
+async fn after_losing_a_role_a_user_has_the_permissions_of_one_who_never_had_it() -> Result<()> {
     let deployment = start().await?;
     deployment.add("other").await?;
     let site = "/api/v2/users/{user}/roles";
-    let here = "/api/v2/organizations/default/members/{user}/roles";
+    let organization = "/api/v2/organizations/default/members/{user}/roles";
     for (names, kinds, path, role) in [
-        (["owner-once", "plain-1"], usize::MAX, site, "owner"),
-        (["auditor-once", "plain-2"], 1, site, "auditor"),
-        (["admin-once", "plain-3"], 1, here, "organization-admin"),
+        (["former-owner", "plain-1"], usize::MAX, site, "owner"),
+        (["former-auditor", "plain-2"], 1, site, "auditor"),
+        (
+            ["former-admin", "plain-3"],
+            1,
+            organization,
+            "organization-admin",
+        ),
     ] {
         assert_reduced(&deployment, names, kinds, path, &[role]).await?;
     }

@@ -1,6 +1,5 @@
-//! Secrets, marked and driven through every endpoint: they are in no line of the log at its
-//! most talkative, in no audit row, in no error, and in no answer but the one that hands
-//! them out.
+//! Recognizable secrets are sent to every endpoint, and occur neither in the log at its most
+//! verbose level, nor in audit rows, errors or responses, except where they are issued.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use tokio::{
 use usher_tests::{
     database::Database,
     deployment::{Deployment, PASSWORD},
-    exchange::{Answer, Request},
+    exchange::{Request, Response},
     routes::{Route, routes},
     server::Setup,
 };
@@ -23,38 +22,38 @@ const MAIL_PASSWORD: &str = "MarkedMailPassword-1";
 const HOOK_PASSWORD: &str = "MarkedHookPassword-2";
 const NEW_PASSWORD: &str = "MarkedNewPassword-3";
 const LAST_PASSWORD: &str = "MarkedLastPassword-4";
-/// Good as a password, and a number.
+/// Valid as a password and as a number.
 const DIGITS: &str = "9381740265218493";
-/// In a shape that no field takes.
+/// Sent in shapes that no field accepts.
 const GUESS: &str = "MarkedGuess-5";
 
-/// A server that is called with the messages to people, as passcodes are.
-struct Hook {
+/// A webhook server that receives notifications, such as passcodes.
+struct Webhook {
     address: String,
     calls: Arc<Mutex<Vec<String>>>,
 }
 
-impl Hook {
+impl Webhook {
     async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&calls);
+        let received = Arc::clone(&calls);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                if let Ok(call) = take_call(stream).await {
-                    kept.lock().expect("nobody panics with it").push(call);
+                if let Ok(call) = read_call(stream).await {
+                    received.lock().expect("not poisoned").push(call);
                 }
             }
         });
         Ok(Self { address, calls })
     }
 
-    /// Waits for the call with a passcode, and returns the passcode.
+    /// Waits for a passcode and returns it.
     async fn passcode(&self) -> Result<String> {
         let end = Instant::now() + Duration::from_mins(1);
         while Instant::now() < end {
-            let calls = self.calls.lock().expect("nobody panics with it").clone();
+            let calls = self.calls.lock().expect("not poisoned").clone();
             for call in &calls {
                 let body: Value = serde_json::from_str(call)?;
                 if let Some(passcode) = body["payload"]["labels"]["one_time_passcode"].as_str() {
@@ -67,8 +66,8 @@ impl Hook {
     }
 }
 
-/// Reads one call, answers it, and returns its body.
-async fn take_call(stream: TcpStream) -> Result<String> {
+/// Reads a request, responds, and returns its body.
+async fn read_call(stream: TcpStream) -> Result<String> {
     let mut stream = BufReader::new(stream);
     let mut length = 0;
     loop {
@@ -84,56 +83,60 @@ async fn take_call(stream: TcpStream) -> Result<String> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    stream.write_all(answer).await?;
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(response).await?;
     Ok(String::from_utf8(body)?)
 }
 
-/// Everything that was answered, and what was handed out on purpose.
+/// All responses, and the secrets that they issued.
 #[derive(Default)]
-struct Answers {
+struct Responses {
     texts: Vec<String>,
-    handed_out: Vec<String>,
+    issued: Vec<String>,
 }
 
-impl Answers {
-    /// Keeps the answer, without the secrets that it hands out: they are kept apart.
-    fn keep(&mut self, call: &str, answer: &Answer) {
-        let mut text = format!("{call}: {answer:?}");
-        let body = answer.json().unwrap_or_default();
+impl Responses {
+    /// Adds a response, separating the secrets that it issues.
+    fn add(&mut self, call: &str, response: &Response) {
+        let mut text = format!("{call}: {response:?}");
+        let body = response.json().unwrap_or_default();
         let mut secrets: Vec<String> = ["key", "session_token"]
             .iter()
             .filter_map(|field| Some(body[field].as_str()?.to_owned()))
             .collect();
-        for cookie in answer.all("set-cookie") {
+        for cookie in response.all("set-cookie") {
             let (name, rest) = cookie.split_once('=').unwrap_or_default();
             let value = rest.split(';').next().unwrap_or_default();
-            let hands_out = ["coder_session_token", "coder_oauth_convert_jwt"].contains(&name);
-            if hands_out && !value.is_empty() {
+            let is_issued = ["coder_session_token", "coder_oauth_convert_jwt"].contains(&name);
+            if is_issued && !value.is_empty() {
                 secrets.push(value.to_owned());
             }
         }
         for secret in secrets {
-            text = text.replace(&secret, "<handed out>");
-            // The first half of a token names it; of a JWT all is secret.
+            text = text.replace(&secret, "<issued>");
+            // The first part of a token is its ID; a JWT is secret as a whole.
             let secret = match secret.split_once('-') {
                 Some((id, secret)) if id.len() == 10 => secret,
                 _ => &secret,
             };
-            self.handed_out.push(secret.to_owned());
+            self.issued.push(secret.to_owned());
         }
         self.texts.push(text);
     }
 }
 
-async fn send(deployment: &Deployment, answers: &mut Answers, request: &Request) -> Result<Answer> {
-    let answer = deployment.server.send(request).await?;
-    answers.keep(&format!("{} {}", request.method, request.path), &answer);
-    Ok(answer)
+async fn send(
+    deployment: &Deployment,
+    responses: &mut Responses,
+    request: &Request,
+) -> Result<Response> {
+    let response = deployment.server.send(request).await?;
+    responses.add(&format!("{} {}", request.method, request.path), &response);
+    Ok(response)
 }
 
-async fn start(hook: &Hook) -> Result<Deployment> {
-    let endpoint = format!("http://hook:{HOOK_PASSWORD}@{}/", hook.address);
+async fn start(webhook: &Webhook) -> Result<Deployment> {
+    let endpoint = format!("http://hook:{HOOK_PASSWORD}@{}/", webhook.address);
     let setup = Setup::default()
         .set("LOG", "trace")
         .set("EMAIL_SMARTHOST", "127.0.0.1:9")
@@ -146,8 +149,8 @@ async fn start(hook: &Hook) -> Result<Deployment> {
     Deployment::start(setup).await
 }
 
-/// Every way to send the token with the request.
-fn carried(request: &Request, token: &str) -> Vec<Request> {
+/// Returns the request with the token in every place that can carry one.
+fn with_token(request: &Request, token: &str) -> Vec<Request> {
     let with_query = |name: &str| {
         let mut request = request.clone();
         let separator = if request.path.contains('?') { '&' } else { '?' };
@@ -166,9 +169,9 @@ fn carried(request: &Request, token: &str) -> Vec<Request> {
     ]
 }
 
-/// Bodies with secrets where they belong, and in every shape in which they do not.
+/// Returns bodies with secrets in valid and in invalid places.
 fn bodies(route: &Route, user: &str) -> Vec<String> {
-    let Some(good) = route.body(user) else {
+    let Some(valid) = route.body(user) else {
         return Vec::new();
     };
     let fields = ["password", "old_password", "one_time_passcode"];
@@ -178,9 +181,9 @@ fn bodies(route: &Route, user: &str) -> Vec<String> {
         json!({GUESS: GUESS}),
         json!(DIGITS.parse::<i64>().expect("digits")),
     ];
-    let mut bodies = vec![good.to_string()];
+    let mut bodies = vec![valid.to_string()];
     for shape in &shapes {
-        let mut body = good.clone();
+        let mut body = valid.clone();
         for field in fields {
             body[field] = shape.clone();
         }
@@ -192,7 +195,7 @@ fn bodies(route: &Route, user: &str) -> Vec<String> {
     bodies
 }
 
-/// All of what the database holds, a line for each row.
+/// Returns all rows of the database, as text.
 async fn rows(database: &Database) -> Result<Vec<String>> {
     let tables = "SELECT table_name FROM information_schema.tables
                   WHERE table_schema = 'public' AND table_type = 'BASE TABLE'";
@@ -204,7 +207,7 @@ async fn rows(database: &Database) -> Result<Vec<String>> {
     Ok(rows)
 }
 
-fn assert_free_of<'a>(
+fn assert_none_contains<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     secrets: &[String],
     what: &str,
@@ -220,64 +223,77 @@ fn assert_free_of<'a>(
     Ok(())
 }
 
-/// Goes through every life of a password: given, set, asked for, reset, wrong.
-async fn live(deployment: &Deployment, hook: &Hook, answers: &mut Answers) -> Result<String> {
+/// Changes and resets a password and signs in with valid and invalid ones. Returns the passcode.
+async fn use_passwords(
+    deployment: &Deployment,
+    webhook: &Webhook,
+    responses: &mut Responses,
+) -> Result<String> {
     let alice = deployment.log_in("alice").await?;
     let change = json!({"old_password": PASSWORD, "password": NEW_PASSWORD});
     let change = Request::new("PUT", "/api/v2/users/me/password").json(&change);
-    let changed = send(deployment, answers, &change.token(&alice)).await?;
+    let changed = send(deployment, responses, &change.token(&alice)).await?;
     ensure!(changed.status == 204, "{changed:?}");
 
-    let ask = Request::new("POST", "/api/v2/users/otp/request");
-    let ask = ask.json(&json!({"email": "alice@example.com"}));
-    send(deployment, answers, &ask).await?;
-    let passcode = hook.passcode().await?;
+    let request = Request::new("POST", "/api/v2/users/otp/request");
+    let request = request.json(&json!({"email": "alice@example.com"}));
+    send(deployment, responses, &request).await?;
+    let passcode = webhook.passcode().await?;
     let mut reset = json!({
         "email": "alice@example.com",
         "password": LAST_PASSWORD,
         "one_time_passcode": passcode,
     });
     let path = "/api/v2/users/otp/change-password";
-    // The same once more is refused.
+    // The second use of the passcode fails.
     for (password, status) in [(NEW_PASSWORD, 400), (LAST_PASSWORD, 204), (DIGITS, 400)] {
         reset["password"] = json!(password);
         let request = Request::new("POST", path).json(&reset);
-        let answer = send(deployment, answers, &request).await?;
-        ensure!(answer.status == status, "{answer:?}");
+        let response = send(deployment, responses, &request).await?;
+        ensure!(response.status == status, "{response:?}");
     }
     for (password, status) in [(LAST_PASSWORD, 201), (NEW_PASSWORD, 401), (GUESS, 401)] {
         let login = json!({"email": "alice@example.com", "password": password});
         let login = Request::new("POST", "/api/v2/users/login").json(&login);
-        let answer = send(deployment, answers, &login).await?;
-        ensure!(answer.status == status, "{answer:?}");
+        let response = send(deployment, responses, &login).await?;
+        ensure!(response.status == status, "{response:?}");
     }
     Ok(passcode)
 }
 
 #[tokio::test]
-async fn no_secret_is_anywhere_but_where_it_is_handed_out() -> Result<()> {
-    let hook = Hook::start().await?;
-    let deployment = start(&hook).await?;
-    let mut answers = Answers::default();
+async fn secrets_occur_only_where_they_are_issued() -> Result<()> {
+    let webhook = Webhook::start().await?;
+    let deployment = start(&webhook).await?;
+    let mut responses = Responses::default();
     deployment.add("alice").await?;
-    let passcode = live(&deployment, &hook, &mut answers).await?;
+    let passcode = use_passwords(&deployment, &webhook, &mut responses).await?;
 
-    // Everything, by every carrier, with good bodies and bad ones.
     let convert = json!({"to_type": "oidc", "password": PASSWORD});
     let convert = Request::new("POST", "/api/v2/users/me/convert-login").json(&convert);
-    send(&deployment, &mut answers, &convert.token(&deployment.owner)).await?;
+    send(
+        &deployment,
+        &mut responses,
+        &convert.token(&deployment.owner),
+    )
+    .await?;
     let routes = routes(&deployment.server).await?;
-    for route in routes.iter().filter(|route| !ends_what_is_used(route)) {
-        for request in carried(&route.request("me"), &deployment.owner) {
-            send(&deployment, &mut answers, &request).await?;
+    for route in routes.iter().filter(|route| !is_destructive(route)) {
+        for request in with_token(&route.request("me"), &deployment.owner) {
+            send(&deployment, &mut responses, &request).await?;
         }
         for body in bodies(route, "owner") {
             let mut request = Request::new(&route.method, &route.path("alice"));
             request.body = Some(body);
-            send(&deployment, &mut answers, &request.token(&deployment.owner)).await?;
+            send(
+                &deployment,
+                &mut responses,
+                &request.token(&deployment.owner),
+            )
+            .await?;
         }
     }
-    // The command line takes whole tokens for names.
+    // The command line sends whole tokens as names.
     for (method, path) in [
         ("GET", "/api/v2/users/me/keys/tokens/"),
         ("GET", "/api/v2/users/me/keys/"),
@@ -286,18 +302,18 @@ async fn no_secret_is_anywhere_but_where_it_is_handed_out() -> Result<()> {
     ] {
         let path = format!("{path}{}", deployment.owner);
         let request = Request::new(method, &path).token(&deployment.owner);
-        let answer = send(&deployment, &mut answers, &request).await?;
-        ensure!(answer.status == 404, "{answer:?}");
+        let response = send(&deployment, &mut responses, &request).await?;
+        ensure!(response.status == 404, "{response:?}");
     }
     ensure!(
-        answers.texts.len() > 300,
-        "only {} answers",
-        answers.texts.len()
+        responses.texts.len() > 300,
+        "only {} responses",
+        responses.texts.len()
     );
-    ensure!(answers.handed_out.len() > 5, "{:?}", answers.handed_out);
+    ensure!(responses.issued.len() > 5, "{:?}", responses.issued);
 
     let database = deployment.server.database();
-    let mut everywhere: Vec<String> = [
+    let mut never_stored: Vec<String> = [
         PASSWORD,
         NEW_PASSWORD,
         LAST_PASSWORD,
@@ -308,50 +324,46 @@ async fn no_secret_is_anywhere_but_where_it_is_handed_out() -> Result<()> {
     ]
     .map(str::to_owned)
     .to_vec();
-    everywhere.push(passcode);
-    let (_, of_owner) = deployment.owner.split_once('-').context("a token")?;
-    everywhere.push(of_owner.to_owned());
-    everywhere.append(&mut answers.handed_out);
+    never_stored.push(passcode);
+    let (_, owner_secret) = deployment.owner.split_once('-').context("not a token")?;
+    never_stored.push(owner_secret.to_owned());
+    never_stored.append(&mut responses.issued);
     let stored = stored_secrets(database).await?;
 
-    let answered: Vec<String> = answers
+    let bodies: Vec<String> = responses
         .texts
         .iter()
-        // What was asked for is the client's own.
+        // The request line may contain secrets that the client sent.
         .map(|text| {
-            text.split_once(": Answer")
-                .map_or("", |(_, answer)| answer)
+            text.split_once(": Response")
+                .map_or("", |(_, response)| response)
                 .to_owned()
         })
         .collect();
     let log = deployment.server.log();
-    ensure!(
-        log.contains("TRACE"),
-        "the log is not at its most talkative"
-    );
+    ensure!(log.contains("TRACE"), "the log level is not TRACE");
     let rows = rows(database).await?;
     ensure!(
         rows.iter().any(|row| row.starts_with("audit_logs|")),
-        "no row"
+        "no audit rows"
     );
     let audit = rows.iter().filter(|row| row.starts_with("audit_logs|"));
 
-    let all: Vec<String> = everywhere.iter().chain(&stored).cloned().collect();
-    assert_free_of(answered.iter().map(String::as_str), &all, "an answer")?;
-    assert_free_of(log.lines(), &all, "the log")?;
-    assert_free_of(audit.map(String::as_str), &all, "an audit row")?;
-    // Nothing is kept as it was given, either.
-    assert_free_of(rows.iter().map(String::as_str), &everywhere, "a table")
+    let all: Vec<String> = never_stored.iter().chain(&stored).cloned().collect();
+    assert_none_contains(bodies.iter().map(String::as_str), &all, "a response")?;
+    assert_none_contains(log.lines(), &all, "the log")?;
+    assert_none_contains(audit.map(String::as_str), &all, "an audit row")?;
+    // Secrets from clients are not stored in plain text either.
+    assert_none_contains(rows.iter().map(String::as_str), &never_stored, "a table")
 }
 
-/// Routes that would end the session that all others are tried with.
-fn ends_what_is_used(route: &Route) -> bool {
-    let ends_the_session = route.template.ends_with("/logout");
-    ends_the_session
+/// Whether a route would break the requests to other routes.
+fn is_destructive(route: &Route) -> bool {
+    route.template.ends_with("/logout")
         || (route.method == "DELETE" && route.template == "/api/v2/organizations/{organization}")
 }
 
-/// Hashes, private keys, and keys that sign, as far as they can be told from other texts.
+/// Returns the stored hashes, private keys and signing keys.
 async fn stored_secrets(database: &Database) -> Result<Vec<String>> {
     let sql = "SELECT convert_from(hashed_password, 'UTF8') FROM users WHERE hashed_password <> ''
                UNION ALL SELECT encode(hashed_secret, 'hex') FROM api_keys

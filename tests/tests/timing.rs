@@ -1,7 +1,7 @@
-//! Whether the time of a refused sign-in tells anything of the account.
+//! Whether the duration of a rejected sign-in reveals anything about the account.
 //!
-//! Not a test, since a machine's noise must fail none: `make timing` runs it and prints
-//! Welch's t of each pair, which has to be below 4.5.
+//! Ignored by default, since noise could make it fail: `make timing` runs it and prints
+//! Welch's t of each pair, which must be below 4.5.
 
 #![allow(clippy::print_stdout)]
 
@@ -9,31 +9,30 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use usher_tests::{exchange::Request, server::Server};
+use usher_tests::{deployment::PASSWORD, exchange::Request, server::Server};
 
-const PASSWORD: &str = "SomeSecurePassword!1";
-/// How many of each kind are measured.
+/// The number of measured sign-ins of each kind.
 const SAMPLES: usize = 2000;
-/// Beyond this the means differ (the bound of test vector leakage assessment, ISO 17825).
+/// Above this the means differ (the threshold of test vector leakage assessment, ISO 17825).
 const BOUND: f64 = 4.5;
 const KINDS: [&str; 4] = ["unknown", "passwordless", "wrong", "suspended"];
 
 #[tokio::test]
 #[ignore = "takes minutes and needs a quiet machine: make timing"]
-async fn no_time_tells_whether_an_account_exists() -> Result<()> {
+async fn the_duration_of_a_sign_in_does_not_reveal_whether_an_account_exists() -> Result<()> {
     let server = Server::start().await?;
-    make_accounts(&server).await?;
+    create_accounts(&server).await?;
     let mut times = [const { Vec::<f64>::new() }; KINDS.len()];
-    // In turn, so that what slows the machine for a while slows all alike.
+    // Interleaved, so that noise affects all kinds equally.
     for round in 0..SAMPLES + 50 {
         for (kind, times) in KINDS.iter().zip(&mut times) {
             let request = login(&format!("{kind}@example.com"), "NotThePassword!1");
-            let began = Instant::now();
-            let answer = server.send(&request).await?;
-            let took = began.elapsed().as_secs_f64() * 1000.0;
-            ensure!(answer.status == 401, "{kind}: {}", answer.status);
+            let start = Instant::now();
+            let response = server.send(&request).await?;
+            let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+            ensure!(response.status == 401, "{kind}: {}", response.status);
             if round >= 50 {
-                times.push(took);
+                times.push(milliseconds);
             }
         }
     }
@@ -49,17 +48,17 @@ async fn no_time_tells_whether_an_account_exists() -> Result<()> {
             worst = worst.max(t.abs());
         }
     }
-    ensure!(worst < BOUND, "t = {worst:.2} tells the accounts apart");
+    ensure!(worst < BOUND, "t = {worst:.2} distinguishes the accounts");
     Ok(())
 }
 
-async fn make_accounts(server: &Server) -> Result<()> {
+async fn create_accounts(server: &Server) -> Result<()> {
     let first = json!({"email": "o@example.com", "username": "o", "password": PASSWORD});
     let first = Request::new("POST", "/api/v2/users/first").json(&first);
     let first = server.send(&first).await?.json().context("no body")?;
-    let answer = server.send(&login("o@example.com", PASSWORD)).await?;
-    let answer = answer.json().context("no body")?;
-    let token = answer["session_token"].as_str().context("no session")?;
+    let response = server.send(&login("o@example.com", PASSWORD)).await?;
+    let response = response.json().context("no body")?;
+    let token = response["session_token"].as_str().context("no session")?;
     for kind in &KINDS[1..] {
         let mut user = json!({
             "email": format!("{kind}@example.com"),
@@ -71,8 +70,8 @@ async fn make_accounts(server: &Server) -> Result<()> {
         } else {
             user["password"] = PASSWORD.into();
         }
-        let made = send(server, token, "POST", "/api/v2/users", &user).await?;
-        ensure!(made == 201, "{kind}: {made}");
+        let status = send(server, token, "POST", "/api/v2/users", &user).await?;
+        ensure!(status == 201, "{kind}: {status}");
     }
     let path = "/api/v2/users/suspended/status/suspend";
     ensure!(send(server, token, "PUT", path, &json!({})).await? == 200);
@@ -88,7 +87,7 @@ fn login(email: &str, password: &str) -> Request {
     Request::new("POST", "/api/v2/users/login").json(&json!({"email": email, "password": password}))
 }
 
-/// Mean and variance.
+/// Returns the mean and the variance.
 #[expect(clippy::cast_precision_loss, reason = "some thousand samples")]
 fn moments(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
@@ -97,7 +96,7 @@ fn moments(values: &[f64]) -> (f64, f64) {
     (mean, squares / (count - 1.0))
 }
 
-/// Welch's t: how far two means are apart, in standard errors.
+/// Returns Welch's t: the difference of two means in standard errors.
 #[expect(clippy::cast_precision_loss, reason = "some thousand samples")]
 fn welch(one: &[f64], other: &[f64]) -> f64 {
     let ((mean, variance), (other_mean, other_variance)) = (moments(one), moments(other));
@@ -106,7 +105,7 @@ fn welch(one: &[f64], other: &[f64]) -> f64 {
 }
 
 #[test]
-fn equal_samples_have_no_t_and_shifted_ones_do() {
+fn equal_samples_have_a_t_of_zero_and_shifted_ones_a_large_one() {
     let one: Vec<f64> = (0..100).map(|at| f64::from(at % 10)).collect();
     let shifted: Vec<f64> = one.iter().map(|value| value + 3.0).collect();
     assert!(welch(&one, &one).abs() < f64::EPSILON);

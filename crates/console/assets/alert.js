@@ -1,15 +1,15 @@
 /**
- * Whether the Tasks page warns that nobody will be told about tasks. Task notifications are
- * off until they are turned on, and many do not know.
+ * Whether the Tasks page warns that no task notification is enabled. They are off by default,
+ * which many users do not know.
  */
 
 const TASK_GROUP = "Task Events";
 
 /** @typedef {{ id: string, group: string, enabled_by_default: boolean }} Template */
-/** @typedef {{ id: string, disabled: boolean }} Choice what somebody chose for a template */
+/** @typedef {{ id: string, disabled: boolean }} Choice a user's preference for a template */
 
 /**
- * Whether a template is off for somebody: as they chose, or else as it is by default.
+ * Whether a template is off: by the user's preference, or else by default.
  *
  * @param {Template} template
  * @param {Choice[]} choices
@@ -20,34 +20,36 @@ export function isDisabled(template, choices) {
 }
 
 /**
- * Whether to warn. What has not arrived yet, or could not be had, is `undefined`: without
- * templates there is no warning, without choices there are none, and without preferences
- * nothing was dismissed.
+ * Whether to show the warning. Data that is missing, or still loading, is `undefined`: without
+ * templates there is no warning, without choices the defaults apply, and without preferences
+ * the warning counts as not dismissed.
  *
  * @param {{
  *   templates?: Template[],
  *   choices?: Choice[],
  *   preferences?: { task_notification_alert_dismissed: boolean },
- * }} known
+ * }} data
  */
 export function warns({ templates, choices = [], preferences }) {
   if (!templates || preferences?.task_notification_alert_dismissed === true) {
     return false;
   }
-  return templates.filter(isOfTasks).every((template) => isDisabled(template, choices));
+  return templates.filter(isTaskTemplate).every((template) => isDisabled(template, choices));
 }
 
 /**
- * Whether a change turns a task notification on, be it by its own switch or by that of its
- * group: who does that wants to be warned again when all are off again.
+ * Whether a change enables a task notification, by its own switch or its group's. That resets
+ * the dismissal, so the user is warned again once all of them are off.
  *
  * @param {Template[]} templates
- * @param {Record<string, boolean>} disabled the new state by the identifier of the template
+ * @param {Record<string, boolean>} disabled the new state by template ID
  */
 export function clearsDismissal(templates, disabled) {
-  return templates.some((template) => isOfTasks(template) && disabled[template.id] === false);
+  return templates.some(
+    (template) => isTaskTemplate(template) && disabled[template.id] === false,
+  );
 }
 
-function isOfTasks({ group }) {
+function isTaskTemplate({ group }) {
   return group === TASK_GROUP;
 }

@@ -1,14 +1,14 @@
-/** The API, called as any client calls it: JSON over `/api/v2`, with the session cookie. */
+/** Calls to `/api/v2`, authenticated by the session cookie. */
 
 const BASE = "/api/v2";
 
-/** What went wrong with a call, in words for the person who made it. */
+/** A failed call, with messages to show to the user. */
 export class ApiError extends Error {
   /**
-   * @param {number} status 0 if there was no answer
+   * @param {number} status 0 if there was no response
    * @param {string} message
    * @param {string} detail
-   * @param {Record<string, string>} fields what is wrong, by the name of the field
+   * @param {Record<string, string>} fields messages by field name
    */
   constructor(status, message, detail = "", fields = {}) {
     super(message);
@@ -18,13 +18,13 @@ export class ApiError extends Error {
   }
 }
 
-const meta = () => document.querySelector('meta[name="csrf-token"]');
+const csrfToken = () => document.querySelector('meta[name="csrf-token"]');
 
-/** Told when a call finds that the session has ended. */
-let onSignedOut = () => {};
+let sessionExpired = () => {};
 
-export function whenSignedOut(listener) {
-  onSignedOut = listener;
+/** Sets the function to call when a call finds that the session has expired. */
+export function onSessionExpired(listener) {
+  sessionExpired = listener;
 }
 
 export const get = (path, options) => call("GET", path, undefined, options);
@@ -33,38 +33,38 @@ export const put = (path, body, options) => call("PUT", path, body, options);
 export const patch = (path, body, options) => call("PATCH", path, body, options);
 export const del = (path, options) => call("DELETE", path, undefined, options);
 
-/** A segment of a path. */
+/** Encodes a path segment. */
 export const segment = encodeURIComponent;
 
 /**
- * Calls the API and gives the body of the answer, `null` if it has none.
+ * Calls the API and returns the body of the response, or `null` if it has none.
  *
- * @param {{ quiet?: boolean, signal?: AbortSignal }} options `quiet` if 401 is an answer
- *     like any other, and not the end of the session
+ * @param {{ quiet?: boolean, signal?: AbortSignal }} options `quiet` if a 401 does not mean
+ *     that the session has expired
  * @throws {ApiError}
  */
 async function call(method, path, body, { quiet = false, signal } = {}) {
   let response = await send(method, path, body, signal);
-  if (await isTokenRefused(response)) {
-    // The browser has lost the cookie that this page's token belongs to.
-    await renewToken();
+  if (isCsrfFailure(response)) {
+    // The CSRF cookie of this page is gone: it expired or was deleted.
+    await renewCsrfToken();
     response = await send(method, path, body, signal);
   }
   const text = await response.text();
-  const answer = parse(response, text);
+  const result = parse(response, text);
   if (response.ok) {
-    return answer;
+    return result;
   }
   if (response.status === 401 && !quiet) {
-    onSignedOut();
+    sessionExpired();
   }
-  throw errorOf(response, answer, text);
+  throw errorOf(response, result, text);
 }
 
 async function send(method, path, body, signal) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") {
-    headers["X-CSRF-TOKEN"] = meta().content;
+    headers["X-CSRF-TOKEN"] = csrfToken().content;
   }
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
@@ -82,21 +82,21 @@ async function send(method, path, body, signal) {
     if (error.name === "AbortError") {
       throw error;
     }
-    throw new ApiError(0, "The server cannot be reached. Nothing was lost; please try again.");
+    throw new ApiError(0, "The server cannot be reached. Try again.");
   }
 }
 
-/** Only the check of the token answers in plain text. */
-async function isTokenRefused(response) {
+/** Only the CSRF check responds with plain text. */
+function isCsrfFailure(response) {
   const type = response.headers.get("Content-Type") ?? "";
   return response.status === 400 && type.startsWith("text/plain");
 }
 
-async function renewToken() {
+async function renewCsrfToken() {
   const response = await fetch("/login", { credentials: "same-origin", cache: "no-store" });
   const found = /name="csrf-token" content="([^"]*)"/.exec(await response.text());
   if (found) {
-    meta().content = found[1];
+    csrfToken().content = found[1];
   }
 }
 
@@ -112,23 +112,23 @@ function parse(response, text) {
   }
 }
 
-function errorOf(response, answer, text) {
+function errorOf(response, result, text) {
   const fields = {};
-  for (const { field, detail } of answer?.validations ?? []) {
+  for (const { field, detail } of result?.validations ?? []) {
     fields[field] = fields[field] ? `${fields[field]} ${detail}` : detail;
   }
-  const message = answer?.message || text.slice(0, 200) || "The server could not do that.";
-  return new ApiError(response.status, hint(response) ?? message, answer?.detail, fields);
+  const message = result?.message || text.slice(0, 200) || "The server could not complete the request.";
+  return new ApiError(response.status, hint(response) ?? message, result?.detail, fields);
 }
 
 function hint(response) {
   const seconds = Number(response.headers.get("Retry-After"));
-  const when = seconds > 0 ? `in ${seconds} seconds` : "in a moment";
+  const when = seconds > 0 ? `in ${seconds} ${seconds === 1 ? "second" : "seconds"}` : "in a moment";
   switch (response.status) {
     case 429:
-      return `That was too often. Please try again ${when}.`;
+      return `Too many attempts. Try again ${when}.`;
     case 503:
-      return `The server is busy or its database is away. Please try again ${when}.`;
+      return `The server is busy or its database is unavailable. Try again ${when}.`;
     default:
       return undefined;
   }

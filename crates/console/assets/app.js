@@ -1,9 +1,10 @@
-/** The beginning: who is there, which page they want, and what surrounds it. */
-import { get, whenSignedOut } from "./api.js";
+/** The entry point: loads the session, then shows the page of the current path. */
+import { get, onSessionExpired } from "./api.js";
 import { Bare, Layout } from "./layout.js";
+import { navigate, useLocation } from "./navigation.js";
 import { ownPath, signInPath } from "./paths.js";
 import { Component, html, render, useEffect, useRef, useState } from "./preact.js";
-import { find, navigate, useLocation } from "./router.js";
+import { findRoute } from "./router.js";
 import { SessionContext, hasUsers, loadSession } from "./session.js";
 import { SignInAgain } from "./sign-in-form.js";
 import { Button, Loading, Notice, Toasts, asApiError } from "./ui.js";
@@ -12,10 +13,10 @@ function App() {
   const location = useLocation();
   const [session, setSession] = useState(undefined);
   const [error, setError] = useState(null);
-  const [hasEnded, setHasEnded] = useState(false);
-  const route = find(location.path);
+  const [hasExpired, setHasExpired] = useState(false);
+  const route = findRoute(location.path);
 
-  const begin = async () => {
+  const start = async () => {
     setError(null);
     try {
       setSession(await loadSession());
@@ -24,14 +25,14 @@ function App() {
     }
   };
   useEffect(() => {
-    begin();
-    whenSignedOut(() => setHasEnded(true));
+    start();
+    onSessionExpired(() => setHasExpired(true));
   }, []);
   useEffect(() => {
     if (!session) {
       return;
     }
-    const check = () => document.hidden || leaveIfOther(session.me);
+    const check = () => document.hidden || reloadIfUserChanged(session.me);
     document.addEventListener("visibilitychange", check);
     return () => document.removeEventListener("visibilitychange", check);
   }, [session?.me.id]);
@@ -39,48 +40,48 @@ function App() {
     if (session === undefined) {
       return;
     }
-    admit(session, route).catch((failure) => setError(asApiError(failure)));
+    redirectIfNeeded(session, route).catch((failure) => setError(asApiError(failure)));
   }, [session, location.path]);
 
   if (error) {
     return html`<${Bare}><${Notice} kind="error" title=${error.message}>
-      <${Button} onClick=${begin}>Try again<//>
+      <${Button} onClick=${start}>Try again<//>
     <//><//>`;
   }
-  const isWaiting = session === undefined || (session === null && !route.open);
+  const isWaiting = session === undefined || (session === null && !route.isPublic);
   if (isWaiting) {
     return html`<${Loading} what="Loading Usher…" />`;
   }
-  const around = session && !route.bare ? Layout : Bare;
-  // What was there stays if it cannot be had again.
+  const frame = session && !route.isBare ? Layout : Bare;
+  // On failure the current session stays.
   const reload = () =>
     loadSession().then(
-      (found) => found && setSession(found),
+      (loaded) => loaded && setSession(loaded),
       () => {},
     );
-  const known = session && { ...session, reload };
-  return html`<${SessionContext.Provider} value=${known}>
-    <${around} path=${location.path}>
+  const value = session && { ...session, reload };
+  return html`<${SessionContext.Provider} value=${value}>
+    <${frame} path=${location.path}>
       <${CurrentPage} route=${route} location=${location} />
     <//>
-    ${hasEnded && session && html`<${SignInAgain} me=${session.me} onDone=${() => setHasEnded(false)} />`}
+    ${hasExpired && session && html`<${SignInAgain} me=${session.me} onDone=${() => setHasExpired(false)} />`}
     <${Toasts} />
   <//>`;
 }
 
-/** Sends people to where they can go on: to make the first user, to sign in, or past it. */
-async function admit(session, route) {
+/** Redirects to the setup or sign-in page, or away from them once signed in. */
+async function redirectIfNeeded(session, route) {
   if (session) {
     const query = new URLSearchParams(location.search);
-    // A message is for somebody, whether they are signed in or not.
-    const isPast =
+    // The sign-in page shows a message to signed-in users too.
+    const isDone =
       route.pattern === "/setup" || (route.pattern === "/login" && !query.has("message"));
-    if (isPast) {
+    if (isDone) {
       go(ownPath(query.get("redirect")));
     }
     return;
   }
-  if (route.open && route.pattern !== "/login" && route.pattern !== "/setup") {
+  if (route.isPublic && route.pattern !== "/login" && route.pattern !== "/setup") {
     return;
   }
   const isNew = !(await hasUsers());
@@ -91,8 +92,8 @@ async function admit(session, route) {
   }
 }
 
-/** Somebody else may have signed in in another tab; this one must not show, or save, as them. */
-async function leaveIfOther(me) {
+/** Reloads if another user has signed in in another tab, so this one cannot save as them. */
+async function reloadIfUserChanged(me) {
   const now = await get("/users/me", { quiet: true }).catch(() => null);
   if (now && now.id !== me.id) {
     window.location.assign("/");
@@ -107,26 +108,26 @@ function go(path) {
   }
 }
 
-/** Loads the page and shows it; the one before stays until then. */
+/** Loads the page and shows it. The previous page stays visible until then. */
 function CurrentPage({ route, location }) {
   const [shown, setShown] = useState(null);
   const [failure, setFailure] = useState(null);
   const isFirst = useRef(true);
   useEffect(() => {
-    let isWanted = true;
+    let isCurrent = true;
     route.load().then(
-      (module) => isWanted && (setFailure(null), setShown({ page: module.default, route })),
-      (error) => isWanted && setFailure(error),
+      (module) => isCurrent && (setFailure(null), setShown({ page: module.default, route })),
+      (error) => isCurrent && setFailure(error),
     );
     return () => {
-      isWanted = false;
+      isCurrent = false;
     };
   }, [location.path]);
   useEffect(() => {
     if (!shown) {
       return;
     }
-    // The browser says where it is when it loads a page; here only the focus can.
+    // Without a page load, moving the focus is what announces the new page to screen readers.
     if (!isFirst.current) {
       document.querySelector("h1")?.focus({ preventScroll: true });
       if (!location.isBack) {
@@ -152,7 +153,7 @@ function CurrentPage({ route, location }) {
   <//>`;
 }
 
-/** Keeps a fault of one page from taking the others with it. */
+/** Contains an error of one page, so that the navigation keeps working. */
 class Boundary extends Component {
   state = { error: null };
 
@@ -168,7 +169,7 @@ class Boundary extends Component {
     if (!error) {
       return children;
     }
-    return html`<${Notice} kind="error" title="Something went wrong in this page.">
+    return html`<${Notice} kind="error" title="This page failed.">
       <${Button} onClick=${() => window.location.reload()}>Reload<//>
     <//>`;
   }

@@ -1,4 +1,4 @@
-/** The icons, drawn by lines on 24 by 24. They never stand for a word alone. */
+/** Line icons on a 24 by 24 grid. They are decorative: controls have a text or a label too. */
 import { html } from "./preact.js";
 
 const LINES = {

@@ -1,40 +1,40 @@
-/** What surrounds pages: the navigation for those who are signed in, a plain frame else. */
+/** The frames around pages: with the navigation, or bare. */
 import { post } from "./api.js";
 import { Icon, Logo } from "./icons.js";
 import { html } from "./preact.js";
 import { applyTheme, nameOf, useSession } from "./session.js";
 import { Avatar, asApiError, toast } from "./ui.js";
 
-function places({ may }) {
+function navigationItems({ may }) {
   return [
-    { path: "/tasks", words: "Tasks", icon: "tasks" },
-    may.userRead && { path: "/users", words: "People", icon: "people" },
-    { path: "/organizations", words: "Organizations", short: "Orgs", icon: "organization" },
-    may.auditRead && { path: "/audit", words: "Audit log", icon: "audit" },
-    { path: "/settings", words: "Account", icon: "person" },
+    { path: "/tasks", label: "Tasks", icon: "tasks" },
+    may.userRead && { path: "/users", label: "People", icon: "people" },
+    { path: "/organizations", label: "Organizations", short: "Orgs", icon: "organization" },
+    may.auditRead && { path: "/audit", label: "Audit log", icon: "audit" },
+    { path: "/settings", label: "Account", icon: "person" },
   ].filter(Boolean);
 }
 
 export function Layout({ path, children }) {
   const session = useSession();
-  const isHere = (place) => path === place.path || path.startsWith(`${place.path}/`);
+  const isCurrent = (item) => path === item.path || path.startsWith(`${item.path}/`);
   return html`
-    <a class="skip" href="#main">Skip to the content</a>
+    <a class="skip" href="#main">Skip to content</a>
     <div class="frame">
       <header class="side">
         <a class="brand" href="/"><${Logo} /><span>Usher</span></a>
-        <nav class="places" aria-label="Pages">
-          ${places(session).map((place) => html`<a key=${place.path} href=${place.path}
-            aria-current=${isHere(place) ? "page" : undefined}>
-            <${Icon} name=${place.icon} />
-            ${place.short && html`<span class="short" aria-hidden="true">${place.short}</span>`}
-            <span class=${place.short ? "long" : undefined}>${place.words}</span>
+        <nav class="navigation" aria-label="Pages">
+          ${navigationItems(session).map((item) => html`<a key=${item.path} href=${item.path}
+            aria-current=${isCurrent(item) ? "page" : undefined}>
+            <${Icon} name=${item.icon} />
+            ${item.short && html`<span class="short" aria-hidden="true">${item.short}</span>`}
+            <span class=${item.short ? "long" : undefined}>${item.label}</span>
           </a>`,
           )}
         </nav>
-        <div class="who">
+        <div class="signed-in">
           <${Avatar} user=${session.me} />
-          <span class="who-name"><strong>${nameOf(session.me)}</strong><span>${session.me.email}</span></span>
+          <span class="signed-in-name"><strong>${nameOf(session.me)}</strong><span>${session.me.email}</span></span>
           <button type="button" class="button quiet icon-only" onClick=${signOut} aria-label="Sign out">
             <${Icon} name="out" />
           </button>
@@ -45,7 +45,7 @@ export function Layout({ path, children }) {
   `;
 }
 
-/** A page of its own: signing in, the first user, what the command line asks for. */
+/** The frame without navigation: setup, sign-in, and the session token for the command line. */
 export function Bare({ children }) {
   return html`<main id="main" class="bare" tabindex="-1">
     <p class="brand"><${Logo} /><span>Usher</span></p>
@@ -62,7 +62,7 @@ async function signOut() {
       return;
     }
   }
-  // The next person at this browser has a taste of their own.
+  // The next user of this browser has their own preference.
   applyTheme("auto");
   location.assign("/login");
 }

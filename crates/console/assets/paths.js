@@ -1,52 +1,52 @@
-/** Where a page may send people: to paths of this origin only. */
+/** Paths and redirect targets. Redirects stay on this origin. */
 
-/** A path may be written with escapes of escapes; who nests them deeper is up to no good. */
-const MAX_ESCAPES = 4;
+/** How many levels of percent-encoding are decoded; deeper nesting is rejected. */
+const MAX_DECODINGS = 4;
 
-/** Two slashes, or a slash and a backslash, begin a host; browsers drop control letters. */
-const LEAVES = /^\/[/\\]|[\\\u0000-\u001f\u007f]/;
+/** `//` and `/\` start a host name, and browsers drop control characters. */
+const LEAVES_ORIGIN = /^\/[/\\]|[\\\u0000-\u001f\u007f]/;
 
 /**
- * The path if it stays here, or else `otherwise`.
+ * Returns the path if it is on this origin, or else `fallback`.
  *
- * @param {string | null | undefined} text as it came from outside
- * @param {string} otherwise
+ * @param {string | null | undefined} text untrusted input
+ * @param {string} fallback
  */
-export function ownPath(text, otherwise = "/") {
-  if (typeof text !== "string" || !text.startsWith("/") || !staysHere(text)) {
-    return otherwise;
+export function ownPath(text, fallback = "/") {
+  if (typeof text !== "string" || !text.startsWith("/") || !staysOnOrigin(text)) {
+    return fallback;
   }
   const url = new URL(text, location.origin);
   const isOwn = url.origin === location.origin && !url.pathname.startsWith("//");
-  return isOwn ? url.pathname + url.search + url.hash : otherwise;
+  return isOwn ? url.pathname + url.search + url.hash : fallback;
 }
 
-function staysHere(text) {
-  for (let escapes = 0; escapes <= MAX_ESCAPES; escapes += 1) {
-    if (LEAVES.test(text)) {
+function staysOnOrigin(text) {
+  for (let decodings = 0; decodings <= MAX_DECODINGS; decodings += 1) {
+    if (LEAVES_ORIGIN.test(text)) {
       return false;
     }
-    let plain;
+    let decoded;
     try {
-      plain = decodeURIComponent(text);
+      decoded = decodeURIComponent(text);
     } catch {
       return false;
     }
-    if (plain === text) {
+    if (decoded === text) {
       return true;
     }
-    text = plain;
+    text = decoded;
   }
   return false;
 }
 
-/** `/login`, which leads back to where we are. */
+/** The sign-in page, with a redirect back to the current page. */
 export function signInPath() {
   const here = location.pathname + location.search;
   return here === "/" ? "/login" : `/login?redirect=${encodeURIComponent(here)}`;
 }
 
-/** A path with a query, in which what is empty is left out. */
+/** Adds query parameters to a path, except empty ones. */
 export function withQuery(path, parameters) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {

@@ -1,4 +1,4 @@
-/** The library that pages are written with, under one roof: `html` makes elements. */
+/** Preact and htm: `html` creates elements, the rest is Preact's API. */
 import { h } from "./vendor/preact.js";
 import htm from "./vendor/htm.js";
 

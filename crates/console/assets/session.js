@@ -1,4 +1,4 @@
-/** Who is signed in, and what they may do here. */
+/** The signed-in user and what they may do. */
 import { ApiError, get, post } from "./api.js";
 import { createContext, useContext } from "./preact.js";
 
@@ -19,7 +19,7 @@ export const SessionContext = createContext(null);
 /** @returns {Session} */
 export const useSession = () => useContext(SessionContext);
 
-/** The session of this browser, or `null` if nobody is signed in. */
+/** Loads the session of this browser, or returns `null` if there is none. */
 export async function loadSession() {
   let me;
   try {
@@ -40,10 +40,10 @@ export async function loadSession() {
   return { me, may };
 }
 
-/** Answers whether the caller may do things in one organization, by names of one's own. */
+/** Runs authorization checks and returns the results by the names of the checks. */
 export const check = (checks) => post("/authcheck", { checks });
 
-/** Whether there is somebody who could sign in. */
+/** Whether the first user exists. */
 export async function hasUsers() {
   try {
     await get("/users/first");
@@ -56,7 +56,7 @@ export async function hasUsers() {
   }
 }
 
-/** Shows the pages in the theme that was chosen; any but these two is the system's. */
+/** Applies a theme; any value other than `light` and `dark` follows the system. */
 export function applyTheme(theme) {
   const root = document.documentElement;
   const isFixed = theme === "light" || theme === "dark";
@@ -72,9 +72,9 @@ export function applyTheme(theme) {
       localStorage.removeItem("usher-theme");
     }
   } catch {
-    // A browser that keeps nothing asks the server again next time.
+    // Without storage, the theme is applied once the session is loaded.
   }
 }
 
-/** What to call somebody. */
+/** The user's display name. */
 export const nameOf = (user) => user.name || user.username;

@@ -1,4 +1,4 @@
-/** The ways between the pages of one's own account. */
+/** The tabs of the account pages. */
 import { html, useLayoutEffect, useRef } from "./preact.js";
 
 const TABS = [
@@ -18,7 +18,7 @@ export function SettingsTabs({ here }) {
       current.offsetLeft - (element.current.clientWidth - current.offsetWidth) / 2;
   }, []);
   return html`<nav class="tabs" aria-label="Account" ref=${element}>
-    ${TABS.map(([path, words]) => html`<a key=${path} href=${path}
-      aria-current=${path === here ? "page" : undefined}>${words}</a>`)}
+    ${TABS.map(([path, label]) => html`<a key=${path} href=${path}
+      aria-current=${path === here ? "page" : undefined}>${label}</a>`)}
   </nav>`;
 }

@@ -1,14 +1,18 @@
-/** Signing in with a password, on the page of its own and where a session has ended. */
+/** Sign-in with a password: the form of the sign-in page, and the dialog for an expired session. */
 import { get, post } from "./api.js";
 import { html } from "./preact.js";
 import { Button, Dialog, PasswordField, Submit, TextField, toast, useForm } from "./ui.js";
 
 /** @param {{ email?: string, onSignedIn: () => void }} props */
 export function SignInForm({ email = "", onSignedIn, extra }) {
-  const form = useForm({ email, password: "" }, async (values) => {
-    await post("/users/login", values, { quiet: true });
-    await onSignedIn();
-  });
+  const form = useForm(
+    { email, password: "" },
+    async (values) => {
+      await post("/users/login", values, { quiet: true });
+      await onSignedIn();
+    },
+    { required: { email: "Enter your e-mail address.", password: "Enter your password." } },
+  );
   return html`<form ...${form.props}>
     <${TextField} label="E-mail address" type="email" autocomplete="username" required autofocus=${!email}
       ...${form.bind("email")} />
@@ -18,22 +22,22 @@ export function SignInForm({ email = "", onSignedIn, extra }) {
   </form>`;
 }
 
-/** Stands over a page whose session has ended, so that nothing in it is lost. */
+/** Asks for the password above the current page, so that unsaved changes survive. */
 export function SignInAgain({ me, onDone }) {
-  const goOn = async () => {
-    const now = await get("/users/me", { quiet: true });
-    if (now.id !== me.id) {
-      // Somebody else must not save what this person wrote.
+  const onSignedIn = async () => {
+    const user = await get("/users/me", { quiet: true });
+    if (user.id !== me.id) {
+      // Another user must not save these changes.
       location.assign("/");
       return;
     }
     toast("You are signed in again.");
     onDone();
   };
-  return html`<${Dialog} title="Please sign in again" onClose=${onDone}>
-    <p>Your session has ended. What you wrote is still here: sign in, and save it once more.</p>
+  return html`<${Dialog} title="Sign in again" onClose=${onDone}>
+    <p>Your session has expired. Your changes are still here: sign in, then save again.</p>
     <${SignInForm} email=${me.email} extra=${html`<${Button} onClick=${onDone}>Not now<//>`}
-      onSignedIn=${goOn} />
-    <p class="help"><a href="/login" target="_blank">Sign in another way, in a new tab</a></p>
+      onSignedIn=${onSignedIn} />
+    <p class="help"><a href="/login" target="_blank">Use another sign-in method in a new tab</a></p>
   <//>`;
 }

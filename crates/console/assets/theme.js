@@ -1,11 +1,11 @@
-// Runs before the first paint, so that nobody who chose the dark sees a flash of white.
-// The choice itself is kept by the server; what is here is a copy for this moment.
+// Applies the theme before the first paint, so that dark pages do not flash white. The server
+// stores the preference; local storage has a copy for this moment.
 (() => {
   let theme;
   try {
     theme = localStorage.getItem("usher-theme");
   } catch {
-    // A browser that keeps nothing shows what the system wants.
+    // Without storage, the system's preference applies.
   }
   if (theme === "light" || theme === "dark") {
     document.documentElement.dataset.theme = theme;

@@ -1,9 +1,9 @@
-/** What pages are put together from: fields, buttons, dialogs, messages and lists. */
+/** The components of pages: forms, buttons, dialogs, messages and lists. */
 import { ApiError } from "./api.js";
 import { Icon } from "./icons.js";
 import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "./preact.js";
 
-/** A page: its heading takes the focus when one comes from another page. */
+/** A page. Its heading gets the focus after navigation. */
 export function Page({ title, children, actions, lead }) {
   useEffect(() => {
     document.title = `${title} – Usher`;
@@ -20,7 +20,7 @@ export function Page({ title, children, actions, lead }) {
   `;
 }
 
-/** A part of a page with a heading of its own. */
+/** A section of a page, with a heading. */
 export function Section({ title, lead, children, danger = false }) {
   const id = useId();
   return html`<section class=${danger ? "card danger-zone" : "card"} aria-labelledby=${id}>
@@ -31,14 +31,15 @@ export function Section({ title, lead, children, danger = false }) {
 }
 
 /**
- * The state of a form: its values, and after a failure what is wrong with which.
+ * The state of a form: its values and, after a failed submit, its errors.
  *
  * @param {object} initial
  * @param {(values: object) => Promise<void>} submit
- * @param {{ aliases?: Record<string, string> }} options names of ours for fields that the
- *     API calls otherwise
+ * @param {{ required?: Record<string, string>, aliases?: Record<string, string> }} options
+ *     `required`: errors for fields that are left empty; `aliases`: form fields by the names
+ *     that the API has for them
  */
-export function useForm(initial, submit, { aliases = {} } = {}) {
+export function useForm(initial, submit, { required = {}, aliases = {} } = {}) {
   const [values, setValues] = useState(initial);
   const [errors, setErrors] = useState({});
   const [failure, setFailure] = useState(null);
@@ -52,26 +53,28 @@ export function useForm(initial, submit, { aliases = {} } = {}) {
     }
   }, [errors]);
 
-  const set = (name, value) => setValues((known) => ({ ...known, [name]: value }));
+  const set = (name, value) => setValues((current) => ({ ...current, [name]: value }));
+  /** Adds an item to the list in a field, or removes it. */
+  const toggle = (name, item, isIncluded) => {
+    const others = values[name].filter((one) => one !== item);
+    set(name, isIncluded ? [...others, item] : others);
+  };
   const fail = (error) => {
-    const [beside, apart] = [{}, []];
+    const [fieldErrors, otherErrors] = [{}, []];
     for (const [field, detail] of Object.entries(error.fields ?? {})) {
-      // What is wrong with one of a list is wrong with the list.
-      const whole = field.replace(/[.[]\d+.*$/, "");
-      const name = aliases[whole] ?? whole;
+      // An error of a list element is shown at the list.
+      const list = field.replace(/[.[]\d+.*$/, "");
+      const name = aliases[list] ?? list;
       if (names.current.has(name)) {
-        beside[name] = beside[name] ? `${beside[name]} ${detail}` : detail;
+        fieldErrors[name] = fieldErrors[name] ? `${fieldErrors[name]} ${detail}` : detail;
       } else {
-        apart.push(`${field}: ${detail}`);
+        otherErrors.push(`${field}: ${detail}`);
       }
     }
-    setErrors(beside);
-    const isTold = Object.keys(beside).length > 0 && apart.length === 0;
-    setFailure(
-      isTold
-        ? null
-        : { message: error.message, detail: [error.detail, ...apart].filter(Boolean).join(" ") },
-    );
+    setErrors(fieldErrors);
+    const hasOnlyFieldErrors = Object.keys(fieldErrors).length > 0 && otherErrors.length === 0;
+    const detail = [error.detail, ...otherErrors].filter(Boolean).join(" ");
+    setFailure(hasOnlyFieldErrors ? null : { message: error.message, detail });
   };
   const onSubmit = async (event) => {
     event.preventDefault();
@@ -82,6 +85,12 @@ export function useForm(initial, submit, { aliases = {} } = {}) {
     setErrors({});
     setFailure(null);
     try {
+      const missing = Object.entries(required).filter(
+        ([name]) => element.current.elements.namedItem(name) && !values[name].trim(),
+      );
+      if (missing.length) {
+        throw new ApiError(0, "", "", Object.fromEntries(missing));
+      }
       await submit(values);
     } catch (error) {
       fail(asApiError(error));
@@ -101,6 +110,7 @@ export function useForm(initial, submit, { aliases = {} } = {}) {
   return {
     values,
     set,
+    toggle,
     setValues,
     bind,
     isBusy,
@@ -110,56 +120,56 @@ export function useForm(initial, submit, { aliases = {} } = {}) {
   };
 }
 
-/** The error as something to be told; a fault of ours goes to the log besides. */
+/** Returns the error as an `ApiError`. Any other error is a bug and is logged. */
 export function asApiError(error) {
   if (error instanceof ApiError) {
     return error;
   }
   console.error(error);
-  return new ApiError(0, "Something went wrong in this page. Please reload it.");
+  return new ApiError(0, "This page failed. Reload it.");
 }
 
 /**
- * Loads what a page shows. What was there stays while it is loaded again.
+ * Loads the data of a page. The current data stays while it is loaded again.
  *
  * @param {(signal: AbortSignal) => Promise<any>} load
  */
 export function useLoad(load, inputs = []) {
   const [state, setState] = useState({ isLoading: true });
-  const [round, setRound] = useState(0);
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     const abort = new AbortController();
-    setState((known) => ({ ...known, isLoading: true }));
+    setState((current) => ({ ...current, isLoading: true }));
     load(abort.signal).then(
       (data) => abort.signal.aborted || setState({ data, isLoading: false }),
       (error) =>
         abort.signal.aborted ||
-        setState((known) => ({ ...known, error: asApiError(error), isLoading: false })),
+        setState((current) => ({ ...current, error: asApiError(error), isLoading: false })),
     );
     return () => abort.abort();
-  }, [...inputs, round]);
+  }, [...inputs, attempt]);
   return {
     ...state,
-    reload: () => setRound((count) => count + 1),
+    reload: () => setAttempt((count) => count + 1),
     setData: (data) => setState({ data, isLoading: false }),
   };
 }
 
-/** Shows what was loaded, or that it is on its way, or why it could not be had. */
+/** Shows the loaded data, the progress, or the error. */
 export function Loaded({ from, children }) {
-  const failure = from.error && html`<${Failure} error=${from.error} onAgain=${from.reload} />`;
+  const failure = from.error && html`<${Failure} error=${from.error} onRetry=${from.reload} />`;
   if (from.data === undefined) {
     return failure || html`<${Loading} />`;
   }
   return html`<div aria-busy=${from.isLoading} class="loaded">${failure}${children(from.data)}</div>`;
 }
 
-/** Why something could not be had. What is not there, or not for us, does not come by asking again. */
-function Failure({ error, onAgain }) {
+/** A failed load. Retrying does not help if the resource is missing or forbidden. */
+function Failure({ error, onRetry }) {
   const isFinal = error.status === 403 || error.status === 404;
   return html`<${Notice} kind="error" title=${error.message}>
     ${error.detail && html`<p>${error.detail}</p>`}
-    ${!isFinal && html`<${Button} onClick=${onAgain}>Try again<//>`}
+    ${!isFinal && html`<${Button} onClick=${onRetry}>Try again<//>`}
   <//>`;
 }
 
@@ -174,7 +184,7 @@ export function Button({ kind = "", isBusy = false, type = "button", icon, child
   </button>`;
 }
 
-/** The button that sends a form, and what the last attempt came to. */
+/** The submit button of a form, and the error of the last attempt. */
 export function Submit({ form, children, kind = "primary", extra }) {
   return html`
     ${form.failure && html`<${Notice} kind="error"
@@ -234,14 +244,14 @@ export function PasswordField({ label, help, error, name, value, onChange, ...re
   <//>`;
 }
 
-/** @param {{ options: [string, string][] }} props value and words of each option */
+/** @param {{ options: [string, string][] }} props value and label of each option */
 export function SelectField({ label, help, error, name, value, onChange, options, ...rest }) {
   const id = useId();
   return html`<${Frame} ...${{ id, label, help, error }}>
     <select id=${id} name=${name} value=${value} onChange=${(event) => onChange(event.target.value)}
       ...${described(id, help, error)} ...${rest}>
-      ${options.map(([key, words]) => html`<option key=${key} value=${key}
-        selected=${key === value}>${words}</option>`)}
+      ${options.map(([key, optionLabel]) => html`<option key=${key} value=${key}
+        selected=${key === value}>${optionLabel}</option>`)}
     </select>
   <//>`;
 }
@@ -256,8 +266,8 @@ export function Checkbox({ label, help, checked, onChange, type = "checkbox", ..
   </div>`;
 }
 
-/** A switch shows what is true: it moves when the server has said so. */
-export function Switch({ label, help, isOn, isBusy, onTurn, strong = false }) {
+/** A switch shows the stored state: it moves once the server has saved the change. */
+export function Switch({ label, help, isOn, isBusy, onToggle, strong = false }) {
   const id = useId();
   return html`<div class=${strong ? "switch strong" : "switch"}>
     <span class="switch-text">
@@ -266,7 +276,7 @@ export function Switch({ label, help, isOn, isBusy, onTurn, strong = false }) {
     </span>
     <button id=${id} type="button" role="switch" aria-checked=${isOn} aria-disabled=${isBusy}
       aria-labelledby="${id}-label"
-      aria-describedby=${help ? `${id}-help` : undefined} onClick=${() => isBusy || onTurn(!isOn)}>
+      aria-describedby=${help ? `${id}-help` : undefined} onClick=${() => isBusy || onToggle(!isOn)}>
       <span class="knob"></span>
     </button>
   </div>`;
@@ -290,8 +300,11 @@ export function Notice({ kind = "info", title, children, onClose, ...rest }) {
   </div>`;
 }
 
-/** A dialog, open as long as it is there. The browser gives the focus back when it closes. */
-export function Dialog({ title, children, onClose, isFirm = false }) {
+/**
+ * A modal dialog, open while it is rendered. The browser restores the focus when it closes.
+ * Escape closes it unless it `ignoresEscape`.
+ */
+export function Dialog({ title, children, onClose, ignoresEscape = false }) {
   const id = useId();
   const element = useRef(null);
   useLayoutEffect(() => {
@@ -302,36 +315,33 @@ export function Dialog({ title, children, onClose, isFirm = false }) {
   return html`<dialog ref=${element} aria-labelledby=${id}
     onCancel=${(event) => {
       event.preventDefault();
-      if (!isFirm) onClose();
+      if (!ignoresEscape) onClose();
     }}>
     <h2 id=${id}>${title}</h2>
     ${children}
   </dialog>`;
 }
 
-/**
- * Asks before something that cannot be taken back. `typed`, if given, is a word that has to
- * be written first.
- */
+/** Asks for confirmation. If `typed` is given, the user has to type it first. */
 export function Confirm({ title, children, action, typed, onConfirm, onClose }) {
-  const form = useForm({ word: "" }, async ({ word }) => {
-    if (typed && word !== typed) {
-      throw new ApiError(0, "", "", { word: `Please write ${typed}, or cancel.` });
+  const form = useForm({ confirmation: "" }, async ({ confirmation }) => {
+    if (typed && confirmation !== typed) {
+      throw new ApiError(0, "", "", { confirmation: "That doesn't match." });
     }
     await onConfirm();
   });
   return html`<${Dialog} title=${title} onClose=${onClose}>
     <form ...${form.props}>
       ${children}
-      ${typed && html`<${TextField} label="Write “${typed}” to confirm" autocomplete="off"
-        ...${form.bind("word")} />`}
+      ${typed && html`<${TextField} label="Type “${typed}” to confirm" autocomplete="off"
+        ...${form.bind("confirmation")} />`}
       <${Submit} form=${form} kind="danger" extra=${html`<${Button}
         onClick=${onClose}>Cancel<//>`}>${action}<//>
     </form>
   <//>`;
 }
 
-/** Copies a text, and where the browser does not let it selects the text instead. */
+/** A text with a copy button. It is selected too, in case the browser denies clipboard access. */
 export function CopyBox({ label, text, isSecret = false }) {
   const id = useId();
   const [isCopied, setIsCopied] = useState(false);
@@ -342,7 +352,7 @@ export function CopyBox({ label, text, isSecret = false }) {
       await navigator.clipboard.writeText(text);
       setIsCopied(true);
     } catch {
-      // It is selected; the keyboard copies it.
+      // The text is selected, so it can be copied by keyboard.
     }
   };
   return html`<div class="field">
@@ -354,20 +364,35 @@ export function CopyBox({ label, text, isSecret = false }) {
   </div>`;
 }
 
+const LOGIN_TYPES = {
+  password: "Password",
+  github: "GitHub",
+  oidc: "OpenID Connect",
+  none: "API tokens only",
+  token: "API tokens only",
+};
+
+/** The name of a login type. */
+export const loginTypeName = (type) => LOGIN_TYPES[type] ?? type;
+
+/** The names of roles; members have none. */
+export const roleNames = (roles) =>
+  roles.map((role) => role.display_name || role.name).join(", ") || "Member";
+
 export function Avatar({ user }) {
   const name = user.name || user.username;
-  const letters = name
+  const initials = name
     .split(/[\s-]+/)
     .filter(Boolean)
     .slice(0, 2)
     .map((word) => [...word][0])
     .join("");
-  return html`<span class="avatar" aria-hidden="true">${letters.toUpperCase()}</span>`;
+  return html`<span class="avatar" aria-hidden="true">${initials.toUpperCase()}</span>`;
 }
 
-const TONES = { active: "good", suspended: "bad", dormant: "calm" };
+const TONES = { active: "good", suspended: "bad", dormant: "neutral" };
 
-export function Badge({ children, tone = "calm" }) {
+export function Badge({ children, tone = "neutral" }) {
   return html`<span class="badge ${tone}">${children}</span>`;
 }
 
@@ -375,8 +400,8 @@ export const Status = ({ status }) => html`<${Badge} tone=${TONES[status]}>${sta
 
 const TIMES = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** A moment; the year 1 stands for never. */
-export function Time({ at, never = "never" }) {
+/** A date and time. The API's zero time is in the year 1. */
+export function Time({ at, never = "Never" }) {
   const time = new Date(at);
   if (!at || time.getUTCFullYear() <= 1) {
     return never;
@@ -392,18 +417,15 @@ export function Empty({ title, children, icon }) {
   </div>`;
 }
 
-/**
- * Gives the focus to the heading of the page once what is going away is gone, since a
- * button that goes away takes the focus with it.
- */
+/** Focuses the heading after the next render, which removes the button that has the focus. */
 export function focusHeading() {
   setTimeout(() => document.querySelector("h1")?.focus());
 }
 
-/** The ways to the other pages of a list. Who takes one begins at the top of the list. */
+/** The buttons between the pages of a list. They scroll to the top of the list. */
 export function Pager({ label, text, onBack, onForward }) {
   const element = useRef(null);
-  const turn = (go) => () => {
+  const scrollAfter = (go) => () => {
     if (!go) {
       return;
     }
@@ -419,8 +441,8 @@ export function Pager({ label, text, onBack, onForward }) {
   return html`<nav class="pager" aria-label=${label} ref=${element}>
     <span class="help" role="status">${text}</span>
     <span class="pager-buttons">
-      <${Button} icon="back" aria-disabled=${!onBack} onClick=${turn(onBack)}>Previous<//>
-      <${Button} icon="forward" kind="trailing" aria-disabled=${!onForward} onClick=${turn(onForward)}>Next<//>
+      <${Button} icon="back" aria-disabled=${!onBack} onClick=${scrollAfter(onBack)}>Previous<//>
+      <${Button} icon="forward" kind="trailing" aria-disabled=${!onForward} onClick=${scrollAfter(onForward)}>Next<//>
     </span>
   </nav>`;
 }
@@ -429,9 +451,14 @@ const NUMBERS = new Intl.NumberFormat();
 
 export const number = (value) => NUMBERS.format(value);
 
-/** A message that goes by itself; screen readers speak it. */
+/** The position in a list, such as “26–50 of 1,000”. */
+export function rangeText(offset, shown, total) {
+  return shown ? `${number(offset + 1)}–${number(offset + shown)} of ${number(total)}` : "";
+}
+
 const toasts = new EventTarget();
 
+/** Shows a message for a few seconds; screen readers announce it. */
 export function toast(text, kind = "success") {
   toasts.dispatchEvent(Object.assign(new Event("toast"), { toast: { text, kind } }));
 }
@@ -442,9 +469,9 @@ export function Toasts() {
   const [shown, setShown] = useState([]);
   useEffect(() => {
     const add = ({ toast: added }) => {
-      setShown((known) => [...known, added]);
+      setShown((current) => [...current, added]);
       setTimeout(
-        () => setShown((known) => known.filter((one) => one !== added)),
+        () => setShown((current) => current.filter((one) => one !== added)),
         TOAST_MILLISECONDS,
       );
     };
@@ -459,9 +486,9 @@ export function Toasts() {
   </div>`;
 }
 
-/** A password that nobody guesses, of letters that nobody takes for one another. */
-export function makePassword() {
-  const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/** Generates a random password without characters that look alike. */
+export function generatePassword() {
+  const alphabet = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
   const numbers = crypto.getRandomValues(new Uint32Array(20));
-  return Array.from(numbers, (number) => letters[number % letters.length]).join("");
+  return Array.from(numbers, (number) => alphabet[number % alphabet.length]).join("");
 }

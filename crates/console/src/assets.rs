@@ -1,5 +1,5 @@
-//! The files of the pages: kept for ever under the name of their version, checked again
-//! under any other.
+//! Serves the asset files: immutable under the path of this version, revalidated under any
+//! other.
 
 use std::borrow::Cow;
 
@@ -20,26 +20,24 @@ use http::{
 
 use crate::headers;
 
-/// A file of the pages.
 struct Asset {
-    /// Its path below `assets/`.
+    /// The path below `assets/`.
     name: &'static str,
     content: &'static [u8],
-    /// The same by gzip.
-    compressed: &'static [u8],
+    gzip: &'static [u8],
 }
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// Where the files of this version are; no slash at the end.
+/// Returns the path of this version's assets, without a trailing slash.
 pub(crate) fn base() -> String {
     format!("/assets/{VERSION}")
 }
 
-/// The files of the pages, below `/assets/`.
+/// Returns the routes of the asset files, below `/assets/`.
 ///
-/// They are the same for everybody. So they need no cookie, and should stand outside of
-/// what adds any.
+/// The files do not depend on the caller: mount the routes outside of any middleware that
+/// sets cookies.
 pub fn assets() -> Router {
     Router::new()
         .route("/assets/{version}/{*name}", get(asset))
@@ -50,14 +48,14 @@ async fn asset(Path((version, name)): Path<(String, String)>, headers: HeaderMap
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // A page of another version may ask this replica during an upgrade.
-    let kept = if version == VERSION && override_directory().is_none() {
+    // During an upgrade, pages of another version may send requests to this replica.
+    let cache_control = if version == VERSION && override_directory().is_none() {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
     };
     let etag = format!("W/\"{VERSION}\"");
-    let mut response = if override_directory().is_none() && knows(&headers, &etag) {
+    let mut response = if override_directory().is_none() && matches_etag(&headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let content_type = HeaderValue::from_static(media_type(asset.name));
@@ -67,14 +65,14 @@ async fn asset(Path((version, name)): Path<(String, String)>, headers: HeaderMap
             (None, true) => {
                 let gzip = HeaderValue::from_static("gzip");
                 response.headers_mut().insert(CONTENT_ENCODING, gzip);
-                asset.compressed.into()
+                asset.gzip.into()
             }
             (None, false) => asset.content.into(),
         };
         response
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Ok(etag) = etag.parse() {
         headers.insert(ETAG, etag);
@@ -91,11 +89,10 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// Whether the client has this version.
-fn knows(headers: &HeaderMap, etag: &str) -> bool {
-    let known = headers.get_all(IF_NONE_MATCH).iter();
-    let mut known = known.filter_map(|value| value.to_str().ok());
-    known.any(|value| {
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter();
+    let mut values = values.filter_map(|value| value.to_str().ok());
+    values.any(|value| {
         value
             .split(',')
             .any(|one| matches!(one.trim(), "*") || one.trim() == etag)
@@ -117,8 +114,8 @@ fn is_gzip(coding: &str) -> bool {
     is_named && quality.is_none_or(|text| text.parse().is_ok_and(|quality: f32| quality > 0.0))
 }
 
-/// Where to read the files anew with every request, so that a change shows without a build.
-/// Only debug builds look.
+/// Returns the directory that a debug build reads the files from on every request, so that
+/// changes are visible without a build.
 fn override_directory() -> Option<std::path::PathBuf> {
     if cfg!(debug_assertions) {
         std::env::var_os("CONSOLE_ASSETS_DIR").map(Into::into)
@@ -142,9 +139,9 @@ mod tests {
 
     use super::*;
 
-    async fn ask(path: &str, with: &[(&str, &str)]) -> (http::response::Parts, Vec<u8>) {
+    async fn get(path: &str, headers: &[(&str, &str)]) -> (http::response::Parts, Vec<u8>) {
         let mut request = Request::builder().uri(path);
-        for (name, value) in with {
+        for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
@@ -153,38 +150,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_of_this_version_are_kept_and_others_checked() {
-        let (own, content) = ask(&format!("{}/app.js", base()), &[]).await;
+    async fn files_of_this_version_are_immutable_and_others_are_revalidated() {
+        let (current, content) = get(&format!("{}/app.js", base()), &[]).await;
         assert_eq!(
-            own.headers["content-type"],
+            current.headers["content-type"],
             "text/javascript; charset=utf-8"
         );
         assert!(
-            own.headers["cache-control"]
+            current.headers["cache-control"]
                 .to_str()
                 .unwrap()
                 .contains("immutable")
         );
         assert!(!content.is_empty());
 
-        let (other, same) = ask("/assets/other/app.js", &[]).await;
+        let (other, same) = get("/assets/other/app.js", &[]).await;
         assert_eq!(other.headers["cache-control"], "no-cache");
         assert_eq!(content, same);
 
         let etag = other.headers["etag"].to_str().unwrap();
-        let (known, nothing) = ask("/assets/other/app.js", &[("if-none-match", etag)]).await;
-        assert_eq!(known.status, StatusCode::NOT_MODIFIED);
-        assert!(nothing.is_empty());
+        let (not_modified, empty) = get("/assets/other/app.js", &[("if-none-match", etag)]).await;
+        assert_eq!(not_modified.status, StatusCode::NOT_MODIFIED);
+        assert!(empty.is_empty());
     }
 
     #[tokio::test]
-    async fn who_takes_gzip_gets_the_same_shorter() {
+    async fn clients_that_accept_gzip_get_the_compressed_copy() {
         let path = format!("{}/pages/tasks.js", base());
-        let (plain, content) = ask(&path, &[("accept-encoding", "gzip;q=0, br")]).await;
+        let (plain, content) = get(&path, &[("accept-encoding", "gzip;q=0, br")]).await;
         assert!(!plain.headers.contains_key("content-encoding"));
 
-        let (packed, compressed) = ask(&path, &[("accept-encoding", "br, gzip")]).await;
-        assert_eq!(packed.headers["content-encoding"], "gzip");
+        let (gzip, compressed) = get(&path, &[("accept-encoding", "br, gzip")]).await;
+        assert_eq!(gzip.headers["content-encoding"], "gzip");
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&*compressed)
             .read_to_end(&mut unpacked)
@@ -194,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_but_the_files_is_served() {
+    async fn only_asset_files_are_served() {
         for name in [
             "nothing.js",
             "../src/lib.rs",
@@ -202,27 +199,62 @@ mod tests {
             "pages",
             "pages/",
         ] {
-            let (head, _) = ask(&format!("{}/{name}", base()), &[]).await;
+            let (head, _) = get(&format!("{}/{name}", base()), &[]).await;
             assert_eq!(head.status, StatusCode::NOT_FOUND, "{name}");
         }
     }
 
     #[test]
-    fn all_files_together_are_less_than_a_first_load_may_be() {
-        let total: usize = ASSETS.iter().map(|asset| asset.compressed.len()).sum();
+    fn all_files_together_compress_to_less_than_100_kb() {
+        let total: usize = ASSETS.iter().map(|asset| asset.gzip.len()).sum();
         assert!(total < 100_000, "{total} bytes");
     }
 
     #[test]
-    fn the_shell_names_files_that_exist() {
+    fn the_shell_refers_to_existing_files() {
         let shell = include_str!("shell.html");
-        let mut named = shell.split("{{assets}}/").skip(1);
-        assert!(named.clone().count() > 2);
-        assert!(named.all(|rest| {
+        let mut references = shell.split("{{assets}}/").skip(1);
+        assert!(references.clone().count() > 2);
+        assert!(references.all(|rest| {
             let name = rest.split('"').next().unwrap();
             let exists = ASSETS.iter().any(|asset| asset.name == name);
             assert!(exists, "{name}");
             exists
         }));
+    }
+
+    #[test]
+    fn modules_have_no_import_cycles() {
+        let mut modules: Vec<_> = ASSETS
+            .iter()
+            .filter(|asset| asset.name.ends_with(".js"))
+            .map(|asset| (asset.name, imports(asset)))
+            .collect();
+        // Removes modules whose imports are all removed; a cycle would remain.
+        loop {
+            let names: Vec<_> = modules.iter().map(|(name, _)| *name).collect();
+            modules.retain(|(_, imports)| imports.iter().any(|name| names.contains(&&**name)));
+            if modules.len() == names.len() {
+                break;
+            }
+        }
+        assert!(modules.is_empty(), "{modules:?}");
+    }
+
+    /// Returns the modules that a module imports, statically or dynamically.
+    fn imports(asset: &Asset) -> Vec<String> {
+        let text = str::from_utf8(asset.content).unwrap();
+        let directory = asset.name.rsplit_once('/').map_or("", |(path, _)| path);
+        text.split('"')
+            .filter(|part| part.ends_with(".js"))
+            .filter_map(|path| match path.strip_prefix("../") {
+                Some(name) => Some(name.to_owned()),
+                None => path.strip_prefix("./").map(|name| {
+                    format!("{directory}/{name}")
+                        .trim_start_matches('/')
+                        .to_owned()
+                }),
+            })
+            .collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The headers that keep pages safe in a browser.
+//! Security headers for pages and assets.
 
 use axum::response::Response;
 use http::{
@@ -6,7 +6,7 @@ use http::{
     header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
 };
 
-/// Everything comes from the own origin, nothing is written in line, and nobody frames us.
+/// Allows resources of this origin only, and neither inline code nor framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -26,7 +26,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// Adds them to an answer.
+/// Adds the security headers to a response.
 pub(crate) async fn protect(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response

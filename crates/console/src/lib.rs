@@ -1,14 +1,12 @@
-//! The pages of Usher in a browser: a client of `/api/v2` like any other, embedded in the
-//! program.
+//! Usher's web console: embedded pages that are a client of `/api/v2`.
 //!
-//! The pages are ES modules and one stylesheet in `assets/`, sent as they are: what one
-//! reads there is what runs. The server sends the same small [shell](pages()) for every page,
-//! and the script in it asks the API for everything else. So nothing here knows a user, a
-//! store or the API; all that a page needs from the server is the token that the API wants
-//! to see from pages of its own.
+//! The pages are ES modules and one stylesheet in `assets/`, served without a build step. The
+//! server sends the same small [shell](pages()) for every page, and its script calls the API
+//! for everything else. This crate does not depend on the API or the store: all that a page
+//! needs from the server is the CSRF token.
 //!
-//! To add a page: a file in `assets/pages/` and a row in `assets/router.js`; a new first
-//! word of paths also stands in `src/pages.rs`.
+//! To add a page, add a file to `assets/pages/` and a row to `assets/router.js`. If the path
+//! starts with a new segment, add it to `src/pages.rs` too.
 
 mod assets;
 mod headers;

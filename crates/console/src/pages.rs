@@ -1,5 +1,5 @@
-//! The shell that every page is: a document that names the script and the style, and holds
-//! the token that ties it to the browser.
+//! The shell that is served for every page: an HTML document that loads the scripts and the
+//! stylesheet and carries the CSRF token.
 
 use axum::{
     Router, extract::Request, middleware::map_response, response::IntoResponse, routing::get,
@@ -13,9 +13,8 @@ use crate::{assets, headers};
 
 const SHELL: &str = include_str!("shell.html");
 
-/// The first words of the paths that pages have. On any other path the shell says that
-/// there is nothing.
-const WORDS: [&str; 11] = [
+/// The first segments of the paths of pages. Any other path gets the shell with status 404.
+const FIRST_SEGMENTS: [&str; 11] = [
     "",
     "audit",
     "cli-auth",
@@ -29,10 +28,10 @@ const WORDS: [&str; 11] = [
     "users",
 ];
 
-/// The pages, for every path that nobody else wants.
+/// Returns a router that serves the pages as its fallback.
 ///
-/// `csrf_token` finds in the extensions of a request the text that the API will want in the
-/// header `X-CSRF-TOKEN` from the browser that gets this page.
+/// `csrf_token` reads from the request's extensions the token that the page sends to the API
+/// in the header `X-CSRF-TOKEN`.
 pub fn pages(csrf_token: impl Fn(&Extensions) -> String + Clone + Send + Sync + 'static) -> Router {
     let shell = move |request: Request| {
         let token = csrf_token(request.extensions());
@@ -43,7 +42,7 @@ pub fn pages(csrf_token: impl Fn(&Extensions) -> String + Clone + Send + Sync + 
                     CONTENT_TYPE,
                     HeaderValue::from_static("text/html; charset=utf-8"),
                 ),
-                // A page that was kept would hold the token of another day.
+                // A cached page would carry an old token.
                 (CACHE_CONTROL, HeaderValue::from_static("no-store")),
             ];
             (status, headers, fill(SHELL, &token)).into_response()
@@ -55,8 +54,8 @@ pub fn pages(csrf_token: impl Fn(&Extensions) -> String + Clone + Send + Sync + 
 }
 
 fn status_of(path: &str) -> StatusCode {
-    let word = path.trim_start_matches('/').split('/').next();
-    if WORDS.contains(&word.unwrap_or_default()) {
+    let segment = path.trim_start_matches('/').split('/').next();
+    if FIRST_SEGMENTS.contains(&segment.unwrap_or_default()) {
         StatusCode::OK
     } else {
         StatusCode::NOT_FOUND
@@ -64,15 +63,15 @@ fn status_of(path: &str) -> StatusCode {
 }
 
 fn fill(shell: &str, token: &str) -> String {
-    let token: String = token.chars().filter(|letter| is_plain(*letter)).collect();
+    let token: String = token.chars().filter(|c| is_token_char(*c)).collect();
     shell
         .replace("{{assets}}", &assets::base())
         .replace("{{csrf_token}}", &token)
 }
 
-/// Whether a letter may stand in a token, and so in an attribute as it is.
-fn is_plain(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "+/=-_".contains(letter)
+/// Whether the character may occur in a token. None of these needs escaping in HTML.
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+/=-_".contains(c)
 }
 
 #[cfg(test)]
@@ -87,7 +86,7 @@ mod tests {
     #[derive(Clone)]
     struct Token(&'static str);
 
-    async fn ask(
+    async fn send(
         method: Method,
         path: &str,
         token: &'static str,
@@ -98,15 +97,15 @@ mod tests {
             .extension(Token(token))
             .body(Body::empty())
             .unwrap();
-        let pages = pages(|found| found.get::<Token>().unwrap().0.to_owned());
+        let pages = pages(|extensions| extensions.get::<Token>().unwrap().0.to_owned());
         let (head, body) = pages.oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (head, String::from_utf8(body.to_vec()).unwrap())
     }
 
     #[tokio::test]
-    async fn a_page_holds_its_token_and_is_never_kept() {
-        let (head, body) = ask(Method::GET, "/users/x?q=1", "ab+/c=").await;
+    async fn a_page_carries_its_token_and_is_not_cached() {
+        let (head, body) = send(Method::GET, "/users/x?q=1", "ab+/c=").await;
 
         assert_eq!(head.status, StatusCode::OK);
         assert_eq!(head.headers["cache-control"], "no-store");
@@ -118,22 +117,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_cannot_leave_its_attribute() {
-        let (_, body) = ask(Method::GET, "/", "\"><script>x</script>").await;
+    async fn a_token_cannot_break_out_of_its_attribute() {
+        let (_, body) = send(Method::GET, "/", "\"><script>x</script>").await;
 
         assert!(body.contains(r#"content="scriptx/script">"#), "{body}");
     }
 
     #[tokio::test]
-    async fn what_is_no_page_is_not_found() {
+    async fn unknown_paths_are_not_found() {
         for path in ["/nothing", "/usersx", "/robots.txt", "/index.html"] {
-            let (head, body) = ask(Method::GET, path, "").await;
+            let (head, body) = send(Method::GET, path, "").await;
             assert_eq!(head.status, StatusCode::NOT_FOUND, "{path}");
             assert!(body.contains("<html"), "{path}");
         }
         for path in ["/", "/tasks", "/users/3/x", "/login/device"] {
             assert_eq!(
-                ask(Method::GET, path, "").await.0.status,
+                send(Method::GET, path, "").await.0.status,
                 StatusCode::OK,
                 "{path}"
             );
@@ -142,13 +141,13 @@ mod tests {
 
     #[tokio::test]
     async fn pages_are_read_only() {
-        let (head, _) = ask(Method::POST, "/", "").await;
+        let (head, _) = send(Method::POST, "/", "").await;
         assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[tokio::test]
-    async fn nothing_in_line_runs_and_nobody_frames_a_page() {
-        let (head, body) = ask(Method::GET, "/", "").await;
+    async fn inline_code_and_framing_are_forbidden() {
+        let (head, body) = send(Method::GET, "/", "").await;
 
         let policy = head.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
@@ -156,21 +155,21 @@ mod tests {
         assert!(!policy.contains("unsafe"));
         assert_eq!(head.headers["x-content-type-options"], "nosniff");
         assert_eq!(head.headers["referrer-policy"], "no-referrer");
-        for in_line in ["<style", "style=", "onload=", "<script>"] {
-            assert!(!body.contains(in_line), "{in_line}");
+        for inline in ["<style", "style=", "onload=", "<script>"] {
+            assert!(!body.contains(inline), "{inline}");
         }
     }
 
     #[test]
-    fn the_router_of_the_pages_knows_the_same_words() {
+    fn the_route_table_has_the_same_first_segments() {
         let router = include_str!("../assets/router.js");
-        let mut words: Vec<&str> = router
+        let mut segments: Vec<&str> = router
             .lines()
             .filter_map(|line| line.trim().strip_prefix("[\"/"))
             .filter_map(|rest| rest.split(['/', '"']).next())
             .collect();
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words, WORDS);
+        segments.sort_unstable();
+        segments.dedup();
+        assert_eq!(segments, FIRST_SEGMENTS);
     }
 }

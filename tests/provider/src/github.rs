@@ -1,41 +1,41 @@
-//! GitHub: its OAuth pages, and the part of its API that tells who somebody is.
+//! GitHub: its OAuth pages, and the part of its API that identifies a user.
 
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{json, redirect},
-    request::Asked,
+    request::Incoming,
+    response::{json, redirect},
     settings::Membership,
     state::{Side, State},
     tokens::{DEVICE_GRANT, exchange},
 };
 
-/// Answers a request for a path of GitHub.
-pub(crate) fn answer(state: &mut State, base: &str, path: &str, asked: &Asked) -> Response {
+/// Handles a request for a path of GitHub.
+pub(crate) fn handle(state: &mut State, base: &str, path: &str, request: &Incoming) -> Response {
     match path {
-        "/login/oauth/authorize" => redirect(&state.authorize(&asked.target()).location()),
+        "/login/oauth/authorize" => redirect(&state.authorize(&request.target()).location()),
         "/login/oauth/access_token" => {
-            let mut form = asked.form();
+            let mut form = request.form();
             if form.contains_key("device_code") {
                 form.insert("grant_type".to_owned(), DEVICE_GRANT.to_owned());
             }
-            let answer = exchange(state, Side::GitHub, &form, "");
-            if asked.accepts_json() {
-                answer.into_json()
+            let response = exchange(state, Side::GitHub, &form, "");
+            if request.accepts_json() {
+                response.into_json()
             } else {
-                answer.into_form()
+                response.into_form()
             }
         }
         "/login/device/code" => {
             state.count(Side::GitHub, "device");
-            if !asked.form().contains_key("client_id") {
+            if !request.form().contains_key("client_id") {
                 return json(404, &json!({"error": "Not Found"}));
             }
             json(state.github.device_status, &state.github.device)
         }
         _ => match path.strip_prefix("/api/v3/") {
-            Some(_) if !matches!(&*asked.authorization_scheme(), "bearer" | "token") => {
+            Some(_) if !matches!(&*request.authorization_scheme(), "bearer" | "token") => {
                 json(401, &json!({"message": "Requires authentication"}))
             }
             Some(page) => api(state, base, page),
@@ -58,7 +58,8 @@ fn api(state: &mut State, base: &str, page: &str) -> Response {
         ["user", "memberships", "orgs"] => {
             state.count(Side::GitHub, "orgs");
             let memberships = state.github.orgs.iter().enumerate();
-            let memberships = memberships.map(|(at, membership)| written(base, at, membership));
+            let memberships =
+                memberships.map(|(at, membership)| membership_json(base, at, membership));
             or_failure(state.github.orgs_status, &memberships.collect())
         }
         ["orgs", organization, "teams", team, "memberships", login] => {
@@ -77,7 +78,7 @@ fn api(state: &mut State, base: &str, page: &str) -> Response {
     }
 }
 
-fn written(base: &str, at: usize, membership: &Membership) -> Value {
+fn membership_json(base: &str, at: usize, membership: &Membership) -> Value {
     let Membership { login, state } = membership;
     json!({
         "url": format!("{base}/api/v3/orgs/{login}/memberships/x"),
@@ -92,7 +93,7 @@ fn or_failure(status: u16, body: &Value) -> Response {
         200 => json(200, body),
         _ => json(
             status,
-            &json!({"message": "the fake provider fails as told"}),
+            &json!({"message": "the fake provider is set to fail"}),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The key that tokens are signed with. It was made for these tests and opens nothing.
+//! The key that signs tokens. It was generated for these tests and is used nowhere else.
 
 use std::sync::LazyLock;
 
@@ -7,21 +7,21 @@ use jsonwebtoken::EncodingKey;
 
 /// The private key.
 pub(crate) static PRIVATE: LazyLock<EncodingKey> = LazyLock::new(|| {
-    let der = STANDARD.decode(PRIVATE_DER).expect("the key is base64");
+    let der = STANDARD.decode(PRIVATE_DER).expect("valid base64");
     EncodingKey::from_rsa_der(&der)
 });
 
-/// The modulus of the public key, as key sets have it.
+/// The modulus of the public key, in the encoding of key sets.
 pub(crate) const MODULUS: &str = "\
     x9_tumglqQMe7UjFGUGYiY8gM5e87kABJHS-uFtvO8N3hoMjHImb2k_Nn1Wp7dhEMXOu-i-IEuTz9FL5qkPsuqf9\
     JCTwQVisqkmfngde6H5lKptdgjzj_NDGTzUaqNSN5bUlAxSzT2wIsM3aSn2Tv6uSyaNkd0bo7lCI0KzW6b89w-qy\
     u50QBli6SiYH7KateqyZQBBbNQhPJfTduWSz_mh3Bgd64oYAPz2zAp0u-9fEx1TRbSX_dKMpKwOg64JgqVgOkUmH\
     iCQPeaVJGhv9YFcZLFgo89KYQ5AWWYR2Cu1ysRjKe8JAhrxbKCg_tMu_UaTMoAO648r74WO2d2Q-pQ";
 
-/// The exponent of the public key, as key sets have it.
+/// The exponent of the public key, in the encoding of key sets.
 pub(crate) const EXPONENT: &str = "AQAB";
 
-/// The private key in the form of PKCS #1.
+/// The private key in PKCS #1.
 const PRIVATE_DER: &str = "\
     MIIEowIBAAKCAQEAx9/tumglqQMe7UjFGUGYiY8gM5e87kABJHS+uFtvO8N3hoMjHImb2k/Nn1Wp7dhEMXOu+i+I\
     EuTz9FL5qkPsuqf9JCTwQVisqkmfngde6H5lKptdgjzj/NDGTzUaqNSN5bUlAxSzT2wIsM3aSn2Tv6uSyaNkd0bo\

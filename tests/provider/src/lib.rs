@@ -1,5 +1,5 @@
-//! A fake OpenID provider and a fake GitHub (Enterprise) in one server, for tests of signing
-//! in elsewhere.
+//! A fake OpenID provider and a fake GitHub (Enterprise) in one server, for tests of sign-in
+//! through identity providers.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,85 +14,85 @@
 //! # }
 //! ```
 //!
-//! What it serves:
+//! It serves:
 //!
 //! | below [`url`](FakeProvider::url) | |
 //! |---|---|
-//! | `/oidc` | the issuer of a full OpenID provider |
-//! | `/bare` | the same one without a userinfo endpoint |
-//! | nothing, or `/github` | the base URL of a GitHub Enterprise |
-//! | `/control` | what it is told, and what it has seen |
+//! | `/oidc` | the issuer of an OpenID provider |
+//! | `/bare` | the same without a userinfo endpoint |
+//! | no path, or `/github` | the base URL of a GitHub Enterprise |
+//! | `/control` | settings and call counts |
 //!
-//! Any client id and client secret will do, but both must be sent, as HTTP Basic or as fields
-//! of the form.
+//! Any client ID and secret are accepted, but both must be sent, with basic authentication or
+//! as form fields.
 //!
-//! A browser's way through works as it is: the authorize pages send it straight back with a
-//! code. A client that is no browser may skip them: **any code is taken**, and what comes of a
-//! sign-in is what was told last. Where the server under test asks with a challenge (PKCE) or a
-//! nonce, the provider has to know which authorization request is meant, as it does when a
-//! browser visits it: `{"authorize": "<the location>"}`. From then on the codes of that side
-//! need the verifier, and the ID tokens carry the nonce, until the next such request.
+//! The authorize pages redirect browsers straight back with a code. Other clients can skip
+//! them: **any code is accepted**, and the settings decide who signs in. If the server under
+//! test uses a challenge (PKCE) or a nonce, the provider must see the authorization request:
+//! either a browser visits it, or the test posts `{"authorize": "<the location>"}`. From then
+//! on the codes of that side need the verifier, and the ID tokens carry the nonce, until the
+//! next such request.
 //!
 //! # Control
 //!
 //! [`control`](FakeProvider::control), or `POST /control` from other processes, takes a JSON
-//! object and answers with the state after the change; `GET /control` changes nothing. What is
-//! not named stays as it is.
+//! object and responds with the new state; `GET /control` only responds with the state. Other
+//! settings keep their values.
 //!
 //! | | |
 //! |---|---|
-//! | `reset` | `true`: everything as at the start |
-//! | `down` | `true`: every page but this one answers 503 |
-//! | `authorize` | see above; the answer has `code`, `state`, `location`, and `callback`, the path and query of the way back |
-//! | `oidc`, `github` | objects of the settings below. A setting replaces its whole old value; null brings its default back |
+//! | `reset` | `true`: restores all defaults |
+//! | `down` | `true`: every other page responds with 503 |
+//! | `authorize` | see above; the response has `code`, `state`, `location`, and `callback`, the path and query of the callback |
+//! | `oidc`, `github` | objects of the settings below. A value replaces the whole old value; null restores the default |
 //!
-//! The answer's `calls` say how often each endpoint was called since the start: `oidc.discovery`,
+//! The response's `calls` are the number of calls of each endpoint since the start: `oidc.discovery`,
 //! `oidc.keys`, `oidc.token`, `oidc.refresh`, `oidc.userinfo`, `github.token`,
 //! `github.refresh`, `github.user`, `github.emails`, `github.orgs`, `github.team`,
 //! `github.device`, `github.poll`.
 //!
-//! Settings of the token endpoints of both sides:
+//! Settings of both token endpoints:
 //!
 //! | | | default |
 //! |---|---|---|
-//! | `expires_in` | lifetime of access tokens in seconds, which may be negative | 3600 (`oidc`), left out (`github`) |
-//! | `refresh_token` | whether there are refresh tokens: with each refresh a new one, and the old one is spent | `true` (`oidc`), `false` (`github`) |
-//! | `refreshes` | how many refreshes will still be granted; then `invalid_grant` | 1000 |
-//! | `token_error` | exchanges of codes are answered with this OAuth error | |
-//! | `token_status` | exchanges of codes are answered with this HTTP status and a text | |
-//! | `delay` | how long answers take, in milliseconds | 0 |
+//! | `expires_in` | lifetime of access tokens in seconds, which may be negative | 3600 (`oidc`), omitted (`github`) |
+//! | `refresh_token` | whether refresh tokens are issued, a new one with each refresh, which invalidates the old one | `true` (`oidc`), `false` (`github`) |
+//! | `refreshes` | how many more refreshes are granted; then `invalid_grant` | 1000 |
+//! | `token_error` | the OAuth error of code exchanges | |
+//! | `token_status` | the HTTP status of code exchanges, with a text | |
+//! | `delay` | the delay of responses, in milliseconds | 0 |
 //!
 //! Settings of `oidc`:
 //!
 //! | | | default |
 //! |---|---|---|
-//! | `claims` | the claims of the ID token. `iss`, `aud`, `iat`, `exp` (an hour), and `nonce` if asked for, are added unless they are given; a claim given as null is left out | `{"sub": "1", "email": "user@example.com"}` |
-//! | `padding` | adds a claim `padding` of so many characters | 0 |
+//! | `claims` | the claims of the ID token. `iss`, `aud`, `iat`, `exp` (an hour), and `nonce` if requested, are added unless set; null claims are omitted | `{"sub": "1", "email": "user@example.com"}` |
+//! | `padding` | the length of an additional claim `padding` | 0 |
 //! | `id_token` | `signed` (RS256), `absent`, `bad_signature`, `foreign_key` (HS256), `unsigned` (`none`), `garbage` | `signed` |
-//! | `access_token` | `opaque`, or `jwt`, which is signed like the ID token | `opaque` |
-//! | `access_claims` | the claims of such an access token, completed likewise | `{"sub": "1"}` |
+//! | `access_token` | `opaque` or `jwt`, which is signed like the ID token | `opaque` |
+//! | `access_claims` | the claims of a JWT access token, with the same additions | `{"sub": "1"}` |
 //! | `userinfo` | the claims of the userinfo endpoint | the `sub` of the ID token |
-//! | `userinfo_status`, `userinfo_raw` | its status; a text that it answers in place of claims | 200 |
-//! | `key_id` | the name of the key, in tokens and in the key set | `test-key` |
+//! | `userinfo_status`, `userinfo_raw` | its status; a text to respond with instead of claims | 200 |
+//! | `key_id` | the ID of the key in tokens and in the key set | `test-key` |
 //!
 //! Settings of `github`:
 //!
 //! | | | default |
 //! |---|---|---|
-//! | `user` | `GET user`; what is missing is really missing | `octocat`, 1 |
+//! | `user` | `GET user`; missing fields are omitted | `octocat`, 1 |
 //! | `emails` | `GET user/emails`: `[{email, primary, verified}]` | one |
-//! | `orgs` | `GET user/memberships/orgs`: `[{login, state}]`, all of them: a filter by `state` is ignored on purpose | none |
+//! | `orgs` | `GET user/memberships/orgs`: `[{login, state}]`, unfiltered: the parameter `state` is ignored on purpose | none |
 //! | `teams` | `{"org/slug": "active"}`: memberships of teams; others are 404 | none |
 //! | `user_status`, `emails_status`, `orgs_status` | the status of these three | 200 |
-//! | `device` | `POST login/device/code`; with `error` and `error_description` it is a refusal | a code |
+//! | `device` | `POST login/device/code`; with `error` and `error_description` for a failure | a code |
 //! | `device_status` | its status | 200 |
-//! | `poll_error` | the error that a device's questions are answered with | |
+//! | `poll_error` | the error of device polls | |
 
-mod answer;
 mod github;
 mod key;
 mod openid;
 mod request;
+mod response;
 mod settings;
 mod state;
 mod tokens;
@@ -113,19 +113,19 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{request::Asked, state::State};
+use crate::{request::Incoming, state::State};
 
-/// The longest body that is read, in bytes.
-const MAX_BODY: usize = 1 << 20;
+/// The maximum size of a request body.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// A running provider. It ends when the value is dropped.
+/// A running provider. It stops when the value is dropped.
 #[derive(Debug)]
 pub struct FakeProvider {
     shared: Arc<Shared>,
-    serving: JoinHandle<()>,
+    server: JoinHandle<()>,
 }
 
-/// What the provider was told makes no sense.
+/// An invalid change of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlError(String);
 
@@ -136,11 +136,11 @@ struct Shared {
 }
 
 impl FakeProvider {
-    /// Starts a provider on a free port of this machine, on the Tokio runtime that we are on.
+    /// Starts a provider on a free port of this machine, on the current Tokio runtime.
     ///
     /// # Errors
     ///
-    /// If no port can be had.
+    /// If no port is available.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let shared = Arc::new(Shared {
@@ -148,30 +148,29 @@ impl FakeProvider {
             state: Mutex::default(),
         });
         let router = Router::new()
-            .fallback(answer)
+            .fallback(handle)
             .with_state(Arc::clone(&shared));
-        let serving = tokio::spawn(async move {
-            // It returns only if it was told to stop, which nobody does.
+        let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { shared, serving })
+        Ok(Self { shared, server })
     }
 
-    /// Its address, `http://127.0.0.1:port`.
+    /// The base URL, `http://127.0.0.1:port`.
     pub fn url(&self) -> &str {
         &self.shared.base
     }
 
-    /// Tells it how to behave, and returns the state after that.
+    /// Changes settings and returns the new state.
     ///
     /// # Errors
     ///
-    /// If there is no such setting or value. Then nothing has changed.
+    /// If a setting or value is invalid. Then nothing is changed.
     pub fn control(&self, change: &Value) -> Result<Value, ControlError> {
         self.shared.state().control(change).map_err(ControlError)
     }
 
-    /// How often an endpoint was called, such as `oidc.refresh`.
+    /// Returns how often an endpoint, such as `oidc.refresh`, was called.
     pub fn calls(&self, endpoint: &str) -> u64 {
         self.shared.state().calls(endpoint)
     }
@@ -179,7 +178,7 @@ impl FakeProvider {
 
 impl Drop for FakeProvider {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.server.abort();
     }
 }
 
@@ -199,18 +198,18 @@ impl Shared {
     }
 }
 
-async fn answer(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Response {
+async fn handle(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return answer::text(400, "the body cannot be read");
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return response::text(400, "the body cannot be read");
     };
-    let asked = Asked {
+    let incoming = Incoming {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let (response, delay) = shared.route(&asked);
+    let (response, delay) = shared.route(&incoming);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -218,16 +217,16 @@ async fn answer(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Resp
 }
 
 impl Shared {
-    /// Answers, and says how long that should take.
-    fn route(&self, asked: &Asked) -> (Response, Duration) {
+    /// Returns the response and its delay.
+    fn route(&self, request: &Incoming) -> (Response, Duration) {
         let mut state = self.state();
-        let path = asked.uri.path();
+        let path = request.uri.path();
         if path == "/control" {
-            return (control(&mut state, asked), Duration::ZERO);
+            return (control(&mut state, request), Duration::ZERO);
         }
         if state.down {
             return (
-                answer::text(503, "the fake provider is down"),
+                response::text(503, "the fake provider is down"),
                 Duration::ZERO,
             );
         }
@@ -237,7 +236,7 @@ impl Shared {
             {
                 let delay = delay(state.oidc.tokens.delay, rest == "/token");
                 let issuer = format!("{}{prefix}", self.base);
-                return (openid::answer(&mut state, &issuer, rest, asked), delay);
+                return (openid::handle(&mut state, &issuer, rest, request), delay);
             }
         }
         let page = match path.strip_prefix("/github") {
@@ -248,33 +247,33 @@ impl Shared {
             state.github.tokens.delay,
             page == "/login/oauth/access_token",
         );
-        (github::answer(&mut state, &self.base, page, asked), delay)
+        (github::handle(&mut state, &self.base, page, request), delay)
     }
 }
 
-fn delay(milliseconds: u64, is_of_tokens: bool) -> Duration {
-    if is_of_tokens {
+fn delay(milliseconds: u64, is_token_endpoint: bool) -> Duration {
+    if is_token_endpoint {
         Duration::from_millis(milliseconds)
     } else {
         Duration::ZERO
     }
 }
 
-fn control(state: &mut State, asked: &Asked) -> Response {
-    let change = if asked.method == "POST" && !asked.body.is_empty() {
-        serde_json::from_str(&asked.body).map_err(|_| "not JSON".to_owned())
+fn control(state: &mut State, request: &Incoming) -> Response {
+    let change = if request.method == "POST" && !request.body.is_empty() {
+        serde_json::from_str(&request.body).map_err(|_| "not JSON".to_owned())
     } else {
         Ok(json!({}))
     };
     match change.and_then(|change: Value| state.control(&change)) {
-        Ok(told) => answer::json(200, &told),
-        Err(error) => answer::json(400, &json!({"error": error})),
+        Ok(state) => response::json(200, &state),
+        Err(error) => response::json(400, &json!({"error": error})),
     }
 }
 
 #[cfg(test)]
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "JSON is written where it is handed over"
+    reason = "lets tests pass `json!` values"
 )]
 mod tests;

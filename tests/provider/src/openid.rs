@@ -4,15 +4,15 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::{
-    answer::{json, of_kind, redirect},
     key,
-    request::Asked,
+    request::Incoming,
+    response::{json, redirect, with_type},
     state::{Side, State},
     tokens::exchange,
 };
 
-/// Answers a request below an issuer.
-pub(crate) fn answer(state: &mut State, issuer: &str, path: &str, asked: &Asked) -> Response {
+/// Handles a request below an issuer.
+pub(crate) fn handle(state: &mut State, issuer: &str, path: &str, request: &Incoming) -> Response {
     let has_userinfo = !issuer.ends_with("/bare");
     match path {
         "/.well-known/openid-configuration" => {
@@ -27,10 +27,10 @@ pub(crate) fn answer(state: &mut State, issuer: &str, path: &str, asked: &Asked)
             });
             json(200, &json!({"keys": [key]}))
         }
-        "/authorize" => redirect(&state.authorize(&asked.target()).location()),
-        "/token" => exchange(state, Side::OpenId, &asked.form(), issuer).into_json(),
-        "/userinfo" if has_userinfo => userinfo(state, asked),
-        _ => json(404, &json!({"error": "no such page"})),
+        "/authorize" => redirect(&state.authorize(&request.target()).location()),
+        "/token" => exchange(state, Side::OpenId, &request.form(), issuer).into_json(),
+        "/userinfo" if has_userinfo => userinfo(state, request),
+        _ => json(404, &json!({"error": "not found"})),
     }
 }
 
@@ -53,15 +53,15 @@ fn metadata(issuer: &str, has_userinfo: bool) -> serde_json::Value {
     metadata
 }
 
-fn userinfo(state: &mut State, asked: &Asked) -> Response {
+fn userinfo(state: &mut State, request: &Incoming) -> Response {
     state.count(Side::OpenId, "userinfo");
     let settings = &state.oidc;
-    if asked.authorization_scheme() != "bearer" {
+    if request.authorization_scheme() != "bearer" {
         return json(401, &json!({"error": "invalid_token"}));
     }
     let status = settings.userinfo_status;
     if let Some(raw) = &settings.userinfo_raw {
-        return of_kind(status, "application/json; charset=utf-8", raw.clone());
+        return with_type(status, "application/json; charset=utf-8", raw.clone());
     }
     match &settings.userinfo {
         Some(claims) => json(status, &claims.clone().into()),

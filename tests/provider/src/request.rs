@@ -1,4 +1,4 @@
-//! A request, as far as a provider reads it.
+//! HTTP requests.
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -9,22 +9,22 @@ use crate::{
     state::{Form, fields},
 };
 
-pub(crate) struct Asked {
+pub(crate) struct Incoming {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Asked {
-    /// Path and query.
+impl Incoming {
+    /// Returns the path and query.
     pub(crate) fn target(&self) -> String {
         let target = self.uri.path_and_query();
         target.map_or_else(String::new, ToString::to_string)
     }
 
-    /// The fields of query and body, be that a form or JSON, and who the client says that
-    /// it is (RFC 6749, 2.3.1).
+    /// Returns the fields of the query, of the body (a form or JSON), and of the client's basic
+    /// authentication (RFC 6749, 2.3.1).
     pub(crate) fn form(&self) -> Form {
         let mut form = fields(self.uri.query().unwrap_or_default());
         if self.header(header::CONTENT_TYPE).contains("json") {
@@ -47,14 +47,14 @@ impl Asked {
         if self.authorization_scheme() != "basic" {
             return None;
         }
-        let (_, given) = self.header(header::AUTHORIZATION).split_once(' ')?;
-        let given = String::from_utf8(STANDARD.decode(given.trim()).ok()?).ok()?;
-        let (id, secret) = given.split_once(':')?;
+        let (_, encoded) = self.header(header::AUTHORIZATION).split_once(' ')?;
+        let credentials = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        let (id, secret) = credentials.split_once(':')?;
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         Some((decoded(id), decoded(secret)))
     }
 
-    /// In small letters.
+    /// Returns the scheme of the `Authorization` header, in lower case.
     pub(crate) fn authorization_scheme(&self) -> String {
         let header = self.header(header::AUTHORIZATION);
         let scheme = header.split_once(' ').map_or(header, |(scheme, _)| scheme);

@@ -1,4 +1,4 @@
-//! How the provider is told to behave, and what it does unless it is told.
+//! The settings of the provider and their defaults.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use serde_json::{Map, Value, json};
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
 
-/// What both sides' token endpoints do.
+/// The settings of both token endpoints.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Tokens {
-    /// The lifetime of access tokens in seconds; none leaves it out.
+    /// The lifetime of access tokens in seconds, omitted if `None`.
     pub(crate) expires_in: Option<i64>,
-    /// Whether refresh tokens are handed out.
+    /// Whether refresh tokens are issued.
     pub(crate) refresh_token: bool,
-    /// How many refreshes will still be granted.
+    /// How many more refreshes are granted.
     pub(crate) refreshes: u32,
-    /// The OAuth error that exchanges of codes are answered with.
+    /// The OAuth error of code exchanges.
     pub(crate) token_error: Option<String>,
-    /// The status that exchanges of codes are answered with.
+    /// The status of code exchanges.
     pub(crate) token_status: Option<u16>,
-    /// How long every answer of the token endpoint takes, in milliseconds.
+    /// The delay of the token endpoint, in milliseconds.
     pub(crate) delay: u64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Tokens {
     }
 }
 
-/// What the OpenID provider does.
+/// The settings of the OpenID provider.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct OpenId {
     #[serde(flatten)]
@@ -54,7 +54,7 @@ pub(crate) struct OpenId {
     pub(crate) key_id: String,
 }
 
-/// How ID tokens are made.
+/// The kinds of ID tokens.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IdToken {
@@ -66,7 +66,7 @@ pub(crate) enum IdToken {
     Garbage,
 }
 
-/// How access tokens of the OpenID provider are made.
+/// The kinds of the OpenID provider's access tokens.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AccessToken {
@@ -95,7 +95,7 @@ impl Default for OpenId {
     }
 }
 
-/// What GitHub does.
+/// The settings of GitHub.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct GitHub {
     #[serde(flatten)]
@@ -112,7 +112,7 @@ pub(crate) struct GitHub {
     pub(crate) poll_error: Option<String>,
 }
 
-/// That somebody is in an organization, or invited to it.
+/// A membership of an organization, or an invitation to it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Membership {
@@ -146,8 +146,7 @@ impl Default for GitHub {
     }
 }
 
-/// Returns the settings with those of `change` in place of the old ones; null brings the
-/// default back.
+/// Returns the settings with the values of `change`; null restores the default.
 pub(crate) fn changed<T>(current: &T, change: &Value) -> Result<T, String>
 where
     T: Default + Serialize + DeserializeOwned,
@@ -164,12 +163,12 @@ where
 }
 
 fn as_object(settings: &impl Serialize) -> Object {
-    object(serde_json::to_value(settings).expect("settings can be written"))
+    object(serde_json::to_value(settings).expect("settings serialize"))
 }
 
 fn object(value: Value) -> Object {
     match value {
         Value::Object(object) => object,
-        other => panic!("{other} is no object"),
+        other => panic!("{other} is not an object"),
     }
 }

@@ -1,4 +1,4 @@
-//! What the provider remembers, and how it is told what to do.
+//! The state of the provider, and its control endpoint.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -21,7 +21,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// What it is called in settings, counts and tokens.
+    /// The name in settings, counts and tokens.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenId => "oidc",
@@ -34,35 +34,35 @@ impl Side {
 pub(crate) struct State {
     pub(crate) oidc: OpenId,
     pub(crate) github: GitHub,
-    /// Whether nothing but the control page answers.
+    /// Whether only the control endpoint works.
     pub(crate) down: bool,
     calls: BTreeMap<String, u64>,
-    /// The authorization request that each side was shown last.
+    /// The last authorization request of each side.
     #[serde(skip)]
-    asked_oidc: Form,
+    oidc_authorization: Form,
     #[serde(skip)]
-    asked_github: Form,
-    /// Refresh tokens that were handed out and not used. Others are taken on trust, since
-    /// tests write them into databases.
+    github_authorization: Form,
+    /// Refresh tokens that were issued and not used. Tokens that were not issued here are
+    /// accepted, since tests write them into databases.
     #[serde(skip)]
     pub(crate) live_refresh_tokens: HashSet<String>,
 }
 
 impl State {
-    /// Does what the control page was told, all of it or nothing, and returns the answer.
+    /// Applies a change completely or not at all, and returns the new state.
     pub(crate) fn control(&mut self, change: &Value) -> Result<Value, String> {
         let change = change.as_object().ok_or("not a JSON object")?;
         let mut next = match change.get("reset") {
             Some(Value::Bool(true)) => Self::default(),
             _ => self.clone(),
         };
-        let mut answer = json!({});
+        let mut response = json!({});
         for (key, value) in change {
             match key.as_str() {
                 "reset" if value.is_boolean() => {}
                 "authorize" => {
-                    let url = value.as_str().ok_or("authorize is no URL")?;
-                    answer = next.authorize(url).told();
+                    let url = value.as_str().ok_or("authorize is not a URL")?;
+                    response = next.authorize(url).to_json();
                 }
                 "oidc" => {
                     next.oidc =
@@ -72,37 +72,36 @@ impl State {
                     next.github =
                         changed(&next.github, value).map_err(|error| format!("github: {error}"))?;
                 }
-                "down" => next.down = value.as_bool().ok_or("down is no boolean")?,
+                "down" => next.down = value.as_bool().ok_or("down is not a boolean")?,
                 _ => return Err(format!("unknown key {key}")),
             }
         }
         *self = next;
         let state = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
-        if let (Value::Object(answer), Value::Object(state)) = (&mut answer, state) {
-            answer.extend(state);
+        if let (Value::Object(response), Value::Object(state)) = (&mut response, state) {
+            response.extend(state);
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// What a browser's visit of an authorize page does: the request is remembered and gets
-    /// a code.
-    pub(crate) fn authorize(&mut self, url: &str) -> Visit {
+    /// Handles an authorization request: stores it and issues a code.
+    pub(crate) fn authorize(&mut self, url: &str) -> Authorization {
         let (path, query) = split(url);
         let request = fields(query);
-        let visit = Visit::new(&request);
+        let authorization = Authorization::new(&request);
         if path.contains("login/oauth") {
-            self.asked_github = request;
+            self.github_authorization = request;
         } else {
-            self.asked_oidc = request;
+            self.oidc_authorization = request;
         }
-        visit
+        authorization
     }
 
-    /// The authorization request that a side was shown last.
-    pub(crate) fn asked(&self, side: Side) -> &Form {
+    /// Returns the last authorization request of a side.
+    pub(crate) fn last_authorization(&self, side: Side) -> &Form {
         match side {
-            Side::OpenId => &self.asked_oidc,
-            Side::GitHub => &self.asked_github,
+            Side::OpenId => &self.oidc_authorization,
+            Side::GitHub => &self.github_authorization,
         }
     }
 
@@ -112,14 +111,14 @@ impl State {
         *self.calls.entry(endpoint).or_default() += 1;
     }
 
-    /// How often an endpoint was called.
+    /// Returns how often an endpoint was called.
     pub(crate) fn calls(&self, endpoint: &str) -> u64 {
         self.calls.get(endpoint).copied().unwrap_or_default()
     }
 
-    /// Whether the verifier is that of the side's authorization request (RFC 7636, 4.6).
+    /// Whether the verifier matches the side's last authorization request (RFC 7636, 4.6).
     pub(crate) fn verifies(&self, side: Side, verifier: &str) -> bool {
-        let request = self.asked(side);
+        let request = self.last_authorization(side);
         let Some(challenge) = request.get("code_challenge") else {
             return true;
         };
@@ -132,14 +131,14 @@ impl State {
     }
 }
 
-/// The way back from an authorize page.
-pub(crate) struct Visit {
+/// The response to an authorization request.
+pub(crate) struct Authorization {
     code: String,
     state: String,
     redirect_uri: String,
 }
 
-impl Visit {
+impl Authorization {
     fn new(request: &Form) -> Self {
         let field = |name| request.get(name).cloned().unwrap_or_default();
         Self {
@@ -149,7 +148,7 @@ impl Visit {
         }
     }
 
-    /// Where the browser is sent.
+    /// Returns the URL that the browser is redirected to.
     pub(crate) fn location(&self) -> String {
         format!("{}?{}", self.redirect_uri, self.query())
     }
@@ -161,7 +160,7 @@ impl Visit {
             .finish()
     }
 
-    fn told(&self) -> Value {
+    fn to_json(&self) -> Value {
         let redirect_uri = Url::parse(&self.redirect_uri);
         let path = redirect_uri.as_ref().map_or("", |url| url.path());
         json!({
@@ -173,13 +172,13 @@ impl Visit {
     }
 }
 
-/// Path and query of a URL or of a request's target.
+/// Splits a URL or request target into path and query.
 fn split(url: &str) -> (&str, &str) {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
     url.split_once('?').unwrap_or((url, ""))
 }
 
-/// The fields of a form that are not empty.
+/// Parses the non-empty fields of a form.
 pub(crate) fn fields(form: &str) -> Form {
     form_urlencoded::parse(form.as_bytes())
         .into_owned()
@@ -187,7 +186,7 @@ pub(crate) fn fields(form: &str) -> Form {
         .collect()
 }
 
-/// So many random bytes in hexadecimal.
+/// Returns random bytes in hexadecimal.
 pub(crate) fn random_hex<const BYTES: usize>() -> String {
     let bytes: [u8; BYTES] = rand::random();
     let digit = |half: u8| char::from_digit(half.into(), 16);

@@ -9,24 +9,24 @@ use base64::{
 
 use super::*;
 
-/// A provider that is asked without a socket.
-struct Asking(Arc<Shared>);
+/// A provider that is called without a socket.
+struct TestProvider(Arc<Shared>);
 
-/// What was answered.
-struct Answered {
+/// A response.
+struct TestResponse {
     status: u16,
-    kind: String,
+    content_type: String,
     location: String,
     body: String,
 }
 
-impl Answered {
+impl TestResponse {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}", self.body))
     }
 }
 
-impl Asking {
+impl TestProvider {
     fn new() -> Self {
         Self(Arc::new(Shared {
             base: "http://provider".to_owned(),
@@ -38,44 +38,44 @@ impl Asking {
         self.0.state().control(&change).unwrap()
     }
 
-    async fn ask(
+    async fn send(
         &self,
         method: Method,
         target: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Answered {
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = answer(Extract(Arc::clone(&self.0)), request).await;
+        let response = handle(Extract(Arc::clone(&self.0)), request).await;
         let header = |name| {
             let value = response.headers().get(name);
             value.map_or("", |value| value.to_str().unwrap()).to_owned()
         };
-        let (kind, location) = (header(header::CONTENT_TYPE), header(header::LOCATION));
+        let (content_type, location) = (header(header::CONTENT_TYPE), header(header::LOCATION));
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
-        Answered {
+        TestResponse {
             status,
-            kind,
+            content_type,
             location,
             body,
         }
     }
 
-    async fn get(&self, target: &str) -> Answered {
-        self.ask(Method::GET, target, &[("authorization", "Bearer x")], "")
+    async fn get(&self, target: &str) -> TestResponse {
+        self.send(Method::GET, target, &[("authorization", "Bearer x")], "")
             .await
     }
 
-    /// Asks a token endpoint as a client does that is known by its name and secret.
-    async fn token(&self, target: &str, form: &str) -> Answered {
+    /// Sends a form to a token endpoint, with a client ID and secret.
+    async fn token(&self, target: &str, form: &str) -> TestResponse {
         let form = format!("client_id=me&client_secret=mine&{form}");
-        self.ask(
+        self.send(
             Method::POST,
             target,
             &[("accept", "application/json")],
@@ -92,7 +92,7 @@ fn claims(token: &str) -> Value {
 
 #[tokio::test]
 async fn a_browser_is_sent_back_with_a_code_that_needs_the_verifier() {
-    let provider = Asking::new();
+    let provider = TestProvider::new();
     let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     let visited = provider
         .get(&format!(
@@ -112,15 +112,15 @@ async fn a_browser_is_sent_back_with_a_code_that_needs_the_verifier() {
 
     let form =
         |verifier| format!("code={code}&redirect_uri=http://us/back&code_verifier={verifier}");
-    let refused = provider.token("/oidc/token", &form("wrong")).await;
+    let rejected = provider.token("/oidc/token", &form("wrong")).await;
     assert_eq!(
-        (refused.status, &refused.json()["error"]),
+        (rejected.status, &rejected.json()["error"]),
         (400, &json!("invalid_grant"))
     );
     let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    let elsewhere = form(verifier).replace("/back", "/elsewhere");
-    let refused = provider.token("/oidc/token", &elsewhere).await;
-    assert_eq!(refused.json()["error"], "redirect_uri_mismatch");
+    let other_uri = form(verifier).replace("/back", "/other");
+    let rejected = provider.token("/oidc/token", &other_uri).await;
+    assert_eq!(rejected.json()["error"], "redirect_uri_mismatch");
 
     let granted = provider.token("/oidc/token", &form(verifier)).await;
     assert_eq!(granted.status, 200, "{}", granted.body);
@@ -135,8 +135,8 @@ async fn a_browser_is_sent_back_with_a_code_that_needs_the_verifier() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_once_and_one_that_nobody_handed_out_too() {
-    let provider = Asking::new();
+async fn a_refresh_token_works_once_and_unknown_ones_are_accepted() {
+    let provider = TestProvider::new();
     let first = provider.token("/bare/token", "code=any").await.json();
     let first = first["refresh_token"].as_str().unwrap().to_owned();
     let refresh = |token: &str| format!("grant_type=refresh_token&refresh_token={token}");
@@ -172,57 +172,61 @@ async fn a_refresh_token_is_good_once_and_one_that_nobody_handed_out_too() {
 }
 
 #[tokio::test]
-async fn a_client_must_name_itself_and_its_secret() {
-    let provider = Asking::new();
-    let ask = async |headers: &[(&str, &str)], form: &str| {
+async fn a_client_must_send_its_id_and_secret() {
+    let provider = TestProvider::new();
+    let status = async |headers: &[(&str, &str)], form: &str| {
         provider
-            .ask(Method::POST, "/oidc/token", headers, form)
+            .send(Method::POST, "/oidc/token", headers, form)
             .await
             .status
     };
 
-    assert_eq!(ask(&[], "code=x").await, 401);
-    assert_eq!(ask(&[], "code=x&client_id=me").await, 401);
+    assert_eq!(status(&[], "code=x").await, 401);
+    assert_eq!(status(&[], "code=x&client_id=me").await, 401);
     let basic = format!("Basic {}", STANDARD.encode("me%3A:mine"));
-    assert_eq!(ask(&[("authorization", &basic)], "code=x").await, 200);
+    assert_eq!(status(&[("authorization", &basic)], "code=x").await, 200);
 }
 
 #[tokio::test]
-async fn github_answers_forms_unless_it_is_asked_for_json() {
-    let provider = Asking::new();
+async fn github_responds_with_a_form_unless_json_is_accepted() {
+    let provider = TestProvider::new();
     let form = "client_id=me&client_secret=mine&code=x";
     for path in [
         "/login/oauth/access_token",
         "/github/login/oauth/access_token",
     ] {
-        let answer = provider.ask(Method::POST, path, &[], form).await;
-        assert!(answer.kind.starts_with("application/x-www-form-urlencoded"));
+        let response = provider.send(Method::POST, path, &[], form).await;
         assert!(
-            answer.body.contains("access_token=github-"),
-            "{}",
-            answer.body
+            response
+                .content_type
+                .starts_with("application/x-www-form-urlencoded")
         );
-        let answer = provider.token(path, "code=x").await.json();
-        assert_eq!(answer["token_type"], "bearer");
-        assert_eq!(answer.get("expires_in"), None);
+        assert!(
+            response.body.contains("access_token=github-"),
+            "{}",
+            response.body
+        );
+        let response = provider.token(path, "code=x").await.json();
+        assert_eq!(response["token_type"], "bearer");
+        assert_eq!(response.get("expires_in"), None);
     }
 
     provider.control(json!({"github": {"token_error": "bad_verification_code"}}));
-    let refused = provider.token("/login/oauth/access_token", "code=x").await;
-    assert_eq!(refused.status, 200);
-    assert_eq!(refused.json()["error"], "bad_verification_code");
+    let rejected = provider.token("/login/oauth/access_token", "code=x").await;
+    assert_eq!(rejected.status, 200);
+    assert_eq!(rejected.json()["error"], "bad_verification_code");
 }
 
 #[tokio::test]
-async fn a_device_needs_no_secret_and_waits_until_it_is_told() {
-    let provider = Asking::new();
+async fn a_device_needs_no_secret_and_gets_the_configured_error() {
+    let provider = TestProvider::new();
     let code = provider
-        .ask(Method::POST, "/login/device/code", &[], "client_id=me")
+        .send(Method::POST, "/login/device/code", &[], "client_id=me")
         .await;
     assert_eq!(code.json()["user_code"], "WDJB-MJHT");
     assert_eq!(
         provider
-            .ask(Method::POST, "/login/device/code", &[], "")
+            .send(Method::POST, "/login/device/code", &[], "")
             .await
             .status,
         404
@@ -231,20 +235,20 @@ async fn a_device_needs_no_secret_and_waits_until_it_is_told() {
     let poll = "client_id=me&device_code=x";
     provider.control(json!({"github": {"poll_error": "authorization_pending"}}));
     let waiting = provider
-        .ask(Method::POST, "/login/oauth/access_token", &[], poll)
+        .send(Method::POST, "/login/oauth/access_token", &[], poll)
         .await;
     assert!(waiting.body.contains("error=authorization_pending"));
     provider.control(json!({"github": {"poll_error": null}}));
     let done = provider
-        .ask(Method::POST, "/login/oauth/access_token", &[], poll)
+        .send(Method::POST, "/login/oauth/access_token", &[], poll)
         .await;
     assert!(done.body.contains("access_token="), "{}", done.body);
     assert_eq!(provider.control(json!({}))["calls"]["github.poll"], 2);
 }
 
 #[tokio::test]
-async fn github_tells_who_somebody_is() {
-    let provider = Asking::new();
+async fn github_returns_the_configured_user() {
+    let provider = TestProvider::new();
     provider.control(json!({"github": {
         "orgs": [{"login": "acme", "state": "pending"}],
         "teams": {"acme/core": "active"},
@@ -269,10 +273,10 @@ async fn github_tells_who_somebody_is() {
         provider.get(&format!("{team}/octocat")).await.json()["state"],
         "active"
     );
-    assert_eq!(provider.get(&format!("{team}/somebody")).await.status, 404);
+    assert_eq!(provider.get(&format!("{team}/another")).await.status, 404);
     assert_eq!(
         provider
-            .ask(Method::GET, "/api/v3/user", &[], "")
+            .send(Method::GET, "/api/v3/user", &[], "")
             .await
             .status,
         401
@@ -283,8 +287,8 @@ async fn github_tells_who_somebody_is() {
 }
 
 #[tokio::test]
-async fn userinfo_has_the_subject_unless_it_is_told_otherwise() {
-    let provider = Asking::new();
+async fn userinfo_returns_the_subject_by_default() {
+    let provider = TestProvider::new();
     assert_eq!(
         provider.get("/oidc/userinfo").await.json(),
         json!({"sub": "1"})
@@ -292,7 +296,7 @@ async fn userinfo_has_the_subject_unless_it_is_told_otherwise() {
     assert_eq!(provider.get("/bare/userinfo").await.status, 404);
     assert_eq!(
         provider
-            .ask(Method::GET, "/oidc/userinfo", &[], "")
+            .send(Method::GET, "/oidc/userinfo", &[], "")
             .await
             .status,
         401
@@ -307,15 +311,18 @@ async fn userinfo_has_the_subject_unless_it_is_told_otherwise() {
     );
 
     provider.control(json!({"oidc": {"userinfo": {"sub": "2"}, "userinfo_status": 203}}));
-    let answer = provider.get("/oidc/userinfo").await;
-    assert_eq!((answer.status, answer.json()), (203, json!({"sub": "2"})));
-    provider.control(json!({"oidc": {"userinfo_raw": "no JSON"}}));
-    assert_eq!(provider.get("/oidc/userinfo").await.body, "no JSON");
+    let response = provider.get("/oidc/userinfo").await;
+    assert_eq!(
+        (response.status, response.json()),
+        (203, json!({"sub": "2"}))
+    );
+    provider.control(json!({"oidc": {"userinfo_raw": "not JSON"}}));
+    assert_eq!(provider.get("/oidc/userinfo").await.body, "not JSON");
 }
 
 #[tokio::test]
-async fn claims_are_completed_unless_they_are_given() {
-    let provider = Asking::new();
+async fn standard_claims_are_added_unless_set() {
+    let provider = TestProvider::new();
     provider.control(json!({"oidc": {
         "claims": {"sub": 17, "exp": null, "iss": "https://elsewhere", "aud": ["me", "you"]},
         "padding": 9,
@@ -337,38 +344,38 @@ async fn claims_are_completed_unless_they_are_given() {
 }
 
 #[tokio::test]
-async fn what_it_is_told_is_done_whole_or_not_at_all() {
-    let provider = Asking::new();
-    let tell = async |change: &str| {
+async fn a_change_is_applied_completely_or_not_at_all() {
+    let provider = TestProvider::new();
+    let control = async |change: &str| {
         let headers = [("content-type", "application/json")];
         provider
-            .ask(Method::POST, "/control", &headers, change)
+            .send(Method::POST, "/control", &headers, change)
             .await
     };
 
-    for mistake in [
-        "no JSON",
+    for invalid in [
+        "not JSON",
         "[]",
         r#"{"oidc": {"padding": 1, "paddin": 1}}"#,
         r#"{"oidc": {"padding": "one"}}"#,
         r#"{"github": {"claims": {}}}"#,
         r#"{"oidc": {"padding": 1}, "unknown": 1}"#,
     ] {
-        assert_eq!(tell(mistake).await.status, 400, "{mistake}");
+        assert_eq!(control(invalid).await.status, 400, "{invalid}");
     }
-    let state = provider.ask(Method::GET, "/control", &[], "").await.json();
+    let state = provider.send(Method::GET, "/control", &[], "").await.json();
     assert_eq!(state["oidc"]["padding"], 0);
 
     assert_eq!(
-        tell(r#"{"oidc": {"padding": 2}}"#).await.json()["oidc"]["padding"],
+        control(r#"{"oidc": {"padding": 2}}"#).await.json()["oidc"]["padding"],
         2
     );
     assert_eq!(
-        tell(r#"{"oidc": {"padding": null}}"#).await.json()["oidc"]["padding"],
+        control(r#"{"oidc": {"padding": null}}"#).await.json()["oidc"]["padding"],
         0
     );
-    tell(r#"{"oidc": {"padding": 3, "refreshes": 5}}"#).await;
-    let state = tell(r#"{"reset": true, "oidc": {"refreshes": 7}}"#)
+    control(r#"{"oidc": {"padding": 3, "refreshes": 5}}"#).await;
+    let state = control(r#"{"reset": true, "oidc": {"refreshes": 7}}"#)
         .await
         .json();
     assert_eq!(
@@ -378,30 +385,30 @@ async fn what_it_is_told_is_done_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_no_browser_is_told_the_way_back() {
-    let provider = Asking::new();
-    let told = provider.control(json!({
+async fn an_authorization_request_can_be_posted_to_control() {
+    let provider = TestProvider::new();
+    let response = provider.control(json!({
         "authorize": "http://provider/login/oauth/authorize?state=abc&redirect_uri=http://us/back",
     }));
-    let code = told["code"].as_str().unwrap();
-    assert_eq!(told["state"], "abc");
-    assert_eq!(told["callback"], format!("/back?code={code}&state=abc"));
+    let code = response["code"].as_str().unwrap();
+    assert_eq!(response["state"], "abc");
+    assert_eq!(response["callback"], format!("/back?code={code}&state=abc"));
     assert_eq!(
-        told["location"],
+        response["location"],
         format!("http://us/back?code={code}&state=abc")
     );
 }
 
 #[tokio::test]
-async fn it_can_be_down_and_is_told_to_come_back() {
+async fn the_provider_can_be_down() {
     let provider = FakeProvider::start().await.unwrap();
     assert!(provider.url().starts_with("http://127.0.0.1:"));
     provider.control(&json!({"down": true})).unwrap();
-    let asking = Asking(Arc::clone(&provider.shared));
-    assert_eq!(asking.get("/oidc/jwks").await.status, 503);
-    assert_eq!(asking.get("/control").await.status, 200);
+    let test = TestProvider(Arc::clone(&provider.shared));
+    assert_eq!(test.get("/oidc/jwks").await.status, 503);
+    assert_eq!(test.get("/control").await.status, 200);
     provider.control(&json!({"down": false})).unwrap();
-    assert_eq!(asking.get("/oidc/jwks").await.status, 200);
+    assert_eq!(test.get("/oidc/jwks").await.status, 200);
     assert_eq!(provider.calls("oidc.keys"), 1);
     assert!(provider.control(&json!({"up": true})).is_err());
 }

@@ -1,4 +1,4 @@
-//! The token endpoint of both sides, and the tokens.
+//! The token endpoints, and the tokens that they issue.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,87 +8,87 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{Answer, text},
     key,
+    response::{TokenResponse, text},
     settings::{AccessToken, IdToken, Object, Tokens},
     state::{Form, Side, State, random_hex},
 };
 
-/// How a device asks for tokens (RFC 8628, 3.4).
+/// The grant type of the device flow (RFC 8628, 3.4).
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Seconds that completed tokens are good for.
-const LIFETIME: u64 = 3600;
+/// The default lifetime of tokens.
+const LIFETIME_SECONDS: u64 = 3600;
 
-/// Answers at the token endpoint. Only the OpenID side has an issuer.
-pub(crate) fn exchange(state: &mut State, side: Side, form: &Form, issuer: &str) -> Answer {
+/// Handles a request to a token endpoint. Only the OpenID side has an issuer.
+pub(crate) fn exchange(state: &mut State, side: Side, form: &Form, issuer: &str) -> TokenResponse {
     let field = |name| form.get(name).map_or("", String::as_str);
     let grant = form
         .get("grant_type")
         .map_or("authorization_code", String::as_str);
     let has_secret = form.contains_key("client_secret") || grant == DEVICE_GRANT;
     if field("client_id").is_empty() || !has_secret {
-        return Answer::json(StatusCode::UNAUTHORIZED, json!({"error": "invalid_client"}));
+        return TokenResponse::Json(StatusCode::UNAUTHORIZED, json!({"error": "invalid_client"}));
     }
     match grant {
         DEVICE_GRANT => {
             state.count(side, "poll");
             if let Some(error) = &state.github.poll_error {
-                return Answer::json(StatusCode::OK, error_body(error));
+                return TokenResponse::Json(StatusCode::OK, error_body(error));
             }
         }
         "refresh_token" => {
             state.count(side, "refresh");
-            let given = field("refresh_token");
-            let is_spent =
-                given.starts_with("refresh-") && !state.live_refresh_tokens.contains(given);
-            if given.is_empty() || is_spent || tokens(state, side).refreshes == 0 {
-                return refusal(side, "invalid_grant");
+            let token = field("refresh_token");
+            let is_used =
+                token.starts_with("refresh-") && !state.live_refresh_tokens.contains(token);
+            if token.is_empty() || is_used || tokens(state, side).refreshes == 0 {
+                return oauth_error(side, "invalid_grant");
             }
             tokens_mut(state, side).refreshes -= 1;
             if tokens(state, side).refresh_token {
-                state.live_refresh_tokens.remove(given);
+                state.live_refresh_tokens.remove(token);
             }
         }
         _ => {
             state.count(side, "token");
-            if let Some(answer) = refuse_code(state, side, &field) {
-                return answer;
+            if let Some(error) = check_code(state, side, &field) {
+                return error;
             }
         }
     }
-    Answer::json(
+    TokenResponse::Json(
         StatusCode::OK,
-        granted(state, side, field("client_id"), issuer),
+        grant_tokens(state, side, field("client_id"), issuer),
     )
 }
 
-fn refuse_code<'a>(
+fn check_code<'a>(
     state: &State,
     side: Side,
     field: &impl Fn(&'static str) -> &'a str,
-) -> Option<Answer> {
+) -> Option<TokenResponse> {
     let settings = tokens(state, side);
     if let Some(status) = settings.token_status {
-        return Some(Answer::Whole(failure(status)));
+        return Some(TokenResponse::Other(failure(status)));
     }
     if let Some(error) = &settings.token_error {
-        return Some(refusal(side, error));
+        return Some(oauth_error(side, error));
     }
     if field("code").is_empty() {
-        return Some(refusal(side, "invalid_request"));
+        return Some(oauth_error(side, "invalid_request"));
     }
-    let redirect_uri = state.asked(side).get("redirect_uri");
-    if redirect_uri.is_some_and(|asked| field("redirect_uri") != asked) {
-        return Some(refusal(side, "redirect_uri_mismatch"));
+    let redirect_uri = state.last_authorization(side).get("redirect_uri");
+    if redirect_uri.is_some_and(|expected| field("redirect_uri") != expected) {
+        return Some(oauth_error(side, "redirect_uri_mismatch"));
     }
     if !state.verifies(side, field("code_verifier")) {
-        return Some(refusal(side, "invalid_grant"));
+        return Some(oauth_error(side, "invalid_grant"));
     }
     None
 }
 
-fn granted(state: &mut State, side: Side, client_id: &str, issuer: &str) -> Value {
+fn grant_tokens(state: &mut State, side: Side, client_id: &str, issuer: &str) -> Value {
     let settings = tokens(state, side).clone();
     let mut body = Object::new();
     let mut put = |key: &str, value: Value| body.insert(key.to_owned(), value);
@@ -104,14 +104,15 @@ fn granted(state: &mut State, side: Side, client_id: &str, issuer: &str) -> Valu
             let access_token = match oidc.access_token {
                 AccessToken::Opaque => opaque,
                 AccessToken::Jwt => {
-                    let claims = completed(state, &oidc.access_claims, client_id, issuer);
+                    let claims =
+                        with_standard_claims(state, &oidc.access_claims, client_id, issuer);
                     signed(&claims, IdToken::Signed, &oidc.key_id)
                 }
             };
             put("access_token", access_token.into());
             put("token_type", "Bearer".into());
             if oidc.id_token != IdToken::Absent {
-                let mut claims = completed(state, &oidc.claims, client_id, issuer);
+                let mut claims = with_standard_claims(state, &oidc.claims, client_id, issuer);
                 if oidc.padding > 0 {
                     claims.insert("padding".to_owned(), "x".repeat(oidc.padding).into());
                 }
@@ -131,30 +132,29 @@ fn granted(state: &mut State, side: Side, client_id: &str, issuer: &str) -> Valu
     body.into()
 }
 
-/// The claims with those that every token has, unless they are given; those given as null
-/// are left out.
-fn completed(state: &State, claims: &Object, client_id: &str, issuer: &str) -> Object {
+/// Adds the standard claims unless they are set, and removes those that are null.
+fn with_standard_claims(state: &State, claims: &Object, client_id: &str, issuer: &str) -> Object {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.expect("it is after 1970").as_secs();
-    let mut whole = Object::new();
-    whole.insert("iss".to_owned(), issuer.into());
-    whole.insert("aud".to_owned(), client_id.into());
-    whole.insert("iat".to_owned(), now.into());
-    whole.insert("exp".to_owned(), (now + LIFETIME).into());
-    if let Some(nonce) = state.asked(Side::OpenId).get("nonce") {
-        whole.insert("nonce".to_owned(), nonce.clone().into());
+    let now = now.expect("after 1970").as_secs();
+    let mut all = Object::new();
+    all.insert("iss".to_owned(), issuer.into());
+    all.insert("aud".to_owned(), client_id.into());
+    all.insert("iat".to_owned(), now.into());
+    all.insert("exp".to_owned(), (now + LIFETIME_SECONDS).into());
+    if let Some(nonce) = state.last_authorization(Side::OpenId).get("nonce") {
+        all.insert("nonce".to_owned(), nonce.clone().into());
     }
-    whole.extend(claims.clone());
-    whole.retain(|_, value| !value.is_null());
-    whole
+    all.extend(claims.clone());
+    all.retain(|_, value| !value.is_null());
+    all
 }
 
-/// A token of the claims.
-fn signed(claims: &Object, how: IdToken, key_id: &str) -> String {
-    if how == IdToken::Garbage {
-        return "this-is-no-jwt".to_owned();
+/// Creates a token with these claims.
+fn signed(claims: &Object, kind: IdToken, key_id: &str) -> String {
+    if kind == IdToken::Garbage {
+        return "this-is-not-a-jwt".to_owned();
     }
-    let algorithm = match how {
+    let algorithm = match kind {
         IdToken::Unsigned => "none",
         IdToken::ForeignKey => "HS256",
         _ => "RS256",
@@ -163,7 +163,7 @@ fn signed(claims: &Object, how: IdToken, key_id: &str) -> String {
     let claims = Value::Object(claims.clone());
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let message = format!("{}.{}", part(&head), part(&claims));
-    let signature = match how {
+    let signature = match kind {
         IdToken::Unsigned => String::new(),
         IdToken::ForeignKey => sign(
             &message,
@@ -172,18 +172,18 @@ fn signed(claims: &Object, how: IdToken, key_id: &str) -> String {
         ),
         _ => sign(&message, &key::PRIVATE, Algorithm::RS256),
     };
-    let signature = match how {
-        IdToken::BadSignature => spoilt(&signature),
+    let signature = match kind {
+        IdToken::BadSignature => invalidated(&signature),
         _ => signature,
     };
     format!("{message}.{signature}")
 }
 
 fn sign(message: &str, key: &EncodingKey, algorithm: Algorithm) -> String {
-    crypto::sign(message.as_bytes(), key, algorithm).expect("the key is one of the algorithm")
+    crypto::sign(message.as_bytes(), key, algorithm).expect("the key fits the algorithm")
 }
 
-fn spoilt(signature: &str) -> String {
+fn invalidated(signature: &str) -> String {
     let bytes = URL_SAFE_NO_PAD.decode(signature);
     let mut bytes = bytes.expect("a signature is base64");
     bytes[0] ^= 1;
@@ -204,21 +204,21 @@ fn tokens_mut(state: &mut State, side: Side) -> &mut Tokens {
     }
 }
 
-/// GitHub refuses with 200, everybody else with 400.
-fn refusal(side: Side, error: &str) -> Answer {
+/// GitHub responds to errors with 200, OpenID providers with 400.
+fn oauth_error(side: Side, error: &str) -> TokenResponse {
     let status = match side {
         Side::GitHub => StatusCode::OK,
         Side::OpenId => StatusCode::BAD_REQUEST,
     };
-    Answer::json(status, error_body(error))
+    TokenResponse::Json(status, error_body(error))
 }
 
 fn error_body(error: &str) -> Value {
-    json!({"error": error, "error_description": "refused by the fake provider"})
+    json!({"error": error, "error_description": "rejected by the fake provider"})
 }
 
 fn failure(status: u16) -> Response {
-    text(status, "the fake provider fails as told")
+    text(status, "the fake provider is set to fail")
 }
 
 #[cfg(test)]
@@ -228,14 +228,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_key_is_that_of_the_signature() {
+    fn the_published_key_verifies_signatures() {
         let mut claims = Object::new();
         claims.insert("sub".to_owned(), "1".into());
         let public = DecodingKey::from_rsa_components(key::MODULUS, key::EXPONENT).unwrap();
         let mut validation = Validation::new(Algorithm::RS256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
-        let read = |how| decode::<Object>(&signed(&claims, how, "a-key"), &public, &validation);
+        let read = |kind| decode::<Object>(&signed(&claims, kind, "a-key"), &public, &validation);
 
         let token = read(IdToken::Signed).unwrap();
         assert_eq!(token.claims, claims);

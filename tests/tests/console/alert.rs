@@ -2,31 +2,31 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use usher_tests::browser::Window;
+use usher_test_browser::Window;
 
 use crate::Console;
 
 const TITLE: &str = "Task notifications are off";
 const SETTINGS: &str = "/settings/notifications";
 
-/// Opens the Tasks page and tells whether it warns, when all that it asks for has come.
+/// Opens the Tasks page and returns whether it warns once all its requests have completed.
 async fn warns(window: &Window) -> Result<bool> {
     window.goto("/tasks").await?;
-    window.until("all has come", "performance.getEntriesByType('resource').filter((entry) => \
+    window.wait_for("all requests have completed", "performance.getEntriesByType('resource').filter((entry) => \
         /notifications\\/preferences$|templates\\/system$|me\\/preferences$/.test(entry.name) && entry.responseEnd > 0).length === 3").await?;
-    window.frame().await?;
-    window.reads(TITLE).await
+    window.wait_for_frame().await?;
+    window.shows(TITLE).await
 }
 
-async fn turn(window: &Window, name: &str) -> Result<()> {
+async fn toggle(window: &Window, name: &str) -> Result<()> {
     window.goto(SETTINGS).await?;
-    window.forget_requests();
+    window.clear_requests();
     let before = window.is_on(name).await?;
-    window.turn(name).await?;
-    window.turned(name, !before).await
+    window.toggle(name).await?;
+    window.expect_switch(name, !before).await
 }
 
-fn changes(window: &Window) -> Vec<String> {
+fn put_paths(window: &Window) -> Vec<String> {
     let requests = window
         .requests()
         .into_iter()
@@ -34,7 +34,7 @@ fn changes(window: &Window) -> Vec<String> {
     requests.map(|(_, path)| path).collect()
 }
 
-async fn dismissed(console: &Console) -> Result<Value> {
+async fn is_dismissed(console: &Console) -> Result<Value> {
     let preferences = console
         .call("GET", "/api/v2/users/me/preferences", None)
         .await?;
@@ -42,15 +42,15 @@ async fn dismissed(console: &Console) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn it_is_shown_until_dismissed_and_then_on_no_device() -> Result<()> {
+async fn the_warning_is_shown_until_dismissed_and_then_on_no_device() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     assert!(warns(&window).await?, "a fresh user is warned");
-    window.see("There are no tasks").await?;
+    window.expect_text("No tasks yet").await?;
 
     window.click("Dismiss").await?;
-    window.miss(TITLE).await?;
-    window.until("it is saved", "fetch('/api/v2/users/me/preferences').then((answer) => answer.json()).then((json) => json.task_notification_alert_dismissed)").await?;
+    window.expect_no_text(TITLE).await?;
+    window.wait_for("the dismissal is saved", "fetch('/api/v2/users/me/preferences').then((response) => response.json()).then((json) => json.task_notification_alert_dismissed)").await?;
     assert!(!warns(&window).await?, "after a reload");
 
     let device = console.owner().await?;
@@ -58,51 +58,50 @@ async fn it_is_shown_until_dismissed_and_then_on_no_device() -> Result<()> {
 
     console.add("mia").await?;
     let other = console.window_of("mia").await?;
-    assert!(warns(&other).await?, "others are warned as before");
+    assert!(warns(&other).await?, "other users are still warned");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_single_switch_hides_it_and_clears_the_dismissal() -> Result<()> {
+async fn a_single_switch_hides_the_warning_and_clears_the_dismissal() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     let dismissal = json!({"task_notification_alert_dismissed": true});
     console
         .call("PUT", "/api/v2/users/me/preferences", Some(dismissal))
         .await?;
-    let id = console.call("GET", "/api/v2/users/me", None).await?;
-    let id = id["id"].as_str().context("no id")?.to_owned();
+    let id = &console.owner_id;
 
-    turn(&window, "Task Idle").await?;
+    toggle(&window, "Task Idle").await?;
     let expected = [
         format!("/api/v2/users/{id}/notifications/preferences"),
         format!("/api/v2/users/{id}/preferences"),
     ];
-    assert_eq!(changes(&window), expected, "in this order");
-    assert_eq!(dismissed(&console).await?, false);
-    assert!(!warns(&window).await?, "one is on");
+    assert_eq!(put_paths(&window), expected, "in this order");
+    assert_eq!(is_dismissed(&console).await?, false);
+    assert!(!warns(&window).await?, "one notification is on");
 
-    turn(&window, "Task Idle").await?;
+    toggle(&window, "Task Idle").await?;
     assert_eq!(
-        changes(&window),
+        put_paths(&window),
         expected[..1],
-        "turning off is no reason to warn less or more"
+        "turning a notification off keeps the dismissal as it is"
     );
     assert!(warns(&window).await?, "all are off again");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_switch_of_the_group_does_the_same() -> Result<()> {
+async fn the_group_switch_hides_the_warning_too() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     assert!(warns(&window).await?);
     window.click("Dismiss").await?;
-    window.miss(TITLE).await?;
+    window.expect_no_text(TITLE).await?;
 
-    turn(&window, "Tasks").await?;
-    assert_eq!(changes(&window).len(), 2);
-    assert_eq!(dismissed(&console).await?, false);
+    toggle(&window, "Tasks").await?;
+    assert_eq!(put_paths(&window).len(), 2);
+    assert_eq!(is_dismissed(&console).await?, false);
     for name in [
         "Tasks",
         "Task Idle",
@@ -114,36 +113,39 @@ async fn the_switch_of_the_group_does_the_same() -> Result<()> {
     }
     assert!(!warns(&window).await?);
 
-    turn(&window, "Task Failed").await?;
-    assert!(!window.is_on("Tasks").await?, "on only if all are");
+    toggle(&window, "Task Failed").await?;
+    assert!(
+        !window.is_on("Tasks").await?,
+        "the group is on only if all are"
+    );
     assert!(!warns(&window).await?, "three are on");
 
-    turn(&window, "Tasks").await?;
-    turn(&window, "Tasks").await?;
+    toggle(&window, "Tasks").await?;
+    toggle(&window, "Tasks").await?;
     assert!(!window.is_on("Task Working").await?);
     assert!(warns(&window).await?, "all are off");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_was_never_loaded_is_not_written_over() -> Result<()> {
+async fn preferences_that_failed_to_load_are_not_overwritten() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     window
-        .answer(
+        .mock_response(
             "GET",
             "/api/v2/users/me/preferences",
             500,
             json!({"message": "x"}),
         )
         .await?;
-    turn(&window, "Task Idle").await?;
-    assert_eq!(changes(&window).len(), 1);
+    toggle(&window, "Task Idle").await?;
+    assert_eq!(put_paths(&window).len(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn other_switches_leave_the_dismissal_alone() -> Result<()> {
+async fn other_switches_keep_the_dismissal() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     let dismissal = json!({"task_notification_alert_dismissed": true});
@@ -151,58 +153,55 @@ async fn other_switches_leave_the_dismissal_alone() -> Result<()> {
         .call("PUT", "/api/v2/users/me/preferences", Some(dismissal))
         .await?;
 
-    turn(&window, "Workspace Created").await?;
-    assert_eq!(changes(&window).len(), 1);
-    assert_eq!(dismissed(&console).await?, true);
+    toggle(&window, "Workspace Created").await?;
+    assert_eq!(put_paths(&window).len(), 1);
+    assert_eq!(is_dismissed(&console).await?, true);
     assert!(!warns(&window).await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_could_not_be_saved_is_shown_again() -> Result<()> {
+async fn a_dismissal_that_could_not_be_saved_is_undone() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     assert!(warns(&window).await?);
 
-    let id = console.call("GET", "/api/v2/users/me", None).await?["id"]
-        .as_str()
-        .context("no id")?
-        .to_owned();
+    let id = &console.owner_id;
     window
-        .cut("PUT", &format!("/api/v2/users/{id}/preferences"))
+        .mock_failure("PUT", &format!("/api/v2/users/{id}/preferences"))
         .await?;
     window.click("Dismiss").await?;
-    window.miss(TITLE).await?;
-    window.see("could not be saved").await?;
-    window.heal();
+    window.expect_no_text(TITLE).await?;
+    window.expect_text("Could not save.").await?;
+    window.clear_mocks();
     assert!(warns(&window).await?, "after a reload");
-    assert_eq!(dismissed(&console).await?, false);
+    assert_eq!(is_dismissed(&console).await?, false);
 
     window.goto(SETTINGS).await?;
     window
-        .cut(
+        .mock_failure(
             "PUT",
             &format!("/api/v2/users/{id}/notifications/preferences"),
         )
         .await?;
-    window.turn("Task Idle").await?;
-    window.see("cannot be reached").await?;
+    window.toggle("Task Idle").await?;
+    window.expect_text("cannot be reached").await?;
     assert!(
         !window.is_on("Task Idle").await?,
-        "a switch shows what is true"
+        "a switch shows the stored state"
     );
-    window.heal();
+    window.clear_mocks();
     assert!(warns(&window).await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_not_known_counts_as_the_specification_says() -> Result<()> {
+async fn missing_data_has_documented_defaults() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
-    let asks = |known: Value| {
+    let warns_for = |data: Value| {
         format!(
-            "import(document.querySelector('script[type=module]').src.replace('app.js', 'alert.js')).then((alert) => alert.warns({known}))"
+            "import(document.querySelector('script[type=module]').src.replace('app.js', 'alert.js')).then((alert) => alert.warns({data}))"
         )
     };
     let task = |id: &str| json!({"id": id, "group": "Task Events", "enabled_by_default": false});
@@ -210,7 +209,7 @@ async fn what_is_not_known_counts_as_the_specification_says() -> Result<()> {
     let tasks = json!([task("a"), task("b"), other]);
     let choice = |id: &str, disabled: bool| json!({"id": id, "disabled": disabled});
     let preferences = |dismissed: bool| json!({"task_notification_alert_dismissed": dismissed});
-    for (known, expected) in [
+    for (data, expected) in [
         (json!({}), false),
         (
             json!({"choices": [], "preferences": preferences(false)}),
@@ -246,15 +245,15 @@ async fn what_is_not_known_counts_as_the_specification_says() -> Result<()> {
         ),
     ] {
         assert_eq!(
-            window.evaluate(&asks(known.clone())).await?,
+            window.evaluate(&warns_for(data.clone())).await?,
             expected,
-            "{known}"
+            "{data}"
         );
     }
 
-    // The page asks by the same rules: without preferences it warns, without templates not.
+    // The page follows the same rule: it warns without preferences, but not without templates.
     window
-        .answer(
+        .mock_response(
             "GET",
             "/api/v2/users/me/preferences",
             500,
@@ -263,7 +262,7 @@ async fn what_is_not_known_counts_as_the_specification_says() -> Result<()> {
         .await?;
     assert!(warns(&window).await?);
     window
-        .answer(
+        .mock_response(
             "GET",
             "/api/v2/notifications/templates/system",
             500,
@@ -275,28 +274,28 @@ async fn what_is_not_known_counts_as_the_specification_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_mails_link_asks_before_it_turns_anything_off() -> Result<()> {
+async fn an_unsubscribe_link_asks_before_it_turns_a_notification_off() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     let deleted = "f517da0b-cdc9-410f-ab89-a86107c420ed";
     window
         .goto(&format!("{SETTINGS}?disabled={deleted}"))
         .await?;
-    window.see("Turn off “Workspace Deleted”?").await?;
+    window.expect_text("Turn off “Workspace Deleted”?").await?;
     assert!(window.is_on("Workspace Deleted").await?);
 
-    window.click("Turn it off").await?;
-    window.at(SETTINGS).await?;
+    window.click("Turn off").await?;
+    window.expect_path(SETTINGS).await?;
     assert!(!window.is_on("Workspace Deleted").await?);
     window
         .goto(&format!("{SETTINGS}?disabled={deleted}"))
         .await?;
-    assert!(!window.reads("Turn off “").await?, "it is off");
+    assert!(!window.shows("Turn off “").await?, "it is already off");
     Ok(())
 }
 
 #[tokio::test]
-async fn members_see_the_groups_that_concern_them() -> Result<()> {
+async fn members_see_only_the_groups_that_they_can_receive() -> Result<()> {
     let console = Console::start().await?;
     console.add("mia").await?;
     let groups =
@@ -323,30 +322,33 @@ async fn members_see_the_groups_that_concern_them() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_mail_asked_to_turn_off_is_off_only_if_saved() -> Result<()> {
+async fn unsubscribing_succeeds_only_if_it_is_saved() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
-    let me = console.call("GET", "/api/v2/users/me", None).await?;
-    let id = me["id"].as_str().context("no id")?;
     let templates = console
         .call("GET", "/api/v2/notifications/templates/system", None)
         .await?;
-    let mut templates = templates.as_array().context("no list")?.iter();
+    let mut templates = templates.as_array().context("not an array")?.iter();
     let template = templates
         .find(|template| template["enabled_by_default"] == true)
-        .context("none is on")?;
-    let asked = template["id"].as_str().context("no id")?;
+        .context("no template is enabled")?;
+    let requested = template["id"].as_str().context("no id")?;
     let name = template["name"].as_str().context("no name")?;
-    let path = format!("/api/v2/users/{id}/notifications/preferences");
-    let answer = json!({"message": "Not now."});
-    window.answer("PUT", &path, 500, answer).await?;
-    window.goto(&format!("{SETTINGS}?disabled={asked}")).await?;
-    window.click("Turn it off").await?;
-    window.see("Not now.").await?;
-    let done = format!("“{name}” is off.");
-    assert!(!window.reads(&done).await?, "it is not");
-    window.heal();
-    window.click("Turn it off").await?;
-    window.see(&done).await?;
-    window.at(SETTINGS).await
+    let path = format!(
+        "/api/v2/users/{}/notifications/preferences",
+        console.owner_id
+    );
+    let error = json!({"message": "Not now."});
+    window.mock_response("PUT", &path, 500, error).await?;
+    window
+        .goto(&format!("{SETTINGS}?disabled={requested}"))
+        .await?;
+    window.click("Turn off").await?;
+    window.expect_text("Not now.").await?;
+    let done = format!("“{name}” turned off.");
+    assert!(!window.shows(&done).await?, "it is not saved");
+    window.clear_mocks();
+    window.click("Turn off").await?;
+    window.expect_text(&done).await?;
+    window.expect_path(SETTINGS).await
 }

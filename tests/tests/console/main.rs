@@ -1,21 +1,21 @@
-//! The pages in a real browser, against the real server on a real database.
+//! The console in a real browser, against the real server and database.
 //!
-//! What no page may do (complain, break its policy, ask elsewhere) is looked for in every
-//! test; see [`usher_tests::browser`].
+//! Every test also fails if a page logs an error, violates its Content-Security-Policy or
+//! sends a request to another origin; see [`usher_test_browser`].
 
 mod account;
 mod alert;
 mod organizations;
-mod people;
-mod pictures;
+mod screenshots;
 mod sign_in;
 mod start;
 mod tokens;
+mod users;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use usher_test_browser::Window;
 use usher_tests::{
-    browser::Window,
     exchange::Request,
     server::{Server, Setup},
 };
@@ -26,6 +26,7 @@ const PASSWORD: &str = "correct-horse-7-battery";
 struct Console {
     server: Server,
     token: String,
+    owner_id: String,
     organization: String,
 }
 
@@ -39,15 +40,17 @@ impl Console {
             "email": "olga@example.com", "username": "olga", "name": "Olga Owner", "password": PASSWORD,
         });
         let request = Request::new("POST", "/api/v2/users/first").json(&first);
-        let made = server.send(&request).await?.json().context("no body")?;
-        let organization = text(&made["organization_id"])?;
+        let created = server.send(&request).await?.json().context("no body")?;
+        let owner_id = string(&created["user_id"])?;
+        let organization = string(&created["organization_id"])?;
         let login = json!({"email": "olga@example.com", "password": PASSWORD});
         let request = Request::new("POST", "/api/v2/users/login").json(&login);
         let signed_in = server.send(&request).await?.json().context("no body")?;
-        let token = text(&signed_in["session_token"])?;
+        let token = string(&signed_in["session_token"])?;
         Ok(Self {
             server,
             token,
+            owner_id,
             organization,
         })
     }
@@ -58,32 +61,32 @@ impl Console {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = self.server.send(&request).await?;
-        anyhow::ensure!(answer.status < 300, "{method} {path}: {}", answer.body);
-        Ok(answer.json().unwrap_or_default())
+        let response = self.server.send(&request).await?;
+        anyhow::ensure!(response.status < 300, "{method} {path}: {}", response.body);
+        Ok(response.json().unwrap_or_default())
     }
 
-    /// Makes a person of this username, and gives their identifier.
+    /// Creates a user and returns their ID.
     async fn add(&self, username: &str) -> Result<String> {
-        let person = json!({
+        let user = json!({
             "email": format!("{username}@example.com"), "username": username,
             "password": PASSWORD, "organization_ids": [self.organization],
         });
-        let made = self.call("POST", "/api/v2/users", Some(person)).await?;
-        text(&made["id"])
+        let created = self.call("POST", "/api/v2/users", Some(user)).await?;
+        string(&created["id"])
     }
 
-    /// A window that nobody is signed in to.
+    /// Opens a window without a session.
     async fn window(&self) -> Result<Window> {
         Window::open(self.server.base_url()).await
     }
 
-    /// A window in which somebody has signed in, at `/tasks`.
+    /// Opens a window at `/tasks`, signed in as a user.
     async fn window_of(&self, username: &str) -> Result<Window> {
         let window = self.window().await?;
         window.goto("/login?redirect=/tasks").await?;
         sign_in(&window, username, PASSWORD).await?;
-        window.at("/tasks").await?;
+        window.expect_path("/tasks").await?;
         Ok(window)
     }
 
@@ -100,6 +103,9 @@ async fn sign_in(window: &Window, username: &str, password: &str) -> Result<()> 
     window.click("Sign in").await
 }
 
-fn text(value: &Value) -> Result<String> {
-    value.as_str().map(ToOwned::to_owned).context("no text")
+fn string(value: &Value) -> Result<String> {
+    value
+        .as_str()
+        .map(ToOwned::to_owned)
+        .context("not a string")
 }

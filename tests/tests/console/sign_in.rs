@@ -1,4 +1,4 @@
-//! The ways to sign in, and what leads to them.
+//! Sign-in methods, redirects, the device flow, and password reset.
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -7,13 +7,13 @@ use usher_tests::server::{Server, Setup};
 use crate::{Console, PASSWORD, sign_in};
 
 #[tokio::test]
-async fn nobody_is_led_to_another_site() -> Result<()> {
+async fn redirects_stay_on_this_origin() -> Result<()> {
     let console = Console::start().await?;
     let window = console.window().await?;
     window.goto("/login").await?;
     let own_path = |text: &str| {
         format!(
-            "import(document.querySelector('script[type=module]').src.replace('app.js', 'paths.js')).then((paths) => paths.ownPath({}, 'no'))",
+            "import(document.querySelector('script[type=module]').src.replace('app.js', 'paths.js')).then((paths) => paths.ownPath({}, 'rejected'))",
             json!(text)
         )
     };
@@ -41,7 +41,11 @@ async fn nobody_is_led_to_another_site() -> Result<()> {
         "/%",
         "/\u{7f}/evil.example",
     ] {
-        assert_eq!(window.evaluate(&own_path(text)).await?, "no", "{text:?}");
+        assert_eq!(
+            window.evaluate(&own_path(text)).await?,
+            "rejected",
+            "{text:?}"
+        );
     }
     for (text, path) in [
         ("/", "/"),
@@ -55,45 +59,47 @@ async fn nobody_is_led_to_another_site() -> Result<()> {
 
     window.goto("/login?redirect=%2F%2Fevil.example").await?;
     sign_in(&window, "olga", PASSWORD).await?;
-    window.at("/users").await
+    window.expect_path("/users").await
 }
 
 #[tokio::test]
-async fn a_message_is_text() -> Result<()> {
+async fn a_message_is_shown_as_text() -> Result<()> {
     let console = Console::start().await?;
     let window = console.window().await?;
     window
         .goto("/login?message=%3Cb%3ENo%3C%2Fb%3E%20%26amp%3B")
         .await?;
-    window.see("<b>No</b> &amp;").await
+    window.expect_text("<b>No</b> &amp;").await
 }
 
 #[tokio::test]
-async fn somebody_signed_in_gets_to_read_a_message_too() -> Result<()> {
+async fn a_message_is_shown_to_signed_in_users_too() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     window.goto("/login?message=Refused").await?;
-    window.see("Refused").await?;
-    window.see("You are signed in as Olga Owner.").await?;
-    window.click("Go on").await?;
-    window.at("/users").await
+    window.expect_text("Refused").await?;
+    window
+        .expect_text("You are signed in as Olga Owner.")
+        .await?;
+    window.click("Continue").await?;
+    window.expect_path("/users").await
 }
 
 #[tokio::test]
-async fn providers_and_terms_are_offered_as_the_server_says() -> Result<()> {
+async fn the_page_offers_the_providers_and_terms_of_the_server() -> Result<()> {
     let console = Console::start().await?;
     let window = console.window().await?;
     window.goto("/login").await?;
-    assert!(!window.reads("GitHub").await?);
+    assert!(!window.shows("GitHub").await?);
     let methods = json!({
         "terms_of_service_url": "https://example.com/terms",
         "password": {"enabled": false},
         "github": {"enabled": true, "default_provider_configured": false},
-        "oidc": {"enabled": true, "signInText": "Example SSO", "iconUrl": "https://elsewhere.example/icon.png"},
+        "oidc": {"enabled": true, "signInText": "Example SSO", "iconUrl": "https://icons.example/icon.png"},
         "further_oidc": [{"path": "/api/v2/users/oidc/2/callback", "signInText": "Partners", "iconUrl": ""}],
     });
     window
-        .answer("GET", "/api/v2/users/authmethods", 200, methods)
+        .mock_response("GET", "/api/v2/users/authmethods", 200, methods)
         .await?;
     window.goto("/login?redirect=/tasks").await?;
     let links = "[...document.querySelectorAll('a.button')].map((link) => [link.innerText.trim(), link.getAttribute('href')])";
@@ -125,20 +131,22 @@ async fn providers_and_terms_are_offered_as_the_server_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_without_passwords_says_so() -> Result<()> {
+async fn a_server_without_sign_in_methods_shows_a_warning() -> Result<()> {
     let console = Console::on(Setup::default().start().await?).await?;
     let server: Server = Setup::default()
         .on(console.server.database())
         .set("DISABLE_PASSWORD_AUTH", "true")
         .start()
         .await?;
-    let window = usher_tests::browser::Window::open(server.base_url()).await?;
+    let window = usher_test_browser::Window::open(server.base_url()).await?;
     window.goto("/login").await?;
-    window.see("Nobody can sign in here").await
+    window
+        .expect_text("All sign-in methods are disabled.")
+        .await
 }
 
 #[tokio::test]
-async fn a_device_waits_for_its_code_to_be_typed() -> Result<()> {
+async fn the_device_flow_polls_until_the_code_is_entered() -> Result<()> {
     let console = Console::start().await?;
     let window = console.owner().await?;
     let device = json!({
@@ -147,13 +155,13 @@ async fn a_device_waits_for_its_code_to_be_typed() -> Result<()> {
     });
     let callback = "/api/v2/users/oauth2/github/callback";
     window
-        .answer("GET", "/api/v2/users/oauth2/github/device", 200, device)
+        .mock_response("GET", "/api/v2/users/oauth2/github/device", 200, device)
         .await?;
     let pending = json!({"message": "Not yet.", "detail": "authorization_pending"});
-    window.answer("GET", callback, 400, pending).await?;
+    window.mock_response("GET", callback, 400, pending).await?;
     window.goto("/login/device?state=s-1").await.ok();
-    window.see("Waiting for GitHub").await?;
-    assert_eq!(window.value_of("Copy this code").await?, "ABCD-1234");
+    window.expect_text("Waiting for GitHub").await?;
+    assert_eq!(window.value("Copy this code").await?, "ABCD-1234");
     let link = window
         .evaluate("document.querySelector('a[href^=https]').outerHTML")
         .await?;
@@ -163,65 +171,65 @@ async fn a_device_waits_for_its_code_to_be_typed() -> Result<()> {
         "{link}"
     );
 
-    window.until("it has asked twice", "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('github/callback?code=d-1&state=s-1')).length > 1").await?;
+    window.wait_for("the page has polled twice", "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('github/callback?code=d-1&state=s-1')).length > 1").await?;
     window
-        .answer(
+        .mock_response(
             "GET",
             callback,
             200,
             json!({"redirect_url": "//evil.example/"}),
         )
         .await?;
-    window.at("/users").await?;
+    window.expect_path("/users").await?;
 
     window
-        .answer(
+        .mock_response(
             "GET",
             callback,
             500,
-            json!({"message": "Refused.", "detail": "expired_token"}),
+            json!({"message": "Failed.", "detail": "expired_token"}),
         )
         .await?;
     window.goto("/login/device?state=s-1").await.ok();
-    window.see("The code was not typed in time.").await?;
+    window.expect_text("The code has expired.").await?;
     window.goto("/login/device").await.ok();
     window
-        .until(
-            "there is no code to show",
+        .wait_for(
+            "the page without a state redirects",
             "location.pathname !== '/login/device'",
         )
         .await
 }
 
 #[tokio::test]
-async fn the_command_line_gets_a_token_that_works() -> Result<()> {
+async fn the_command_line_gets_a_valid_token() -> Result<()> {
     let console = Console::start().await?;
     let window = console.window().await?;
     window.goto("/cli-auth").await?;
-    window.at("/login?redirect=%2Fcli-auth").await?;
+    window.expect_path("/login?redirect=%2Fcli-auth").await?;
     sign_in(&window, "olga", PASSWORD).await?;
-    window.at("/cli-auth").await?;
+    window.expect_path("/cli-auth").await?;
     assert!(
         !window
             .requests()
             .iter()
             .any(|(_, path)| path.ends_with("/keys")),
-        "not before the click"
+        "no token is created before the click"
     );
-    window.click("Show a session token").await?;
-    let token = window.value_of("Session token").await?;
+    window.click("Create session token").await?;
+    let token = window.value("Session token").await?;
 
     let request = usher_tests::exchange::Request::new("GET", "/api/v2/users/me").token(&token);
-    let answer = console.server.send(&request).await?;
-    assert_eq!(answer.json().context("no body")?["username"], "olga");
+    let response = console.server.send(&request).await?;
+    assert_eq!(response.json().context("no body")?["username"], "olga");
 
     window.reload().await?;
-    assert!(!window.reads(&token).await?, "it is shown once");
+    assert!(!window.shows(&token).await?, "the token is shown once");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_forgotten_password_is_replaced_with_the_passcode() -> Result<()> {
+async fn a_forgotten_password_is_reset_with_the_passcode() -> Result<()> {
     let server = Setup::default()
         .set("NOTIFICATIONS_METHOD", "webhook")
         .set("NOTIFICATIONS_WEBHOOK_ENDPOINT", "http://127.0.0.1:9/")
@@ -231,50 +239,50 @@ async fn a_forgotten_password_is_replaced_with_the_passcode() -> Result<()> {
     let window = console.window().await?;
     window.goto("/login").await?;
     window.click("Forgot your password?").await?;
-    window.at("/reset-password").await?;
+    window.expect_path("/reset-password").await?;
     window.fill("E-mail address", "olga").await?;
-    window.click("Send a passcode").await?;
+    window.click("Send passcode").await?;
     window
-        .until(
-            "the address is refused",
+        .wait_for(
+            "the e-mail address is rejected",
             "document.querySelector('[aria-invalid=true]')",
         )
         .await?;
-    assert!(!window.error_of("E-mail address").await?.is_empty());
+    assert!(!window.field_error("E-mail address").await?.is_empty());
     window.fill("E-mail address", "olga@example.com").await?;
-    window.click("Send a passcode").await?;
-    window.see("a passcode is on its way").await?;
+    window.click("Send passcode").await?;
+    window.expect_text("we sent a passcode to it").await?;
     let passcode = console
         .server
         .database()
         .query("SELECT payload->'labels'->>'one_time_passcode' FROM notification_messages WHERE payload->'labels' ? 'one_time_passcode'")
         .await?;
 
-    window.click("I have the passcode").await?;
+    window.click("Enter passcode").await?;
     window
-        .at("/reset-password/change?email=olga%40example.com")
+        .expect_path("/reset-password/change?email=olga%40example.com")
         .await?;
     window.fill("Passcode", &passcode).await?;
     window.fill("New password", "weak").await?;
-    window.click("Change the password").await?;
+    window.click("Change password").await?;
     window
-        .until(
-            "the password is refused",
+        .wait_for(
+            "the password is rejected",
             "document.activeElement.name === 'password'",
         )
         .await?;
     assert_eq!(
-        window.value_of("Passcode").await?,
+        window.value("Passcode").await?,
         passcode,
-        "nothing is lost"
+        "the form keeps its values"
     );
     window
         .fill("New password", "another-horse-8-staple")
         .await?;
-    window.click("Change the password").await?;
-    window.see("Your password is changed.").await?;
+    window.click("Change password").await?;
+    window.expect_text("Password changed.").await?;
     sign_in(&window, "olga", "another-horse-8-staple").await?;
-    window.at("/users").await
+    window.expect_path("/users").await
 }
 
 #[tokio::test]
@@ -286,8 +294,8 @@ async fn a_password_is_not_sent_to_a_spell_checker() -> Result<()> {
     assert_eq!(window.evaluate(field).await?, false);
     window.click("Show password").await?;
     window
-        .until(
-            "it is shown, and its button says so",
+        .wait_for(
+            "the password is shown and the button has changed",
             "document.querySelector('button[aria-label=\"Hide password\"]:not([aria-pressed])')",
         )
         .await?;

@@ -1,5 +1,5 @@
-//! The command line, release 2.29. Each test is a command, or several that follow each
-//! other; each call stands in the order in which the command makes it.
+//! The command line, release 2.29. Each test is a command or a sequence of commands, with its
+//! calls in their order.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn user<'a>(deployment: &'a Deployment, username: &str) -> Result<Go<'a>> 
     Ok(Go::command_line(&deployment.server).with_token(&session))
 }
 
-/// `GET /users/me/organizations`, of which there must be exactly one.
+/// Returns the only organization of `GET /users/me/organizations`.
 async fn only_organization(cli: &Go<'_>) -> Result<String> {
     let path = "/api/v2/users/me/organizations";
     let organizations = cli.get("[]Organization", path).await?;
@@ -38,7 +38,7 @@ async fn only_organization(cli: &Go<'_>) -> Result<String> {
 }
 
 #[tokio::test]
-async fn login_whoami_and_logout_on_a_fresh_server() -> Result<()> {
+async fn login_whoami_and_logout_work_on_a_new_server() -> Result<()> {
     let server = Server::start().await?;
     let mut cli = Go::command_line(&server);
     // login
@@ -64,7 +64,7 @@ async fn login_whoami_and_logout_on_a_fresh_server() -> Result<()> {
     text(&session, "session_token")?.clone_into(&mut cli.token);
     let me = cli.get("User", "/api/v2/users/me").await?;
     assert_eq!(me["username"], "owner");
-    // login once more, to a server that has its first user
+    // login to a server that has its first user
     cli.get("Response", "/api/v2/users/first").await?;
 
     // whoami -o json
@@ -73,7 +73,7 @@ async fn login_whoami_and_logout_on_a_fresh_server() -> Result<()> {
     assert_eq!(me["roles"][0]["display_name"], "Owner");
     cli.get("BuildInfo", "/api/v2/buildinfo").await?;
 
-    // logout, twice: the second is refused, which the command does not look at
+    // logout, twice: the second fails, which the command ignores
     cli.call(200, "POST", "/api/v2/users/logout", None).await?;
     cli.call(401, "POST", "/api/v2/users/logout", None).await?;
     cli.call(401, "GET", "/api/v2/users/me", None).await?;
@@ -81,19 +81,19 @@ async fn login_whoami_and_logout_on_a_fresh_server() -> Result<()> {
 }
 
 #[tokio::test]
-async fn login_with_a_token() -> Result<()> {
+async fn login_with_a_token_creates_a_session() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
-    // login --token T: another key is made, and T goes on
+    // login --token T: another key is created, and T stays valid
     cli.get("Response", "/api/v2/users/first").await?;
     let path = "/api/v2/users/me/keys";
     let wanted = "GenerateAPIKeyResponse";
-    let made = cli.decoded(201, wanted, "POST", path, None).await?;
-    let key = text(&made, "key")?;
+    let created = cli.decoded(201, wanted, "POST", path, None).await?;
+    let key = text(&created, "key")?;
     assert_ne!(key, cli.token);
     let stored = Go::command_line(&deployment.server).with_token(key);
     stored.get("User", "/api/v2/users/me").await?;
-    // logout ends the new one only
+    // logout revokes only the new key
     stored
         .call(200, "POST", "/api/v2/users/logout", None)
         .await?;
@@ -124,7 +124,7 @@ async fn create(cli: &Go<'_>, username: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn users_create_list_show_suspend_activate_edit_roles_and_delete() -> Result<()> {
+async fn the_users_commands_create_list_show_change_and_delete_users() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let alice = create(&cli, "alice").await?;
@@ -145,7 +145,7 @@ async fn users_create_list_show_suspend_activate_edit_roles_and_delete() -> Resu
         assert_eq!(cli.get("Organization", &path).await?["name"], "coder");
     }
 
-    // suspend and activate, each of which stops at the first call once it is so
+    // suspend and activate, each of which stops after the first call if nothing changes
     for (command, status) in [("suspend", "suspended"), ("activate", "active")] {
         assert_ne!(cli.get("User", by_name).await?["status"], status);
         let path = format!("{by_id}/status/{command}");
@@ -179,18 +179,18 @@ async fn users_create_list_show_suspend_activate_edit_roles_and_delete() -> Resu
 }
 
 #[tokio::test]
-async fn tokens_create_list_view_and_remove() -> Result<()> {
+async fn the_tokens_commands_create_list_show_and_remove_tokens() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let member = user(&deployment, "alice").await?;
     let tokens = "/api/v2/users/me/keys/tokens";
-    let made = "GenerateAPIKeyResponse";
+    let created = "GenerateAPIKeyResponse";
 
-    // list, before there is any
+    // list without tokens
     let path = format!("{tokens}?include_all=false");
     assert_eq!(cli.get("[]APIKeyWithOwner|null", &path).await?, Value::Null);
 
-    // create: without --lifetime the greatest is sent as it was told
+    // create: without --lifetime, the maximum from the server is sent back
     for (cli, greatest) in [
         (&cli, 604_800_000_000_000_i64),
         (&member, 3_155_760_000_000_000_000),
@@ -200,7 +200,8 @@ async fn tokens_create_list_view_and_remove() -> Result<()> {
             .await?;
         assert_eq!(config["max_token_lifetime"], greatest);
         let body = json!({"lifetime": config["max_token_lifetime"], "token_name": "longest"});
-        cli.decoded(201, made, "POST", tokens, Some(&body)).await?;
+        cli.decoded(201, created, "POST", tokens, Some(&body))
+            .await?;
     }
     // create --scope --allow, and create -u
     let body = json!({
@@ -209,12 +210,13 @@ async fn tokens_create_list_view_and_remove() -> Result<()> {
         "scopes": ["api_key:read", "organization:read"],
         "allow_list": ["user:*"],
     });
-    cli.decoded(201, made, "POST", tokens, Some(&body)).await?;
+    cli.decoded(201, created, "POST", tokens, Some(&body))
+        .await?;
     let of_alice = "/api/v2/users/alice/keys/tokens";
     cli.get("TokenConfig", &format!("{of_alice}/tokenconfig"))
         .await?;
     let body = json!({"lifetime": 3_600_000_000_000_i64, "token_name": "from-owner"});
-    cli.decoded(201, made, "POST", of_alice, Some(&body))
+    cli.decoded(201, created, "POST", of_alice, Some(&body))
         .await?;
 
     // list, and list -a
@@ -227,8 +229,10 @@ async fn tokens_create_list_view_and_remove() -> Result<()> {
     // view and rm, by name, by id and by the whole token
     for how in ["name", "id", "token"] {
         let body = json!({"lifetime": 3_600_000_000_000_i64, "token_name": "to-go"});
-        let made = cli.decoded(201, made, "POST", tokens, Some(&body)).await?;
-        let token = text(&made, "key")?;
+        let created = cli
+            .decoded(201, created, "POST", tokens, Some(&body))
+            .await?;
+        let token = text(&created, "key")?;
         let (id, _) = token.split_once('-').context("two halves")?;
         let given = match how {
             "name" => "to-go",
@@ -253,7 +257,7 @@ async fn tokens_create_list_view_and_remove() -> Result<()> {
 }
 
 #[tokio::test]
-async fn publickey() -> Result<()> {
+async fn publickey_shows_and_resets_the_key() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let path = "/api/v2/users/me/gitsshkey";
@@ -267,7 +271,7 @@ async fn publickey() -> Result<()> {
 }
 
 #[tokio::test]
-async fn organizations_show_create_members_and_roles() -> Result<()> {
+async fn the_organizations_commands_manage_organizations_members_and_roles() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let alice = user(&deployment, "alice").await?;
@@ -277,7 +281,7 @@ async fn organizations_show_create_members_and_roles() -> Result<()> {
         let path = format!("{API}/organizations/{name}");
         assert_eq!(cli.get("Organization", &path).await?["id"], *id);
     }
-    // members list: with a slash at the end
+    // members list: with a trailing slash
     let organization = format!("{API}/organizations/{id}");
     let path = format!("{organization}/members/");
     let members = cli.get("[]OrganizationMemberWithUserData", &path).await?;
@@ -285,7 +289,7 @@ async fn organizations_show_create_members_and_roles() -> Result<()> {
     // roles show
     let path = format!("{organization}/members/roles");
     cli.get("[]AssignableRole", &path).await?;
-    // members edit-roles, to some and to none
+    // members edit-roles, with and without roles
     let member = format!("{organization}/members/alice");
     for roles in [json!(["organization-auditor"]), json!([])] {
         let (path, body) = (format!("{member}/roles"), json!({"roles": roles}));
@@ -295,7 +299,7 @@ async fn organizations_show_create_members_and_roles() -> Result<()> {
             assert_eq!(role["display_name"], "Organization Auditor");
         }
     }
-    // members remove, after which there is no organization to create users in; and add
+    // members remove, after which the user has no organization to create users in, and add
     only_organization(&cli).await?;
     cli.call(204, "DELETE", &member, None).await?;
     let me = alice.get("User", "/api/v2/users/me").await?;
@@ -318,7 +322,7 @@ async fn organizations_show_create_members_and_roles() -> Result<()> {
 }
 
 #[tokio::test]
-async fn notifications_pause_resume_test_and_custom() -> Result<()> {
+async fn the_notifications_commands_pause_resume_and_send() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let settings = "/api/v2/notifications/settings";
@@ -337,7 +341,7 @@ async fn notifications_pause_resume_test_and_custom() -> Result<()> {
 }
 
 #[tokio::test]
-async fn features_and_groups() -> Result<()> {
+async fn features_and_groups_respond_as_without_a_licence() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let features = cli.get("Entitlements", "/api/v2/entitlements").await?;
@@ -345,16 +349,16 @@ async fn features_and_groups() -> Result<()> {
         features["features"].as_object().map(serde_json::Map::len),
         Some(23)
     );
-    // groups list ends with the message of the server: there are none without a licence
+    // groups list prints the server's message, since groups need a licence
     let id = only_organization(&cli).await?;
     let path = format!("{API}/groups?organization={id}");
-    let refused = cli.send("GET", &path, None).await?;
-    ensure!([403, 404].contains(&refused.status), "{refused:?}");
+    let rejected = cli.send("GET", &path, None).await?;
+    ensure!([403, 404].contains(&rejected.status), "{rejected:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn reset_password_writes_into_the_database() -> Result<()> {
+async fn a_password_that_reset_password_writes_to_the_database_is_valid() -> Result<()> {
     let deployment = start().await?;
     deployment.add("alice").await?;
     // `A Former Password 1`, hashed as the command does.
@@ -374,7 +378,7 @@ async fn reset_password_writes_into_the_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_one_may_not_is_refused_in_words() -> Result<()> {
+async fn forbidden_commands_fail_with_a_message() -> Result<()> {
     let deployment = start().await?;
     let member = user(&deployment, "alice").await?;
     deployment.add("bob").await?;
@@ -402,21 +406,21 @@ async fn what_one_may_not_is_refused_in_words() -> Result<()> {
             Some(&json!({"roles": []})),
         ),
     ] {
-        let answer = member.send(method, path, body).await?;
+        let response = member.send(method, path, body).await?;
         ensure!(
-            (400..500).contains(&answer.status),
-            "{method} {path}: {answer:?}"
+            (400..500).contains(&response.status),
+            "{method} {path}: {response:?}"
         );
-        ensure!(answer.status != 401, "{method} {path}: {answer:?}");
+        ensure!(response.status != 401, "{method} {path}: {response:?}");
     }
     deployment.set_roles("alice", &["template-admin"]).await?;
     let path = "/api/v2/users/bob/status/suspend";
-    let refused = member.call(403, "PUT", path, None).await?;
-    decode(&refused, "Response")
+    let rejected = member.call(403, "PUT", path, None).await?;
+    decode(&rejected, "Response")
 }
 
 #[tokio::test]
-async fn the_credential_is_found_wherever_it_is_and_an_empty_header_is_none() -> Result<()> {
+async fn a_credential_is_read_from_every_source_and_an_empty_header_is_ignored() -> Result<()> {
     let deployment = start().await?;
     let token = &deployment.owner;
     let me = "/api/v2/users/me";
@@ -441,12 +445,12 @@ async fn the_credential_is_found_wherever_it_is_and_an_empty_header_is_none() ->
             .header("Coder-Desktop-Telemetry", "e30=")
             .header("X-Coder-Bypass-Ratelimit", "true"),
     ] {
-        let answer = deployment.server.send(&request).await?;
-        ensure!(answer.status == 200, "{request:?}: {answer:?}");
+        let response = deployment.server.send(&request).await?;
+        ensure!(response.status == 200, "{request:?}: {response:?}");
     }
     let login = json!({"email": "owner@example.com", "password": PASSWORD});
     let login = Request::new("POST", "/api/v2/users/login").json(&login);
-    let answer = deployment.server.send(&login.token("")).await?;
-    ensure!(answer.status == 201, "{answer:?}");
+    let response = deployment.server.send(&login.token("")).await?;
+    ensure!(response.status == 201, "{response:?}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! How clients written in Go send and decode, which the command line, its SDK and the
-//! Terraform provider share.
+//! The requests and the decoding of Go clients: the command line, the SDK and the Terraform
+//! provider.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::DateTime;
 use serde_json::{Map, Value};
 use usher_tests::{
-    exchange::{Answer, Request},
+    exchange::{Request, Response},
     server::Server,
 };
 use uuid::Uuid;
 
-/// The types that the SDK decodes into, strictly: every field that is always written must
-/// be there, no other may, and each has its type. `?` marks what is left out when empty,
-/// `|null` what may be null; `[]` is a list and `{}` a map.
+/// The types of the SDK, decoded strictly: every required field must be present, no other
+/// field may be, and each has its type. `?` marks optional fields and `|null` nullable ones;
+/// `[]` is a list and `{}` a map.
 const TYPES: &str = "
 Response: message string, detail? string, validations? []ValidationError
 ValidationError: field string, detail string
@@ -73,7 +73,7 @@ AvailableExperiments: safe []string
 ExternalAPIKeyScopes: external []string
 ";
 
-/// A field: its name, whether it may be left out, and its type.
+/// A field: its name, whether it is optional, and its type.
 type Field = (&'static str, bool, &'static str);
 
 static FIELDS: LazyLock<BTreeMap<&'static str, Vec<Field>>> = LazyLock::new(|| {
@@ -91,7 +91,7 @@ fn field(text: &'static str) -> Field {
     }
 }
 
-/// Fails unless the SDK would decode the value into this type, and lose nothing.
+/// Fails unless the SDK would decode the value into this type without losing a field.
 pub(crate) fn decode(value: &Value, wanted: &str) -> Result<()> {
     if let Some(wanted) = wanted.strip_suffix("|null") {
         return if value.is_null() {
@@ -115,7 +115,7 @@ pub(crate) fn decode(value: &Value, wanted: &str) -> Result<()> {
         return decode_fields(object(value)?, fields).with_context(|| format!("{wanted} {value}"));
     }
     let text = value.as_str();
-    let fits = match wanted {
+    let matches = match wanted {
         "any" => true,
         "bool" => value.is_boolean(),
         "int" => value.is_i64(),
@@ -127,9 +127,9 @@ pub(crate) fn decode(value: &Value, wanted: &str) -> Result<()> {
             .and_then(|text| text.split_once('-'))
             .is_some_and(|(id, secret)| id.len() == 10 && secret.len() == 22),
         "entry" => text.is_some_and(|text| text.contains(':')),
-        other => bail!("there is no type {other}"),
+        other => bail!("unknown type {other}"),
     };
-    ensure!(fits, "no {wanted}: {value}");
+    ensure!(matches, "not {wanted}: {value}");
     Ok(())
 }
 
@@ -156,7 +156,7 @@ fn decode_fields(object: &Map<String, Value>, fields: &[Field]) -> Result<()> {
 /// A client written in Go.
 pub(crate) struct Go<'a> {
     server: &'a Server,
-    /// Empty before signing in: the header is sent all the same.
+    /// Empty before signing in, when the header is sent too.
     pub(crate) token: String,
     has_telemetry: bool,
 }
@@ -170,7 +170,7 @@ impl<'a> Go<'a> {
         }
     }
 
-    /// The command line, which tells what it was called for.
+    /// The command line, which sends its command in a header.
     pub(crate) fn command_line(server: &'a Server) -> Self {
         Self {
             has_telemetry: true,
@@ -183,13 +183,13 @@ impl<'a> Go<'a> {
         self
     }
 
-    /// Sends as Go's HTTP client does.
+    /// Sends a request as Go's HTTP client does.
     pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let mut request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -204,15 +204,15 @@ impl<'a> Go<'a> {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = self
+        let response = self
             .server
             .send(&request.header("Accept-Encoding", "gzip"))
             .await?;
-        check(&answer).with_context(|| format!("{method} {path}"))?;
-        Ok(answer)
+        check(&response).with_context(|| format!("{method} {path}"))?;
+        Ok(response)
     }
 
-    /// Calls, and fails unless the status is this one.
+    /// Sends a request and requires this status.
     pub(crate) async fn call(
         &self,
         status: u16,
@@ -220,12 +220,12 @@ impl<'a> Go<'a> {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value> {
-        let answer = self.send(method, path, body).await?;
-        ensure!(answer.status == status, "{method} {path}: {answer:?}");
-        Ok(answer.json().unwrap_or_default())
+        let response = self.send(method, path, body).await?;
+        ensure!(response.status == status, "{method} {path}: {response:?}");
+        Ok(response.json().unwrap_or_default())
     }
 
-    /// Calls, and fails unless status and type of the answer are these.
+    /// Sends a request and requires this status and type of the response.
     pub(crate) async fn decoded(
         &self,
         status: u16,
@@ -244,32 +244,35 @@ impl<'a> Go<'a> {
     }
 }
 
-/// What every answer must have.
-fn check(answer: &Answer) -> Result<()> {
-    let version = answer.header("x-coder-build-version");
+/// Checks what every response must have.
+fn check(response: &Response) -> Result<()> {
+    let version = response.header("x-coder-build-version");
     ensure!(
         version.starts_with("v2.29."),
-        "a warning is printed: {answer:?}"
+        "a warning is printed: {response:?}"
     );
-    ensure!(answer.header("content-encoding").is_empty(), "{answer:?}");
-    if matches!(answer.status, 204 | 304) {
-        ensure!(answer.body.is_empty(), "{answer:?}");
+    ensure!(
+        response.header("content-encoding").is_empty(),
+        "{response:?}"
+    );
+    if matches!(response.status, 204 | 304) {
+        ensure!(response.body.is_empty(), "{response:?}");
         return Ok(());
     }
-    let content_type = answer.header("content-type");
+    let content_type = response.header("content-type");
     ensure!(
         content_type == "application/json; charset=utf-8",
-        "{answer:?}"
+        "{response:?}"
     );
-    let body = answer.json().context("no body")?;
-    if answer.status >= 400 {
+    let body = response.json().context("no body")?;
+    if response.status >= 400 {
         decode(&body, "Response")?;
-        ensure!(body["message"] != "", "{answer:?}");
+        ensure!(body["message"] != "", "{response:?}");
     }
     Ok(())
 }
 
-/// The text in a field.
+/// Returns a string field.
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
     let text = value[field].as_str();
     text.with_context(|| format!("no text `{field}`: {value}"))
@@ -279,17 +282,17 @@ pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
 fn decoding_is_strict() {
     use serde_json::json;
 
-    let good = json!({"user_id": Uuid::nil(), "organization_id": Uuid::nil()});
-    decode(&good, "CreateFirstUserResponse").unwrap();
+    let valid = json!({"user_id": Uuid::nil(), "organization_id": Uuid::nil()});
+    decode(&valid, "CreateFirstUserResponse").unwrap();
     for (field, value) in [
         ("user_id", json!(null)),
         ("user_id", json!("")),
         ("user_id", json!(1)),
         ("other", json!(1)),
     ] {
-        let mut bad = good.clone();
-        bad[field] = value;
-        assert!(decode(&bad, "CreateFirstUserResponse").is_err(), "{bad}");
+        let mut invalid = valid.clone();
+        invalid[field] = value;
+        assert!(decode(&invalid, "CreateFirstUserResponse").is_err(), "{invalid}");
     }
     assert!(decode(&json!({}), "CreateFirstUserResponse").is_err());
     assert!(decode(&json!(null), "[]string").is_err());

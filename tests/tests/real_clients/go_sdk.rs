@@ -1,5 +1,5 @@
-//! The Go SDK (`codersdk`), release 2.29: the methods that the command line does not use,
-//! with the one status that each takes and its strict decoding.
+//! The Go SDK (`codersdk`), release 2.29: the methods that the command line does not use, with
+//! the status that each requires and strict decoding.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn owner(deployment: &Deployment) -> Go<'_> {
 }
 
 #[tokio::test]
-async fn what_the_deployment_is() -> Result<()> {
+async fn deployment_info_can_be_decoded() -> Result<()> {
     let deployment = start().await?;
     let anonymous = Go::new(&deployment.server);
     for (wanted, path) in [
@@ -56,7 +56,7 @@ async fn what_the_deployment_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_user() -> Result<()> {
+async fn a_user_is_created_changed_and_deleted() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     let id = deployment.add("alice").await?;
@@ -109,7 +109,7 @@ async fn a_user() -> Result<()> {
     let named = sdk.get("User", &user).await?;
     assert_eq!(named["name"], "Alicia A.");
 
-    // A first user is made once, a name and an address are taken once.
+    // The first user, a username and an e-mail address can be created once.
     let first = json!({"email": "x@example.com", "username": "x", "password": PASSWORD});
     let path = "/api/v2/users/first";
     sdk.call(409, "POST", path, Some(&first)).await?;
@@ -127,7 +127,7 @@ async fn a_user() -> Result<()> {
 }
 
 #[tokio::test]
-async fn searches_and_pages() -> Result<()> {
+async fn users_can_be_searched_and_paged() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     let first = deployment.add("alice").await?;
@@ -161,7 +161,7 @@ async fn searches_and_pages() -> Result<()> {
 }
 
 #[tokio::test]
-async fn passwords() -> Result<()> {
+async fn passwords_are_validated_changed_and_reset() -> Result<()> {
     let deployment = start().await?;
     deployment.add("alice").await?;
     let session = deployment.log_in("alice").await?;
@@ -193,7 +193,7 @@ async fn passwords() -> Result<()> {
     alice.call(401, "GET", "/api/v2/users/me", None).await?;
 
     let path = "/api/v2/users/otp/request";
-    for email in ["alice@example.com", "nobody@example.com"] {
+    for email in ["alice@example.com", "unknown@example.com"] {
         let body = json!({"email": email});
         anonymous.call(204, "POST", path, Some(&body)).await?;
     }
@@ -213,7 +213,7 @@ async fn passwords() -> Result<()> {
 }
 
 #[tokio::test]
-async fn notifications() -> Result<()> {
+async fn notifications_are_configured_sent_and_read() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     let base = "/api/v2/notifications";
@@ -237,7 +237,7 @@ async fn notifications() -> Result<()> {
     let now = sdk.decoded(200, wanted, "PUT", path, Some(&body)).await?;
     assert_eq!(now[0]["disabled"], true);
 
-    // A message to oneself arrives, is read, and unread again.
+    // A message to oneself arrives, and is marked as read and unread.
     let body = json!({"content": {"title": "Tea", "message": "It is ready."}});
     let path = format!("{base}/custom");
     sdk.call(204, "POST", &path, Some(&body)).await?;
@@ -259,7 +259,7 @@ async fn notifications() -> Result<()> {
     Ok(())
 }
 
-/// The first message of the inbox, once it is there.
+/// Waits for the first message of the inbox and returns it.
 async fn arrived(sdk: &Go<'_>, inbox: &str) -> Result<Value> {
     for _ in 0..3000 {
         let listed = sdk.get("ListInboxNotificationsResponse", inbox).await?;
@@ -268,19 +268,19 @@ async fn arrived(sdk: &Go<'_>, inbox: &str) -> Result<Value> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    anyhow::bail!("it does not arrive")
+    anyhow::bail!("no message arrived")
 }
 
 #[tokio::test]
-async fn organizations_and_what_is_asked_of_permissions() -> Result<()> {
+async fn organizations_and_permissions_can_be_decoded() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     let body = json!({"name": "lab", "display_name": "Lab"});
     let path = "/api/v2/organizations";
-    let made = sdk
+    let created = sdk
         .decoded(201, "Organization", "POST", path, Some(&body))
         .await?;
-    let lab = format!("{path}/{}", text(&made, "id")?);
+    let lab = format!("{path}/{}", text(&created, "id")?);
     let body = json!({"description": "Far away."});
     let changed = sdk
         .decoded(200, "Organization", "PATCH", &lab, Some(&body))
@@ -294,15 +294,15 @@ async fn organizations_and_what_is_asked_of_permissions() -> Result<()> {
         "mine": {"object": {"resource_type": "api_key", "owner_id": "me"}, "action": "create"},
     }});
     let path = "/api/v2/authcheck";
-    let answers = sdk
+    let responses = sdk
         .decoded(200, "{}bool", "POST", path, Some(&checks))
         .await?;
-    assert_eq!(answers, json!({"mine": true, "read-users": true}));
+    assert_eq!(responses, json!({"mine": true, "read-users": true}));
     Ok(())
 }
 
 #[tokio::test]
-async fn the_audit_log() -> Result<()> {
+async fn the_audit_log_can_be_searched() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     deployment.add("alice").await?;
@@ -326,11 +326,11 @@ async fn the_audit_log() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys() -> Result<()> {
+async fn keys_are_created_listed_and_deleted() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
-    let made = sdk.call(201, "POST", "/api/v2/users/me/keys", None).await?;
-    let (id, _) = text(&made, "key")?.split_once('-').context("two halves")?;
+    let created = sdk.call(201, "POST", "/api/v2/users/me/keys", None).await?;
+    let (id, _) = text(&created, "key")?.split_once('-').context("no secret")?;
     let path = format!("/api/v2/users/me/keys/{id}");
     let key = sdk.get("APIKey", &path).await?;
     assert_eq!(key["allow_list"], json!(["*:*"]));
@@ -340,7 +340,7 @@ async fn keys() -> Result<()> {
     );
     sdk.call(204, "DELETE", &path, None).await?;
     let path = "/api/v2/users/me/keys/tokens";
-    // What older releases sent, and what is drawn wrongly in the reference's own pages.
+    // Requests of older releases.
     let older = json!({"lifetime": 0, "scope": "all", "token_name": "older"});
     sdk.call(201, "POST", path, Some(&older)).await?;
     let drawn = json!({"token_name": "drawn", "allow_list": [{"type": "*", "id": "*"}]});

@@ -1,6 +1,6 @@
-//! The clients that exist for this API, imitated call by call on the real server: what they
-//! send, to the header, and the statuses, fields and types that they insist on. They know
-//! nothing of Usher, and Usher must do without knowing them.
+//! The existing clients of this API, imitated call by call against the real server: the
+//! requests that they send, including headers, and the statuses, fields and types that they
+//! require.
 
 mod cli;
 mod go;

@@ -1,5 +1,5 @@
 //! The Terraform provider `coderd` 0.0.12: its resources and data sources, call by call.
-//! It is written in Go and uses the SDK, so every answer is decoded strictly.
+//! It is written in Go and uses the SDK, so every response is decoded strictly.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::go::{Go, text};
 
 const OTHER_PASSWORD: &str = "SomeSecurePassword!2";
 
-/// The provider, configured with an owner's token, as `terraform` starts it for each run.
+/// Configures the provider with an owner's token, as `terraform` does for each run.
 async fn configure(deployment: &Deployment) -> Result<(Go<'_>, String)> {
     let provider = Go::new(&deployment.server).with_token(&deployment.owner);
     let me = provider.get("User", "/api/v2/users/me").await?;
@@ -23,14 +23,17 @@ async fn configure(deployment: &Deployment) -> Result<(Go<'_>, String)> {
     Ok((provider, organization.to_owned()))
 }
 
-/// Whether the provider takes the answer for "there is none".
+/// Whether the provider treats the resource as missing.
 async fn is_gone(provider: &Go<'_>, path: &str) -> Result<bool> {
-    let answer = provider.send("GET", path, None).await?;
-    Ok(answer.status == 404
-        || (answer.status == 400 && answer.body.contains("must be an existing uuid or username")))
+    let response = provider.send("GET", path, None).await?;
+    Ok(response.status == 404
+        || (response.status == 400
+            && response
+                .body
+                .contains("must be an existing uuid or username")))
 }
 
-/// Reads the user by id, and by name to see whether they are deleted.
+/// Reads the user by ID, and by name to detect a deletion.
 async fn read(provider: &Go<'_>, id: &str) -> Result<Option<Value>> {
     let by_id = format!("/api/v2/users/{id}");
     if is_gone(provider, &by_id).await? {
@@ -56,10 +59,10 @@ async fn a_user_is_planned_applied_changed_imported_and_destroyed() -> Result<()
         "organization_ids": [organization],
     });
     let path = "/api/v2/users";
-    let made = provider
+    let created = provider
         .decoded(201, "User", "POST", path, Some(&new))
         .await?;
-    let id = text(&made, "id")?;
+    let id = text(&created, "id")?;
     let user = format!("/api/v2/users/{id}");
     let put = async |what: &str, body: Option<&Value>| {
         let path = format!("{user}/{what}");
@@ -71,7 +74,7 @@ async fn a_user_is_planned_applied_changed_imported_and_destroyed() -> Result<()
     put("roles", Some(&roles)).await?;
     assert_eq!(put("status/suspend", None).await?["status"], "suspended");
 
-    // read: nothing differs from the plan
+    // read: no difference from the plan
     let state = read(&provider, id).await?.context("it is gone")?;
     let mut names: Vec<_> = state["roles"]
         .as_array()
@@ -84,7 +87,7 @@ async fn a_user_is_planned_applied_changed_imported_and_destroyed() -> Result<()
     assert_eq!(state["status"], "suspended");
     assert_eq!(state["organization_ids"].as_array().map(Vec::len), Some(1));
 
-    // update: everything is put, changed or not
+    // update: all fields are sent, changed or not
     for (password, status) in [
         (PASSWORD, 400),
         (OTHER_PASSWORD, 204),
@@ -95,21 +98,21 @@ async fn a_user_is_planned_applied_changed_imported_and_destroyed() -> Result<()
         put("roles", Some(&json!({"roles": ["auditor"]}))).await?;
         let body = json!({"old_password": "", "password": password});
         let path = format!("{user}/password");
-        let answer = provider.send("PUT", &path, Some(&body)).await?;
-        ensure!(answer.status == status, "{answer:?}");
-        // The only 400 that the provider passes over.
+        let response = provider.send("PUT", &path, Some(&body)).await?;
+        ensure!(response.status == status, "{response:?}");
+        // The only 400 that the provider ignores.
         ensure!(
             status == 204
-                || answer
+                || response
                     .body
                     .contains("New password cannot match old password."),
-            "{answer:?}"
+            "{response:?}"
         );
         assert_eq!(put("status/suspend", None).await?["status"], "suspended");
     }
     assert_eq!(put("status/activate", None).await?["status"], "active");
 
-    // import by name, and the data source by id and by name
+    // import by name, and the data source by ID and by name
     for name in ["alice", "Alice", id] {
         let found = provider
             .get("User", &format!("/api/v2/users/{name}"))
@@ -117,7 +120,7 @@ async fn a_user_is_planned_applied_changed_imported_and_destroyed() -> Result<()
         assert_eq!(found["id"], *id);
     }
 
-    // delete: an owner still finds them by id, and nobody by name
+    // delete: an owner can still read them by ID, but not by name
     provider.call(200, "DELETE", &user, None).await?;
     provider.get("User", &user).await?;
     assert_eq!(read(&provider, id).await?, None);
@@ -135,10 +138,10 @@ async fn an_organization_is_applied_changed_and_destroyed() -> Result<()> {
         "icon": "/icon/lab.svg",
     });
     let path = "/api/v2/organizations";
-    let made = provider
+    let created = provider
         .decoded(201, "Organization", "POST", path, Some(&new))
         .await?;
-    let lab = format!("{path}/{}", text(&made, "id")?);
+    let lab = format!("{path}/{}", text(&created, "id")?);
     let read = provider.get("Organization", &lab).await?;
     for field in ["name", "display_name", "description", "icon"] {
         assert_eq!(read[field], new[field], "{field}");
@@ -157,8 +160,8 @@ async fn an_organization_is_applied_changed_and_destroyed() -> Result<()> {
         }
         now
     });
-    // The data source, by id, by name and the default one, with the members.
-    for name in [text(&made, "id")?, "lab", "default"] {
+    // The data source, by ID, by name and the default one, with its members.
+    for name in [text(&created, "id")?, "lab", "default"] {
         let found = provider
             .get("Organization", &format!("{path}/{name}"))
             .await?;
@@ -173,7 +176,7 @@ async fn an_organization_is_applied_changed_and_destroyed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn later_releases_find_users_by_address_page_by_page() -> Result<()> {
+async fn later_releases_find_users_by_email_address() -> Result<()> {
     let deployment = Deployment::start(Setup::default()).await?;
     let (provider, organization) = configure(&deployment).await?;
     for number in 0..5 {

@@ -1,11 +1,11 @@
-//! The TypeScript client of release 2.29 and the copy in the Backstage plugin: axios in
-//! Node, with its headers.
+//! The TypeScript client of release 2.29 and its copy in the Backstage plugin: axios in Node,
+//! with its headers.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use usher_tests::{
     deployment::PASSWORD,
-    exchange::{Answer, Request},
+    exchange::{Request, Response},
     server::Server,
 };
 
@@ -13,14 +13,14 @@ use crate::go::{decode, text};
 
 const OTHER_PASSWORD: &str = "SomeSecurePassword!2";
 
-/// axios, as both clients set it up.
+/// axios, as both clients configure it.
 struct Axios<'a> {
     server: &'a Server,
     token: Option<String>,
 }
 
 impl Axios<'_> {
-    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response> {
         let mut request = Request {
             method: method.to_owned(),
             path: format!("/api/v2{path}"),
@@ -45,12 +45,12 @@ impl Axios<'_> {
         self.server.send(&request).await
     }
 
-    /// Calls, and fails unless the answer is good, as axios does. 304 is good too.
+    /// Sends a request and fails as axios does, except for 304.
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        let answer = self.send(method, path, body).await?;
-        let is_good = (200..300).contains(&answer.status) || answer.status == 304;
-        ensure!(is_good, "{method} {path}: {answer:?}");
-        Ok(answer.json().unwrap_or_default())
+        let response = self.send(method, path, body).await?;
+        let is_good = (200..300).contains(&response.status) || response.status == 304;
+        ensure!(is_good, "{method} {path}: {response:?}");
+        Ok(response.json().unwrap_or_default())
     }
 
     async fn get(&self, wanted: &str, path: &str) -> Result<Value> {
@@ -82,7 +82,7 @@ async fn set_up(server: &Server) -> Result<Axios<'_>> {
 }
 
 #[tokio::test]
-async fn the_life_of_a_deployment() -> Result<()> {
+async fn a_deployment_is_set_up_and_managed() -> Result<()> {
     let server = Server::start().await?;
     let api = set_up(&server).await?;
     let me = api.get("User", "/users/me").await?;
@@ -147,7 +147,7 @@ async fn the_life_of_a_deployment() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_page_asks_for_when_it_is_opened() -> Result<()> {
+async fn the_requests_of_opening_a_page_succeed() -> Result<()> {
     let server = Server::start().await?;
     let api = set_up(&server).await?;
     for (wanted, path) in [
@@ -185,7 +185,7 @@ async fn what_a_page_asks_for_when_it_is_opened() -> Result<()> {
         ("[]AssignableRole", "/organizations/coder/members/roles"),
         ("[]AssignableRole", "/users/roles"),
         ("AuditLogResponse", "/audit?q=&limit=25&offset=0"),
-        // A bare question mark where nothing is asked.
+        // A question mark without parameters.
         ("ListInboxNotificationsResponse", "/notifications/inbox?"),
         (
             "[]UserParameter",
@@ -200,8 +200,8 @@ async fn what_a_page_asks_for_when_it_is_opened() -> Result<()> {
     let checks = json!({"checks": {
         "viewAllUsers": {"object": {"resource_type": "user"}, "action": "read"},
     }});
-    let answers = api.call("POST", "/authcheck", Some(&checks)).await?;
-    assert_eq!(answers, json!({"viewAllUsers": true}));
+    let responses = api.call("POST", "/authcheck", Some(&checks)).await?;
+    assert_eq!(responses, json!({"viewAllUsers": true}));
     let quiet = api.send("GET", "/users/me/quiet-hours", None).await?;
     assert_eq!(quiet.status, 403);
     api.call("PUT", "/notifications/inbox/mark-all-as-read", None)
@@ -209,8 +209,8 @@ async fn what_a_page_asks_for_when_it_is_opened() -> Result<()> {
     Ok(())
 }
 
-/// The alert of the tasks page shows if every kind of message about tasks is off for the
-/// user, and it was not dismissed.
+/// Whether the Tasks page shows its alert: all task notifications are off for the user, and it
+/// was not dismissed.
 async fn shows_alert(api: &Axios<'_>, user: &str) -> Result<bool> {
     let path = format!("/users/{user}/notifications/preferences");
     let stored = api.get("[]NotificationPreference|null", &path).await?;
@@ -236,7 +236,7 @@ async fn shows_alert(api: &Axios<'_>, user: &str) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn the_alert_about_tasks_is_dismissed_and_comes_back() -> Result<()> {
+async fn the_task_alert_is_dismissed_and_shown_again() -> Result<()> {
     const TASK_IDLE: &str = "d4a6271c-cced-4ed0-84ad-afd02a9c7799";
     let server = Server::start().await?;
     let api = set_up(&server).await?;
@@ -267,7 +267,7 @@ async fn the_alert_about_tasks_is_dismissed_and_comes_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn backstage_sends_a_token_of_its_own_beside() -> Result<()> {
+async fn the_token_works_beside_the_one_that_backstage_sends() -> Result<()> {
     let server = Server::start().await?;
     let api = set_up(&server).await?;
     let token = api.token.as_deref().context("a session")?;
@@ -275,11 +275,11 @@ async fn backstage_sends_a_token_of_its_own_beside() -> Result<()> {
         "Authorization",
         "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJiYWNrc3RhZ2UifQ.x",
     );
-    let answer = server.send(&foreign.clone().token(token)).await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    let me = answer.json().context("no body")?;
+    let response = server.send(&foreign.clone().token(token)).await?;
+    ensure!(response.status == 200, "{response:?}");
+    let me = response.json().context("no body")?;
     ensure!(!text(&me, "id")?.is_empty() && text(&me, "username")? == "owner");
-    let answer = server.send(&foreign).await?;
-    ensure!(answer.status == 401, "{answer:?}");
+    let response = server.send(&foreign).await?;
+    ensure!(response.status == 401, "{response:?}");
     Ok(())
 }

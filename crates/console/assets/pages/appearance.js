@@ -1,4 +1,4 @@
-/** How the pages look, and the font of terminals. */
+/** The theme, and the font of terminals in other apps. */
 import { get, put, segment } from "../api.js";
 import { html } from "../preact.js";
 import { applyTheme, useSession } from "../session.js";
@@ -16,7 +16,7 @@ import {
 } from "../ui.js";
 
 const THEMES = [
-  ["auto", "As the system", "Light or dark, whichever your device is set to."],
+  ["auto", "Match system", "Uses the light or dark setting of your device."],
   ["light", "Light", ""],
   ["dark", "Dark", ""],
 ];
@@ -32,7 +32,7 @@ export default function Appearance() {
   const appearance = useLoad((signal) => get("/users/me/appearance", { signal }));
   return html`<${Page} title="Appearance">
     <${SettingsTabs} here="/settings/appearance" />
-    <${Loaded} from=${appearance}>${(known) => html`<${Form} appearance=${known} />`}<//>
+    <${Loaded} from=${appearance}>${(loaded) => html`<${Form} appearance=${loaded} />`}<//>
   <//>`;
 }
 
@@ -46,26 +46,22 @@ function Form({ appearance }) {
   const form = useForm(initial, async (values) => {
     const saved = await put(`/users/${segment(me.id)}/appearance`, values);
     applyTheme(saved.theme_preference);
-    toast("The appearance is saved.");
+    toast("Appearance saved.");
   });
   return html`<${Section} title="Theme and font">
     <form ...${form.props}>
       <fieldset>
         <legend>Theme</legend>
         ${THEMES.map(
-          ([
-            theme,
-            words,
-            help,
-          ]) => html`<${Checkbox} key=${theme} type="radio" name="theme_preference" label=${words}
-          help=${help} checked=${form.values.theme_preference === theme}
+          ([theme, label, help]) => html`<${Checkbox} key=${theme} type="radio"
+          name="theme_preference" label=${label} help=${help} checked=${form.values.theme_preference === theme}
           onChange=${() => form.set("theme_preference", theme)} />`,
         )}
       </fieldset>
-      <${SelectField} label="Terminal font" help="For programs that show terminals; Usher has none."
+      <${SelectField} label="Terminal font" help="Used by apps with a terminal."
         options=${FONTS}
         ...${form.bind("terminal_font")} />
-      <${Submit} form=${form}>Save<//>
+      <${Submit} form=${form}>Save appearance<//>
     </form>
   <//>`;
 }

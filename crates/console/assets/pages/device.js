@@ -1,17 +1,17 @@
-/** Signing in with GitHub on another device: shows the code, and asks until it was typed. */
+/** GitHub's device flow: shows the code and polls until it has been entered. */
 import { get } from "../api.js";
+import { navigate } from "../navigation.js";
 import { ownPath, withQuery } from "../paths.js";
 import { html, useEffect, useState } from "../preact.js";
-import { navigate } from "../router.js";
 import { CopyBox, Loaded, Loading, Notice, Page, useLoad } from "../ui.js";
 
-/** By how much to slow down when told to; RFC 8628, 3.5. */
+/** How much longer to wait after a `slow_down` error (RFC 8628, 3.5). */
 const SLOWER_SECONDS = 5;
 
-/** What GitHub says instead of letting somebody in, in words for people. */
-const ENDS = {
-  access_denied: "You said no at GitHub, so you are not signed in.",
-  expired_token: "The code was not typed in time.",
+/** Messages for GitHub's final errors. */
+const MESSAGES = {
+  access_denied: "You declined at GitHub.",
+  expired_token: "The code has expired.",
 };
 
 export default function Device({ query }) {
@@ -21,23 +21,23 @@ export default function Device({ query }) {
       navigate("/login", { replace: true });
     }
   }, [state]);
-  return state ? html`<${Begun} state=${state} />` : null;
+  return state ? html`<${SignIn} state=${state} />` : null;
 }
 
-function Begun({ state }) {
+function SignIn({ state }) {
   const device = useLoad((signal) => get("/users/oauth2/github/device", { quiet: true, signal }));
   return html`<${Page} title="Sign in with GitHub">
-    <${Loaded} from=${device}>${(known) => html`<${Waiting} device=${known} state=${state} />`}<//>
-    <p class="help"><a href="/login">Sign in another way</a></p>
+    <${Loaded} from=${device}>${(loaded) => html`<${Polling} device=${loaded} state=${state} />`}<//>
+    <p class="help"><a href="/login">Use another sign-in method</a></p>
   <//>`;
 }
 
-function Waiting({ device, state }) {
+function Polling({ device, state }) {
   const [failure, setFailure] = useState(null);
   useEffect(() => {
     let timer;
     let seconds = device.interval || SLOWER_SECONDS;
-    const ask = async () => {
+    const poll = async () => {
       const path = withQuery("/users/oauth2/github/callback", { code: device.device_code, state });
       try {
         const { redirect_url: target } = await get(path, { quiet: true });
@@ -51,16 +51,16 @@ function Waiting({ device, state }) {
           return;
         }
       }
-      timer = setTimeout(ask, seconds * 1000);
+      timer = setTimeout(poll, seconds * 1000);
     };
-    timer = setTimeout(ask, seconds * 1000);
+    timer = setTimeout(poll, seconds * 1000);
     return () => clearTimeout(timer);
   }, [device]);
   if (failure) {
-    const words = ENDS[failure.detail];
+    const message = MESSAGES[failure.detail];
     return html`<${Notice} kind="error"
-      title=${words ?? failure.message}>${!words && html`<p>${failure.detail}</p>`}<p><a
-      href="/login">Begin again</a></p><//>`;
+      title=${message ?? failure.message}>${!message && html`<p>${failure.detail}</p>`}<p><a
+      href="/login">Start again</a></p><//>`;
   }
   return html`
     <ol class="steps">

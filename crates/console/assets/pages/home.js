@@ -1,6 +1,6 @@
-/** `/`: people for those who manage them, tasks for everybody else. */
+/** `/`: redirects administrators to the users, and everyone else to their tasks. */
+import { navigate } from "../navigation.js";
 import { useEffect } from "../preact.js";
-import { navigate } from "../router.js";
 import { useSession } from "../session.js";
 
 export default function Home() {

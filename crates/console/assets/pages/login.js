@@ -1,4 +1,4 @@
-/** Signing in, by whatever ways the deployment has. */
+/** The sign-in page, with the methods that the server offers. */
 import { get } from "../api.js";
 import { ownPath, withQuery } from "../paths.js";
 import { html } from "../preact.js";
@@ -6,7 +6,7 @@ import { nameOf, useSession } from "../session.js";
 import { SignInForm } from "../sign-in-form.js";
 import { Loaded, Notice, Page, useLoad } from "../ui.js";
 
-/** Anybody may write a link with a message. */
+/** Messages come from links, which anyone can write. */
 const MAX_MESSAGE = 300;
 
 export default function Login({ query }) {
@@ -16,22 +16,22 @@ export default function Login({ query }) {
   const session = useSession();
   return html`<${Page} title="Sign in">
     ${message && html`<${Notice} title=${message} />`}
-    ${session && html`<p>You are signed in as ${nameOf(session.me)}. <a href=${redirect}>Go on</a></p>`}
-    <${Loaded} from=${methods}>${(known) => html`<${Ways} methods=${known} redirect=${redirect} />`}<//>
+    ${session && html`<p>You are signed in as ${nameOf(session.me)}. <a href=${redirect}>Continue</a></p>`}
+    <${Loaded} from=${methods}>${(loaded) => html`<${Methods} methods=${loaded} redirect=${redirect} />`}<//>
   <//>`;
 }
 
-function Ways({ methods, redirect }) {
+function Methods({ methods, redirect }) {
   const { password, github, oidc, further_oidc: further = [], terms_of_service_url: terms } =
     methods;
-  const start = (path) => withQuery(`/api/v2/users/${path}/callback`, { redirect });
+  const callback = (path) => withQuery(`/api/v2/users/${path}/callback`, { redirect });
   const hasProviders = github.enabled || oidc.enabled || further.length > 0;
   return html`
     ${oidc.enabled && html`<a class="button wide"
-      href=${start("oidc")}>${oidc.signInText || "OpenID Connect"}</a>`}
+      href=${callback("oidc")}>${oidc.signInText || "OpenID Connect"}</a>`}
     ${further.map((one) => html`<a key=${one.path} class="button wide"
       href=${withQuery(ownPath(one.path), { redirect })}>${one.signInText || "OpenID Connect"}</a>`)}
-    ${github.enabled && html`<a class="button wide" href=${start("oauth2/github")}>GitHub</a>`}
+    ${github.enabled && html`<a class="button wide" href=${callback("oauth2/github")}>GitHub</a>`}
     ${hasProviders && password.enabled && html`<p class="or"><span>or</span></p>`}
     ${
       password.enabled &&
@@ -41,12 +41,12 @@ function Ways({ methods, redirect }) {
     `
     }
     ${!hasProviders && !password.enabled && html`<${Notice} kind="warning"
-      title="Nobody can sign in here: the operator has turned off all ways." />`}
-    ${isWebAddress(terms) && html`<p class="help">By signing in you agree to the <a href=${terms}
+      title="All sign-in methods are disabled. Ask an administrator to enable one." />`}
+    ${isWebUrl(terms) && html`<p class="help">By signing in you agree to the <a href=${terms}
       rel="noreferrer">terms of service</a>.</p>`}
   `;
 }
 
-function isWebAddress(text) {
+function isWebUrl(text) {
   return /^https?:\/\//.test(text ?? "");
 }

@@ -1,10 +1,10 @@
-/** A path that no page has. */
+/** The page for unknown paths. */
 import { html } from "../preact.js";
 import { Page } from "../ui.js";
 
 export default function NotFound() {
-  return html`<${Page} title="There is no such page"
-    lead="The address may be mistyped, or from a program that has more pages than Usher.">
-    <p><a href="/">Go to the start</a></p>
+  return html`<${Page} title="Page not found"
+    lead="Check the URL. It may belong to an app that has other pages than Usher.">
+    <p><a href="/">Go to the home page</a></p>
   <//>`;
 }

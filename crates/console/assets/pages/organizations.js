@@ -1,7 +1,7 @@
-/** The organizations that one may see. */
+/** The organizations that the user may see. */
 import { get, post, segment } from "../api.js";
+import { navigate } from "../navigation.js";
 import { html, useState } from "../preact.js";
-import { navigate } from "../router.js";
 import { useSession } from "../session.js";
 import {
   Badge,
@@ -33,35 +33,41 @@ export default function Organizations() {
 
 function Table({ organizations }) {
   if (organizations.length === 0) {
-    return html`<${Empty} icon="organization" title="You are in no organization" />`;
+    return html`<${Empty} icon="organization" title="No organizations yet">
+      <p>Organizations that you belong to appear here.</p>
+    <//>`;
   }
   return html`<table class="card">
     <thead><tr><th scope="col">Organization</th><th scope="col">Description</th><th
-      scope="col">Since</th></tr></thead>
+      scope="col">Created</th></tr></thead>
     <tbody>${organizations.map((organization) => html`<tr key=${organization.id}>
       <th scope="row"><a class="row-link"
         href="/organizations/${segment(organization.name)}">${organization.display_name || organization.name}</a>
         ${organization.is_default && html` <${Badge}>default<//>`}</th>
       <td data-label="Description">${organization.description || "–"}</td>
-      <td data-label="Since"><${Time} at=${organization.created_at} /></td>
+      <td data-label="Created"><${Time} at=${organization.created_at} /></td>
     </tr>`,
     )}</tbody>
   </table>`;
 }
 
 function Create({ onClose }) {
-  const form = useForm({ name: "", display_name: "", description: "" }, async (values) => {
-    const made = await post("/organizations", values);
-    toast(`${made.display_name || made.name} is made.`);
-    navigate(`/organizations/${segment(made.name)}`);
-  });
+  const form = useForm(
+    { name: "", display_name: "", description: "" },
+    async (values) => {
+      const created = await post("/organizations", values);
+      toast(`${created.display_name || created.name} was created.`);
+      navigate(`/organizations/${segment(created.name)}`);
+    },
+    { required: { name: "Enter a name." } },
+  );
   return html`<${Dialog} title="New organization" onClose=${onClose}>
     <form ...${form.props}>
-      <${TextField} label="Name" help="Letters, digits and single hyphens; part of addresses." autofocus
+      <${TextField} label="Name" help="Letters, digits and single hyphens; used in URLs." autofocus
         autocomplete="off" ...${form.bind("name")} />
       <${TextField} label="Display name" optional autocomplete="off" ...${form.bind("display_name")} />
       <${TextField} label="Description" optional autocomplete="off" ...${form.bind("description")} />
-      <${Submit} form=${form} extra=${html`<${Button} onClick=${onClose}>Cancel<//>`}>Create<//>
+      <${Submit} form=${form} extra=${html`<${Button} onClick=${onClose}>Cancel<//>`}>Create organization<//>
     </form>
   <//>`;
 }

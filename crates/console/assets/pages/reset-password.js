@@ -1,4 +1,4 @@
-/** A forgotten password: asks for a passcode by mail. */
+/** Requests a passcode for a forgotten password. */
 import { post } from "../api.js";
 import { withQuery } from "../paths.js";
 import { html, useState } from "../preact.js";
@@ -6,24 +6,28 @@ import { Notice, Page, Submit, TextField, useForm } from "../ui.js";
 
 export default function ResetPassword() {
   const [sentTo, setSentTo] = useState(null);
-  const form = useForm({ email: "" }, async (values) => {
-    await post("/users/otp/request", values, { quiet: true });
-    setSentTo(values.email);
-  });
+  const form = useForm(
+    { email: "" },
+    async (values) => {
+      await post("/users/otp/request", values, { quiet: true });
+      setSentTo(values.email);
+    },
+    { required: { email: "Enter your e-mail address." } },
+  );
   if (sentTo) {
-    return html`<${Page} title="Look into your mail">
+    return html`<${Page} title="Check your e-mail">
       <${Notice} kind="success"
-        title="If somebody here has the address ${sentTo}, a passcode is on its way. It works once, for 20 minutes." />
+        title="If ${sentTo} belongs to an account, we sent a passcode to it. It works once, within 20 minutes." />
       <p><a class="button primary"
-        href=${withQuery("/reset-password/change", { email: sentTo })}>I have the passcode</a></p>
+        href=${withQuery("/reset-password/change", { email: sentTo })}>Enter passcode</a></p>
     <//>`;
   }
   return html`<${Page} title="Forgot your password?"
-    lead="We send you a passcode with which you choose a new one.">
+    lead="We'll e-mail you a passcode to set a new password.">
     <form ...${form.props}>
       <${TextField} label="E-mail address" type="email" autocomplete="username" autofocus
         ...${form.bind("email")} />
-      <${Submit} form=${form} extra=${html`<a href="/login">Back</a>`}>Send a passcode<//>
+      <${Submit} form=${form} extra=${html`<a href="/login">Back to sign-in</a>`}>Send passcode<//>
     </form>
   <//>`;
 }

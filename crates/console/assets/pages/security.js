@@ -1,4 +1,4 @@
-/** One's own password, and another way to sign in instead of it. */
+/** The user's own password, and changing to another sign-in method. */
 import { ApiError, get, post, put, segment } from "../api.js";
 import { ownPath, withQuery } from "../paths.js";
 import { html } from "../preact.js";
@@ -12,21 +12,14 @@ import {
   Section,
   SelectField,
   Submit,
+  loginTypeName,
   toast,
   useForm,
   useLoad,
 } from "../ui.js";
 
-const WAYS = {
-  password: "a password",
-  github: "GitHub",
-  oidc: "OpenID Connect",
-  none: "nothing: only tokens work",
-  token: "tokens",
-};
-
 export default function Security() {
-  const ways = useLoad(async (signal) => {
+  const signIn = useLoad(async (signal) => {
     const [own, methods] = await Promise.all([
       get("/users/me/login-type", { signal }),
       get("/users/authmethods", { signal }),
@@ -35,9 +28,9 @@ export default function Security() {
   });
   return html`<${Page} title="Sign-in">
     <${SettingsTabs} here="/settings/security" />
-    <${Loaded} from=${ways}>${({ type, methods }) => html`
+    <${Loaded} from=${signIn}>${({ type, methods }) => html`
       ${type === "password" ? html`<${Password} />` : html`<${Notice}
-        title="You sign in with ${WAYS[type] ?? type}." />`}
+        title="Sign-in method: ${loginTypeName(type)}" />`}
       ${type === "password" && html`<${Convert} methods=${methods} />`}
     `}<//>
   <//>`;
@@ -45,60 +38,71 @@ export default function Security() {
 
 function Password() {
   const { me } = useSession();
-  const form = useForm({ old_password: "", password: "" }, async (values) => {
-    await put(`/users/${segment(me.id)}/password`, values);
-    // The change has ended every session, this one too.
-    await post("/users/login", { email: me.email, password: values.password }, { quiet: true });
-    form.setValues({ old_password: "", password: "" });
-    toast("Your password is changed.");
-  });
+  const form = useForm(
+    { old_password: "", password: "" },
+    async (values) => {
+      await put(`/users/${segment(me.id)}/password`, values);
+      // The change revokes every session, including this one.
+      await post("/users/login", { email: me.email, password: values.password }, { quiet: true });
+      form.setValues({ old_password: "", password: "" });
+      toast("Password changed.");
+    },
+    {
+      required: {
+        old_password: "Enter your current password.",
+        password: "Enter a new password.",
+      },
+    },
+  );
   return html`<${Section} title="Password"
-    lead="A new password ends all your other sessions and all your tokens.">
+    lead="A new password signs you out everywhere else and revokes your tokens.">
     <form ...${form.props}>
       <input type="text" class="hidden" name="username" autocomplete="username" value=${me.email} readonly
         tabindex="-1" aria-hidden="true" />
       <${PasswordField} label="Current password" autocomplete="current-password"
         ...${form.bind("old_password")} />
       <${PasswordField} label="New password" autocomplete="new-password" ...${form.bind("password")} />
-      <${Submit} form=${form}>Change the password<//>
+      <${Submit} form=${form}>Change password<//>
     </form>
   <//>`;
 }
 
 function Convert({ methods }) {
   const { me } = useSession();
-  const ways = waysOf(methods);
-  const initial = { way: ways[0]?.key ?? "", password: "" };
+  const targets = conversionTargets(methods);
+  const initial = { target: targets[0]?.key ?? "", password: "" };
   const form = useForm(
     initial,
-    async ({ way, password }) => {
-      const { type, words, path } = ways.find(({ key }) => key === way);
+    async ({ target, password }) => {
+      const { type, label, path } = targets.find(({ key }) => key === target);
       const { state_string: state } = await convert(me, { to_type: type, password });
-      // The change ends this session.
+      // The change revokes this session.
       const redirect = withQuery("/login", {
-        message: `From now on you sign in with ${words}. Please sign in once more.`,
+        message: `You now sign in with ${label}. Sign in to continue.`,
         redirect: "/settings/security",
       });
       location.assign(withQuery(path, { oidc_merge_state: state, redirect }));
     },
-    { aliases: { to_type: "way" } },
+    {
+      required: { password: "Enter your password." },
+      aliases: { to_type: "target" },
+    },
   );
-  if (ways.length === 0) {
+  if (targets.length === 0) {
     return null;
   }
-  return html`<${Section} title="Sign in another way"
-    lead="Your account stays as it is, but your password stops working. You confirm at the provider,
-      whose account must have your e-mail address.">
+  return html`<${Section} title="Change sign-in method"
+    lead="Your password stops working. Your account at the provider must have your e-mail address.">
     <form ...${form.props}>
-      <${SelectField} label="Sign in with" options=${ways.map(({ key, words }) => [key, words])}
-        ...${form.bind("way")} />
-      <${PasswordField} label="Your password" autocomplete="current-password" ...${form.bind("password")} />
-      <${Submit} form=${form}>Go on at the provider<//>
+      <${SelectField} label="Sign-in method" options=${targets.map(({ key, label }) => [key, label])}
+        ...${form.bind("target")} />
+      <${PasswordField} label="Password" autocomplete="current-password" ...${form.bind("password")} />
+      <${Submit} form=${form}>Continue to provider<//>
     </form>
   <//>`;
 }
 
-/** Asks for the state with which the provider is asked. */
+/** Starts the conversion and returns the state to send to the provider. */
 async function convert(me, values) {
   try {
     return await post(`/users/${segment(me.id)}/convert-login`, values, { quiet: true });
@@ -110,13 +114,13 @@ async function convert(me, values) {
   }
 }
 
-/** The ways that one may change to: what they are called, and where each begins. */
-function waysOf({ github, oidc, further_oidc: further = [] }) {
-  const start = (name) => `/api/v2/users/${name}/callback`;
-  const named = (one) => ({ type: "oidc", words: one.signInText || "OpenID Connect" });
+/** The sign-in methods that the account can change to. */
+function conversionTargets({ github, oidc, further_oidc: further = [] }) {
+  const callback = (name) => `/api/v2/users/${name}/callback`;
+  const provider = (one) => ({ type: "oidc", label: one.signInText || "OpenID Connect" });
   return [
-    github.enabled && { key: "github", type: "github", words: "GitHub", path: start("oauth2/github") },
-    oidc.enabled && { key: "oidc", ...named(oidc), path: start("oidc") },
-    ...further.map((one) => ({ key: one.path, ...named(one), path: ownPath(one.path) })),
+    github.enabled && { key: "github", type: "github", label: "GitHub", path: callback("oauth2/github") },
+    oidc.enabled && { key: "oidc", ...provider(oidc), path: callback("oidc") },
+    ...further.map((one) => ({ key: one.path, ...provider(one), path: ownPath(one.path) })),
   ].filter(Boolean);
 }

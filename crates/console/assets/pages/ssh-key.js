@@ -1,4 +1,4 @@
-/** The SSH key that git uses in one's name. */
+/** The SSH key that git uses on the user's behalf. */
 import { get, put, segment } from "../api.js";
 import { html, useState } from "../preact.js";
 import { useSession } from "../session.js";
@@ -9,26 +9,26 @@ export default function SshKey() {
   const { me } = useSession();
   const path = `/users/${segment(me.id)}/gitsshkey`;
   const key = useLoad((signal) => get(path, { signal }));
-  const [isAsking, setIsAsking] = useState(false);
-  const renew = async () => {
+  const [isConfirming, setIsConfirming] = useState(false);
+  const replace = async () => {
     key.setData(await put(path));
-    setIsAsking(false);
-    toast("You have a new SSH key.");
+    setIsConfirming(false);
+    toast("SSH key replaced.");
   };
   return html`<${Page} title="SSH key">
     <${SettingsTabs} here="/settings/ssh-keys" />
-    <${Section} title="Git SSH key" lead="Add the public key to your account where your repositories are.">
-      <${Loaded} from=${key}>${(known) => html`
-        <${CopyBox} label="Public key" text=${known.public_key.trim()} />
-        <p class="help">Made <${Time} at=${known.updated_at} />.</p>
-        <div class="form-actions"><${Button} onClick=${() => setIsAsking(true)}>Make a new key<//></div>
+    <${Section} title="Git SSH key" lead="Add the public key to your account at your Git host.">
+      <${Loaded} from=${key}>${(loaded) => html`
+        <${CopyBox} label="Public key" text=${loaded.public_key.trim()} />
+        <p class="help">Created <${Time} at=${loaded.updated_at} /></p>
+        <div class="form-actions"><${Button} onClick=${() => setIsConfirming(true)}>Generate new key<//></div>
       `}<//>
     <//>
     ${
-      isAsking &&
-      html`<${Confirm} title="Make a new SSH key?" action="Make a new key" onConfirm=${renew}
-        onClose=${() => setIsAsking(false)}>
-      <p>The old one is gone then. Where you added it, you will have to add the new one.</p>
+      isConfirming &&
+      html`<${Confirm} title="Generate a new SSH key?" action="Generate new key" onConfirm=${replace}
+        onClose=${() => setIsConfirming(false)}>
+      <p>The old key stops working. Replace it wherever you added it.</p>
     <//>`
     }
   <//>`;

@@ -1,12 +1,12 @@
-/** The tasks, and the warning that nobody will be told about them. */
+/** The tasks, and the warning that task notifications are off. */
 import { warns } from "../alert.js";
 import { get, put, segment } from "../api.js";
 import { html, useEffect, useState } from "../preact.js";
 import { useSession } from "../session.js";
 import { Empty, Loaded, Notice, Page, Section, toast, useLoad } from "../ui.js";
 
-/** How long the templates wait for the rest, so that no warning flashes by. */
-const PATIENCE_MILLISECONDS = 500;
+/** How long to wait for preferences before warning, so that the warning does not flash. */
+const WAIT_MILLISECONDS = 500;
 
 export default function Tasks() {
   const tasks = useLoad((signal) => get("/tasks", { signal }));
@@ -20,8 +20,8 @@ export default function Tasks() {
 
 function List({ tasks }) {
   if (tasks.length === 0) {
-    return html`<${Empty} icon="tasks" title="There are no tasks">
-      <p>Usher keeps people, not workspaces. Tasks that run elsewhere are listed by the program that runs them.</p>
+    return html`<${Empty} icon="tasks" title="No tasks yet">
+      <p>Tasks appear in the app that runs them.</p>
     <//>`;
   }
   return html`<ul class="plain-list">
@@ -31,49 +31,49 @@ function List({ tasks }) {
 
 function TaskAlert() {
   const { me } = useSession();
-  const [known, setKnown] = useState({});
+  const [data, setData] = useState({});
   useEffect(() => {
     const abort = new AbortController();
-    const learn = (name, loading) =>
-      loading.then(
-        (value) => abort.signal.aborted || setKnown((before) => ({ ...before, [name]: value })),
-        // What could not be had is not known, and the warning goes by the rest.
+    const load = (name, response) =>
+      response.then(
+        (value) => abort.signal.aborted || setData((current) => ({ ...current, [name]: value })),
+        // Data that fails to load stays undefined, which `warns` handles.
         () => {},
       );
     const { signal } = abort;
-    const rest = [
-      learn(
+    const preferences = [
+      load(
         "choices",
         get(`/users/${segment(me.id)}/notifications/preferences`, { signal }).then(
           (list) => list ?? [],
         ),
       ),
-      learn("preferences", get("/users/me/preferences", { signal })),
+      load("preferences", get("/users/me/preferences", { signal })),
     ];
-    const isLate = new Promise((resolve) => setTimeout(resolve, PATIENCE_MILLISECONDS));
-    const others = Promise.race([Promise.all(rest), isLate]);
-    learn(
+    const timeout = new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS));
+    const ready = Promise.race([Promise.all(preferences), timeout]);
+    load(
       "templates",
-      get("/notifications/templates/system", { signal }).then((list) => others.then(() => list)),
+      get("/notifications/templates/system", { signal }).then((list) => ready.then(() => list)),
     );
     return () => abort.abort();
   }, [me.id]);
 
   const dismiss = async () => {
     const preferences = { task_notification_alert_dismissed: true };
-    setKnown((before) => ({ ...before, preferences }));
+    setData((current) => ({ ...current, preferences }));
     document.querySelector("h1").focus();
     try {
       await put(`/users/${segment(me.id)}/preferences`, preferences);
     } catch {
-      toast("That could not be saved, so the warning will be back.", "error");
+      toast("Could not save. The warning will show again.", "error");
     }
   };
   return html`<div aria-live="polite">
     ${
-      warns(known) &&
+      warns(data) &&
       html`<${Notice} kind="warning" title="Task notifications are off" onClose=${dismiss} data-alert="tasks">
-      <p>You will not be told when a task starts to work, waits for you, is completed or fails.${" "}
+      <p>You won't be notified when a task starts working, needs your input, completes or fails.${" "}
         <a href="/settings/notifications#tasks">Turn notifications on</a></p>
     <//>`
     }

@@ -1,8 +1,8 @@
-//! Turns an answer into what is compared: known values become their names, what is new
-//! in every run becomes its kind, and texts for people become `<text>`.
+//! Normalizes responses for comparison: known values become their names, values that are new
+//! in every run become their kind, and messages become `<text>`.
 //!
-//! The recorded answers have been read by the same rules. A change here that makes an
-//! answer read otherwise needs recordings that are read otherwise.
+//! The recorded responses were normalized by the same rules, so that a change here needs new
+//! recordings.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,22 +14,22 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use crate::exchange::Answer;
-use crate::recording::{Call, any_fits};
+use crate::exchange::Response;
+use crate::recording::{Call, any_matches};
 use crate::variables::Variables;
 
-/// How far the clocks of two runs may be apart.
-pub const SLACK_SECONDS: i64 = 150;
+/// How much times of two runs may differ.
+pub const TOLERANCE_SECONDS: i64 = 150;
 
-/// Earlier times were set by a step and are compared as they are.
+/// Earlier times were set by a step and are compared unchanged.
 const FIXED_BEFORE: &str = "2025-06-01T00:00:00Z";
 
-/// These times and ids mean "none" and are compared as they are.
+/// These times and IDs mean "none" and are compared unchanged.
 const NONE: [&str; 2] = ["0001-01-01T00:00:00Z", NIL];
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Fields whose texts are for people.
-const TEXTS: [&str; 3] = ["message", "detail", "details"];
+/// Fields with messages.
+const MESSAGE_FIELDS: [&str; 3] = ["message", "detail", "details"];
 
 static UUID: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"));
@@ -50,15 +50,15 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern is a constant")
 }
 
-/// What is known when an answer is read.
-pub struct Reader<'a> {
+/// Normalizes the responses of one server.
+pub struct Normalizer<'a> {
     base: &'a str,
     known: Vec<(&'a str, &'a str)>,
     now: DateTime<Utc>,
 }
 
-impl<'a> Reader<'a> {
-    /// A reader of answers from the server at `base`.
+impl<'a> Normalizer<'a> {
+    /// Creates a normalizer for the server at `base`, with the variables known so far.
     pub fn new(variables: &'a Variables, base: &'a str, now: DateTime<Utc>) -> Self {
         Self {
             base,
@@ -67,27 +67,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an answer to the call.
-    pub fn answer(&self, answer: &Answer, call: &Call) -> Result<Value> {
-        let text = answer.body.trim();
-        let body = match answer.json() {
+    /// Normalizes the response to a call.
+    pub fn response(&self, response: &Response, call: &Call) -> Result<Value> {
+        let text = response.body.trim();
+        let body = match response.json() {
             Some(body) => self.body(body, call, "", ""),
             None if text == "null" => self.body(Value::Null, call, "", ""),
             None if text.is_empty() => "".into(),
             None => "<text>".into(),
         };
-        let headers = self.headers(answer)?;
-        Ok(json!({ "status": answer.status, "headers": headers, "body": body }))
+        let headers = self.headers(response)?;
+        Ok(json!({ "status": response.status, "headers": headers, "body": body }))
     }
 
-    /// Reads a value at a path, in or below the field `key`.
+    /// Normalizes a value at a path, in or below the field `key`.
     fn body(&self, value: Value, call: &Call, path: &str, key: &str) -> Value {
         if let Some(begin) = call.begin.get(path)
             && value.as_str().is_some_and(|text| text.starts_with(begin))
         {
             return format!("{begin}…").into();
         }
-        if any_fits(&call.mask, path) {
+        if any_matches(&call.mask, path) {
             return kind(&value).into();
         }
         match value {
@@ -105,13 +105,13 @@ impl<'a> Reader<'a> {
                     .enumerate()
                     .map(|(at, item)| self.body(item, call, &format!("{path}/{at}"), key))
                     .collect();
-                if any_fits(&call.sort, path) {
+                if any_matches(&call.sort, path) {
                     items.sort_by_cached_key(sort_key);
                 }
                 items.into()
             }
-            Value::String(text) if TEXTS.contains(&key) && !text.is_empty() => {
-                if any_fits(&call.keep, path) {
+            Value::String(text) if MESSAGE_FIELDS.contains(&key) && !text.is_empty() => {
+                if any_matches(&call.keep, path) {
                     self.text(text, key).into()
                 } else {
                     "<text>".into()
@@ -158,14 +158,14 @@ impl<'a> Reader<'a> {
         let distance = time - self.now;
         #[expect(clippy::cast_precision_loss, reason = "only minutes count")]
         let seconds = distance.num_milliseconds() as f64 / 1000.0;
-        if distance.abs() <= chrono::TimeDelta::seconds(SLACK_SECONDS) {
+        if distance.abs() <= chrono::TimeDelta::seconds(TOLERANCE_SECONDS) {
             format!("<now{zone}>")
         } else {
             format!("<now{:+.0}m{zone}>", seconds / 60.0)
         }
     }
 
-    /// Replaces all known values by their names.
+    /// Replaces known values by their names.
     fn named(&self, text: &str) -> String {
         let text = text.replace(self.base, "{{base}}");
         self.known.iter().fold(text, |text, (value, name)| {
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads the name of a field, which may be an id.
+    /// Normalizes the name of a field, which may be an ID.
     fn name(&self, key: &str) -> String {
         let named = self.named(key);
         if named != NIL && UUID.is_match(&named) {
@@ -187,15 +187,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the headers that are compared. One that the answer does not have is absent.
-    fn headers(&self, answer: &Answer) -> Result<Map<String, Value>> {
+    /// Normalizes the headers that are compared, if present.
+    fn headers(&self, response: &Response) -> Result<Map<String, Value>> {
         let mut seen = Map::new();
-        let first = |name| answer.all(name).next();
+        let first = |name| response.all(name).next();
         if let Some(value) = first("content-type") {
             let value = value.to_lowercase().replace(' ', "");
             seen.insert("content-type".to_owned(), value.into());
         }
-        let cookies = self.cookies(answer)?;
+        let cookies = self.cookies(response)?;
         if !cookies.is_empty() {
             seen.insert("set-cookie".to_owned(), cookies.into());
         }
@@ -220,10 +220,9 @@ impl<'a> Reader<'a> {
         Ok(seen)
     }
 
-    /// Reads the cookies in any order, without the one against forged requests, which
-    /// says nothing about the answer.
-    fn cookies(&self, answer: &Answer) -> Result<Vec<String>> {
-        let mut cookies = answer
+    /// Normalizes and sorts the cookies, except the CSRF cookie, which any response may set.
+    fn cookies(&self, response: &Response) -> Result<Vec<String>> {
+        let mut cookies = response
             .all("set-cookie")
             .map(|line| self.cookie(line))
             .collect::<Result<Vec<_>>>()?;
@@ -279,8 +278,8 @@ impl<'a> Reader<'a> {
         Ok(seen.into())
     }
 
-    /// Reads an address by hand, since a library would put it in order. An origin without
-    /// a scheme reads `://host`.
+    /// Parses a URL without a library, which would normalize it. An origin without a scheme
+    /// becomes `://host`.
     fn location(&self, value: &str) -> Value {
         let (value, _fragment) = value.split_once('#').unwrap_or((value, ""));
         let (address, query) = value.split_once('?').unwrap_or((value, ""));
@@ -314,7 +313,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the time if the text is one.
+/// Parses a time.
 fn time(text: &str) -> Option<DateTime<Utc>> {
     if !TIME.is_match(text) {
         return None;
@@ -334,8 +333,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Returns the text by which items of a free order are put in order: their JSON in
-/// ASCII, with fields in the order of their names and a space after `,` and `:`.
+/// Returns the key that unordered items are sorted by: their JSON in ASCII, with sorted fields
+/// and a space after `,` and `:`.
 fn sort_key(value: &Value) -> String {
     match value {
         Value::Array(items) => {
@@ -362,7 +361,7 @@ fn ascii(text: &str) -> String {
             escaped.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(escaped, "\\u{unit:04x}").expect("a string takes anything");
+                write!(escaped, "\\u{unit:04x}").expect("writing to a string succeeds");
             }
         }
     }
@@ -389,8 +388,8 @@ mod tests {
         serde_json::from_value(call).unwrap()
     }
 
-    fn answer(headers: &[(&str, &str)], body: &str) -> Answer {
-        Answer {
+    fn response(headers: &[(&str, &str)], body: &str) -> Response {
+        Response {
             status: 200,
             headers: headers
                 .iter()
@@ -400,20 +399,20 @@ mod tests {
         }
     }
 
-    fn read(answer: &Answer, rules: Value) -> Value {
+    fn read(response: &Response, rules: Value) -> Value {
         let mut variables = Variables::default();
         variables.set("base", BASE);
         variables.set("member.id", ID);
         variables.set("member.token", "0123456789-0123456789012345678901");
         let now = "2026-03-04T12:00:00Z".parse().unwrap();
-        Reader::new(&variables, BASE, now)
-            .answer(answer, &call(rules))
+        Normalizer::new(&variables, BASE, now)
+            .response(response, &call(rules))
             .unwrap()
     }
 
     fn body_by(rules: Value, body: &Value) -> Value {
-        let answer = answer(&[("content-type", "application/json")], &body.to_string());
-        read(&answer, rules)["body"].clone()
+        let response = response(&[("content-type", "application/json")], &body.to_string());
+        read(&response, rules)["body"].clone()
     }
 
     fn body(body: &Value) -> Value {
@@ -422,7 +421,7 @@ mod tests {
 
     fn header(name: &str, values: &[&str]) -> Value {
         let headers: Vec<_> = values.iter().map(|value| (name, *value)).collect();
-        read(&answer(&headers, ""), json!({}))["headers"][name].clone()
+        read(&response(&headers, ""), json!({}))["headers"][name].clone()
     }
 
     #[rstest]
@@ -456,12 +455,12 @@ mod tests {
     #[case("2023-02-01T08:30:00.5Z", "2023-02-01T08:30:00.5Z")]
     #[case("2026-03-04 12:00:00Z", "2026-03-04 12:00:00Z")]
     #[case("2026-13-04T12:00:00Z", "2026-13-04T12:00:00Z")]
-    fn a_text_reads_as_what_it_is(#[case] text: &str, #[case] read: &str) {
+    fn strings_are_normalized(#[case] text: &str, #[case] read: &str) {
         assert_eq!(body(&json!({ "x": text })), json!({ "x": read }));
     }
 
     #[test]
-    fn only_an_id_may_be_the_id_of_a_key() {
+    fn only_the_field_id_can_hold_a_key_id() {
         assert_eq!(
             body(&json!([{"id": "abcdefghij", "name": "abcdefghij"}])),
             json!([{"id": "<key id>", "name": "abcdefghij"}])
@@ -469,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_name_fields_are_read_too() {
+    fn ids_in_field_names_are_normalized() {
         assert_eq!(
             body(&json!({ID: 1, OTHER_ID: 2, NIL: 3})),
             json!({"{{member.id}}": 1, "<uuid>": 2, NIL: 3})
@@ -477,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_for_people_are_there_or_not() {
+    fn messages_are_empty_or_not() {
         let texts = json!({"message": "Oh.", "detail": "", "details": ["Ah.", 1]});
         assert_eq!(
             body(&texts),
@@ -507,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_free_is_made_one() {
+    fn unordered_arrays_are_sorted() {
         let lists = json!({"a": ["é", "z", "b", 1], "b": [2, 1]});
         assert_eq!(
             body_by(json!({"sort": ["/a"]}), &lists),
@@ -528,13 +527,13 @@ mod tests {
     #[case("application/json", "{}{}", json!("<broken json>"))]
     #[case("text/plain", "{}", json!("<text>"))]
     #[case("text/plain", " \n", json!(""))]
-    fn a_body_is_json_if_the_answer_says_so(
+    fn a_body_is_json_if_its_content_type_is(
         #[case] content_type: &str,
         #[case] body: &str,
         #[case] seen: Value,
     ) {
-        let answer = answer(&[("content-type", content_type)], body);
-        assert_eq!(read(&answer, json!({}))["body"], seen);
+        let response = response(&[("content-type", content_type)], body);
+        assert_eq!(read(&response, json!({}))["body"], seen);
     }
 
     #[test]
@@ -546,7 +545,7 @@ mod tests {
             ("date", "today"),
         ];
         assert_eq!(
-            read(&answer(&headers, ""), json!({})),
+            read(&response(&headers, ""), json!({})),
             json!({
                 "status": 200,
                 "body": "",
@@ -561,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_read_in_any_order_and_part_by_part() {
+    fn cookies_and_their_attributes_are_sorted() {
         let session = format!("b={ANY_KEY}; Path=/; HttpOnly; Expires=Wed, 1 Jan; Max-Age=60");
         assert_eq!(
             header(
@@ -592,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_its_scheme_realm_and_error() {
+    fn a_challenge_has_a_scheme_realm_and_error() {
         assert_eq!(
             header(
                 "www-authenticate",
@@ -621,7 +620,7 @@ mod tests {
         })
     )]
     #[case("//example.com/a", json!({"origin": "://example.com", "path": "/a", "query": {}}))]
-    fn a_location_is_read_part_by_part(#[case] location: &str, #[case] seen: Value) {
+    fn a_location_has_an_origin_path_and_query(#[case] location: &str, #[case] seen: Value) {
         assert_eq!(header("location", &[location]), seen);
     }
 }

@@ -1,4 +1,4 @@
-//! What is answered over HTTP.
+//! HTTP responses.
 
 use axum::{
     body::Body,
@@ -11,28 +11,21 @@ use axum::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-/// An answer whose form may depend on what the client accepts.
-pub(crate) enum Answer {
-    /// A body of JSON.
+/// A response of a token endpoint, whose format depends on what the client accepts.
+pub(crate) enum TokenResponse {
     Json(StatusCode, Value),
-    /// An answer as it stands.
-    Whole(Response),
+    Other(Response),
 }
 
-impl Answer {
-    pub(crate) fn json(status: StatusCode, body: Value) -> Self {
-        Self::Json(status, body)
-    }
-
-    /// As JSON.
+impl TokenResponse {
     pub(crate) fn into_json(self) -> Response {
         match self {
             Self::Json(status, body) => json(status.as_u16(), &body),
-            Self::Whole(response) => response,
+            Self::Other(response) => response,
         }
     }
 
-    /// As a form, which is what GitHub gives to those who do not ask for JSON.
+    /// Formats the response as a form, as GitHub does for clients that do not accept JSON.
     pub(crate) fn into_form(self) -> Response {
         let (status, fields) = match self {
             Self::Json(status, Value::Object(fields)) => (status, fields),
@@ -45,35 +38,35 @@ impl Answer {
                 other => form.append_pair(name, &other.to_string()),
             };
         }
-        let kind = "application/x-www-form-urlencoded; charset=utf-8";
-        of_kind(status.as_u16(), kind, form.finish())
+        let content_type = "application/x-www-form-urlencoded; charset=utf-8";
+        with_type(status.as_u16(), content_type, form.finish())
     }
 }
 
-/// A body of JSON.
+/// Creates a JSON response.
 pub(crate) fn json(status: u16, body: &Value) -> Response {
-    of_kind(status, "application/json", body.to_string())
+    with_type(status, "application/json", body.to_string())
 }
 
-/// A body of text.
+/// Creates a text response.
 pub(crate) fn text(status: u16, body: &str) -> Response {
-    of_kind(status, "text/plain", body.to_owned())
+    with_type(status, "text/plain", body.to_owned())
 }
 
-/// A body of whatever kind.
-pub(crate) fn of_kind(status: u16, kind: &str, body: String) -> Response {
+/// Creates a response with a content type.
+pub(crate) fn with_type(status: u16, content_type: &str, body: String) -> Response {
     Response::builder()
         .status(status)
-        .header(CONTENT_TYPE, kind)
+        .header(CONTENT_TYPE, content_type)
         .body(Body::from(body))
-        .expect("settings have statuses that there are")
+        .expect("settings have valid statuses")
 }
 
-/// A redirect.
+/// Creates a redirect.
 pub(crate) fn redirect(location: &str) -> Response {
     Response::builder()
         .status(StatusCode::FOUND)
         .header(LOCATION, location)
         .body(Body::empty())
-        .expect("a location is made of what came in a header")
+        .expect("the location is a valid header")
 }

@@ -1,4 +1,4 @@
-//! What is different between the answer that a recording wants and the one that came.
+//! Compares a response with the recorded one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,20 +7,20 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::reading::SLACK_SECONDS;
-use crate::recording::{Call, any_fits};
+use crate::normalize::TOLERANCE_SECONDS;
+use crate::recording::{Call, any_matches};
 
-/// Longer values are cut when a difference is shown.
-const SHOWN: usize = 200;
+/// Longer values are truncated in messages.
+const MAX_SHOWN_CHARS: usize = 200;
 
-/// A place where two answers differ.
+/// A difference between two responses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Where: `/status`, `/headers/…` or `/body…`.
+    /// The path: `/status`, `/headers/…` or `/body…`.
     pub path: String,
-    /// What the recording has there, if anything.
+    /// The recorded value, if any.
     pub want: Option<Value>,
-    /// What the answer has there, if anything.
+    /// The actual value, if any.
     pub got: Option<Value>,
 }
 
@@ -37,20 +37,20 @@ fn shown(value: Option<&Value>) -> String {
         return "nothing".to_owned();
     };
     let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
 }
 
-/// Returns how an answer, as it was read, differs from the recorded one, in the order
-/// of the paths and without what the call allows.
-pub fn judge(call: &Call, seen: &Value) -> Vec<Difference> {
+/// Returns how a normalized response differs from the recorded one, sorted by path and
+/// without the differences that the call allows.
+pub fn differences(call: &Call, response: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare(&call.want, seen, "", &mut found);
+    compare(&call.want, response, "", &mut found);
     found.sort_by(|one, other| one.path.cmp(&other.path));
     if let Some(allow) = &call.allow {
-        let status = seen["status"].as_u64();
+        let status = response["status"].as_u64();
         if allow
             .status
             .iter()
@@ -58,7 +58,7 @@ pub fn judge(call: &Call, seen: &Value) -> Vec<Difference> {
         {
             return Vec::new();
         }
-        found.retain(|difference| !any_fits(&allow.paths, &difference.path));
+        found.retain(|difference| !any_matches(&allow.paths, &difference.path));
     }
     found
 }
@@ -83,7 +83,7 @@ fn compare(want: &Value, got: &Value, path: &str, found: &mut Vec<Difference>) {
                 compare(want, got, &format!("{path}/{at}"), found);
             }
         }
-        (Value::String(one), Value::String(other)) if about_the_same_time(one, other) => {}
+        (Value::String(one), Value::String(other)) if are_close_times(one, other) => {}
         _ if want == got => {}
         _ => found.push(Difference {
             path: path.to_owned(),
@@ -93,23 +93,23 @@ fn compare(want: &Value, got: &Value, path: &str, found: &mut Vec<Difference>) {
     }
 }
 
-/// Returns whether both are times read as distances from now, and near enough. The
-/// distances are whole minutes, hence one more of slack.
-fn about_the_same_time(one: &str, other: &str) -> bool {
-    match (distance(one), distance(other)) {
+/// Returns whether both are times relative to now, and close enough. They are rounded to
+/// minutes, which adds a minute of tolerance.
+fn are_close_times(one: &str, other: &str) -> bool {
+    match (offset(one), offset(other)) {
         (Some((one, one_zone)), Some((other, other_zone))) => {
-            one_zone == other_zone && (one - other).abs() * 60 <= SLACK_SECONDS + 60
+            one_zone == other_zone && (one - other).abs() * 60 <= TOLERANCE_SECONDS + 60
         }
         _ => false,
     }
 }
 
-/// Returns the minutes from now, and whether the time was written with a zone.
-fn distance(text: &str) -> Option<(i64, bool)> {
-    static DISTANCE: LazyLock<Regex> = LazyLock::new(|| {
+/// Returns the minutes from now, and whether the time has a zone offset.
+fn offset(text: &str) -> Option<(i64, bool)> {
+    static OFFSET: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^<now(?:([+-][0-9]+)m)?(\+zone)?>$").expect("the pattern is a constant")
     });
-    let found = DISTANCE.captures(text)?;
+    let found = OFFSET.captures(text)?;
     let minutes = match found.get(1) {
         Some(minutes) => minutes.as_str().parse().ok()?,
         None => 0,
@@ -120,7 +120,7 @@ fn distance(text: &str) -> Option<(i64, bool)> {
 #[cfg(test)]
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "JSON is written where it is handed over"
+    reason = "lets tests pass `json!` values"
 )]
 mod tests {
     use serde_json::json;
@@ -145,23 +145,23 @@ mod tests {
         })
     }
 
-    /// Returns where an answer differs that is as recorded but for one place.
+    /// Returns the paths of the differences after one change to the recorded response.
     fn paths_after(change: impl FnOnce(&mut Value)) -> Vec<String> {
         let mut seen = recorded();
         change(&mut seen);
-        judge(&wanting(recorded()), &seen)
+        differences(&wanting(recorded()), &seen)
             .into_iter()
             .map(|difference| difference.path)
             .collect()
     }
 
     #[test]
-    fn an_answer_as_recorded_has_no_differences() {
+    fn an_identical_response_has_no_differences() {
         assert_eq!(paths_after(|_| {}), [""; 0]);
     }
 
     #[test]
-    fn whatever_differs_is_found() {
+    fn every_kind_of_difference_is_found() {
         assert_eq!(paths_after(|seen| seen["status"] = 201.into()), ["/status"]);
         assert_eq!(
             paths_after(|seen| seen["headers"]["location"] = "/".into()),
@@ -204,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn times_may_be_a_little_apart() {
+    fn times_may_differ_by_a_few_minutes() {
         let differ = |want: &str, got: &str| {
-            !judge(&wanting(json!({ "body": want })), &json!({ "body": got })).is_empty()
+            !differences(&wanting(json!({ "body": want })), &json!({ "body": got })).is_empty()
         };
         for (want, got) in [
             ("<now>", "<now>"),
@@ -231,31 +231,31 @@ mod tests {
     }
 
     #[test]
-    fn allowed_paths_are_free_and_others_are_not() {
+    fn differences_at_allowed_paths_only_are_ignored() {
         let allow = json!({"paths": ["/body/roles*"], "because": "…"});
         let mut seen = recorded();
         seen["body"]["roles"] = json!([]);
-        assert_eq!(judge(&allowing(recorded(), allow.clone()), &seen), []);
+        assert_eq!(differences(&allowing(recorded(), allow.clone()), &seen), []);
         seen["body"]["count"] = 2.into();
-        let found = judge(&allowing(recorded(), allow), &seen);
+        let found = differences(&allowing(recorded(), allow), &seen);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].to_string(), "/body/count: want 1, got 2");
     }
 
     #[test]
-    fn an_allowed_status_frees_the_answer_and_no_other_does() {
+    fn differences_with_an_allowed_status_are_ignored() {
         let allow = json!({"status": [403], "because": "…"});
-        let answer = |status| json!({"status": status, "headers": {}, "body": ""});
+        let response = |status| json!({"status": status, "headers": {}, "body": ""});
         assert_eq!(
-            judge(&allowing(recorded(), allow.clone()), &answer(403)),
+            differences(&allowing(recorded(), allow.clone()), &response(403)),
             []
         );
-        let found = judge(&allowing(recorded(), allow), &answer(404));
+        let found = differences(&allowing(recorded(), allow), &response(404));
         assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]
-    fn a_long_value_is_cut_when_it_is_shown() {
+    fn a_long_value_is_truncated_in_messages() {
         let difference = Difference {
             path: "/body".to_owned(),
             want: None,

@@ -1,7 +1,7 @@
-/** A new person. */
+/** Creates a user. */
 import { ApiError, get, post } from "../api.js";
+import { navigate } from "../navigation.js";
 import { html } from "../preact.js";
-import { navigate } from "../router.js";
 import { useSession } from "../session.js";
 import {
   Button,
@@ -12,76 +12,82 @@ import {
   SelectField,
   Submit,
   TextField,
-  makePassword,
+  generatePassword,
   toast,
   useForm,
   useLoad,
 } from "../ui.js";
 
-export default function PersonCreate() {
+export default function UserCreate() {
   const { may } = useSession();
   if (!may.userCreate) {
-    return html`<${Page} title="New person" lead="Only administrators add people." />`;
+    return html`<${Page} title="New user" lead="Only administrators can create users." />`;
   }
   return html`<${Create} />`;
 }
 
 function Create() {
-  const known = useLoad(async (signal) => {
+  const options = useLoad(async (signal) => {
     const [organizations, methods] = await Promise.all([
       get("/organizations", { signal }),
       get("/users/authmethods", { signal }),
     ]);
     return { organizations, methods };
   });
-  return html`<${Page} title="New person"
-    lead="They can sign in at once; until they do, their status is dormant.">
-    <${Loaded} from=${known}>${(data) => html`<${Form} ...${data} />`}<//>
+  return html`<${Page} title="New user"
+    lead="They can sign in right away; until then they show as dormant.">
+    <${Loaded} from=${options}>${(data) => html`<${Form} ...${data} />`}<//>
   <//>`;
 }
 
 function Form({ organizations, methods }) {
-  // Whoever is to come by OpenID may come from any of these.
+  // One login type covers all OpenID Connect providers.
   const providers = [methods.oidc.enabled && methods.oidc, ...(methods.further_oidc ?? [])]
     .filter(Boolean)
     .map((provider) => provider.signInText || "OpenID Connect");
-  const ways = [
-    methods.password.enabled && ["password", "A password"],
+  const loginTypes = [
+    methods.password.enabled && ["password", "Password"],
     methods.github.enabled && ["github", "GitHub"],
     providers.length > 0 && ["oidc", providers.join(" or ")],
-    ["none", "Nothing: only tokens that an owner makes"],
+    ["none", "No sign-in (API tokens only)"],
   ].filter(Boolean);
   const first = organizations.find((organization) => organization.is_default) ?? organizations[0];
   const initial = {
     email: "",
     username: "",
     name: "",
-    login_type: ways[0][0],
+    login_type: loginTypes[0][0],
     password: "",
     organization_ids: first ? [first.id] : [],
   };
-  const form = useForm(initial, async (values) => {
-    const hasPassword = values.login_type === "password";
-    const user = await create({ ...values, password: hasPassword ? values.password : "" });
-    toast(`${user.username} is here.`);
-    navigate(`/users/${user.id}`);
-  });
+  const form = useForm(
+    initial,
+    async (values) => {
+      const hasPassword = values.login_type === "password";
+      const user = await create({ ...values, password: hasPassword ? values.password : "" });
+      toast(`${user.username} was created.`);
+      navigate(`/users/${user.id}`);
+    },
+    {
+      required: {
+        email: "Enter an e-mail address.",
+        username: "Enter a username.",
+        password: "Enter a password.",
+      },
+    },
+  );
   const organizationError = form.bind("organization_ids").error;
-  const toggle = (id, isOn) => {
-    const others = form.values.organization_ids.filter((one) => one !== id);
-    form.set("organization_ids", isOn ? [...others, id] : others);
-  };
   return html`<form class="card" ...${form.props}>
     <${TextField} label="E-mail address" type="email" autocomplete="off" ...${form.bind("email")} />
     <${TextField} label="Username" help="Letters, digits and single hyphens." autocomplete="off"
       autocapitalize="none" spellcheck=${false} ...${form.bind("username")} />
     <${TextField} label="Full name" optional autocomplete="off" ...${form.bind("name")} />
-    <${SelectField} label="Signs in with" options=${ways} ...${form.bind("login_type")} />
+    <${SelectField} label="Sign-in method" options=${loginTypes} ...${form.bind("login_type")} />
     ${
       form.values.login_type === "password" &&
       html`
       <${PasswordField} label="Password" autocomplete="new-password" ...${form.bind("password")} />
-      <p><${Button} onClick=${() => form.set("password", makePassword())}>Make up a password<//></p>
+      <p><${Button} onClick=${() => form.set("password", generatePassword())}>Generate password<//></p>
     `
     }
     <fieldset aria-invalid=${organizationError ? "true" : undefined}
@@ -90,23 +96,23 @@ function Form({ organizations, methods }) {
       ${organizations.map((organization) => html`<${Checkbox} key=${organization.id}
         label=${organization.display_name || organization.name}
         checked=${form.values.organization_ids.includes(organization.id)}
-        onChange=${(isOn) => toggle(organization.id, isOn)} />`,
+        onChange=${(isOn) => form.toggle("organization_ids", organization.id, isOn)} />`,
       )}
       ${organizationError && html`<p class="error">${organizationError}</p>`}
     </fieldset>
-    <${Submit} form=${form} extra=${html`<a href="/users">Cancel</a>`}>Create<//>
+    <${Submit} form=${form} extra=${html`<a href="/users">Cancel</a>`}>Create user<//>
   </form>`;
 }
 
-async function create(person) {
+async function create(user) {
   try {
-    return await post("/users", person);
+    return await post("/users", user);
   } catch (error) {
-    const isVague = error instanceof ApiError && error.status === 409;
-    if (isVague && Object.keys(error.fields).length === 0) {
-      // The answer does not say which of the two it is.
-      const taken = { email: error.message, username: error.message };
-      throw new ApiError(409, error.message, error.detail, taken);
+    const isConflict = error instanceof ApiError && error.status === 409;
+    if (isConflict && Object.keys(error.fields).length === 0) {
+      // The response does not say which of the two is taken.
+      const fields = { email: error.message, username: error.message };
+      throw new ApiError(409, error.message, error.detail, fields);
     }
     throw error;
   }
