@@ -22,12 +22,8 @@ pub struct Deployment {
 impl Deployment {
     /// Starts a server and creates its owner.
     pub async fn start(setup: Setup) -> Result<Self> {
-        // Cheap hashes: these tests are not about hashing.
-        let setup = setup
-            .set("PASSWORD_HASH_MEMORY", "8")
-            .set("PASSWORD_HASH_PASSES", "1");
         let mut deployment = Self {
-            server: setup.start().await?,
+            server: setup.with_cheap_hashes().start().await?,
             owner: String::new(),
             organization: String::new(),
         };

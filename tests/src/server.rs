@@ -46,6 +46,12 @@ impl Setup {
         self
     }
 
+    /// Uses the cheapest password hashes, for tests that are not about hashing.
+    pub fn with_cheap_hashes(self) -> Self {
+        self.set("PASSWORD_HASH_MEMORY", "8")
+            .set("PASSWORD_HASH_PASSES", "1")
+    }
+
     /// Uses this database, which several servers can share.
     pub fn on(mut self, database: &Database) -> Self {
         self.database = Some(database.clone());

@@ -65,7 +65,7 @@ fn new_user(token: &str, organization: &str, username: &str, email: &str) -> Req
 
 #[tokio::test]
 async fn of_concurrent_first_users_one_is_created() -> Result<()> {
-    let server = Arc::new(Server::start().await?);
+    let server = Arc::new(Setup::default().with_cheap_hashes().start().await?);
 
     let statuses = statuses(&server, (0..MANY).map(first_user).collect()).await?;
 

@@ -73,7 +73,7 @@ function TaskAlert() {
     ${
       warns(data) &&
       html`<${Notice} kind="warning" title="Task notifications are off" onClose=${dismiss} data-alert="tasks">
-      <p>You won't be notified when a task starts working, needs your input, completes or fails.${" "}
+      <p>You won't be notified when a task starts, needs input, completes or fails.${" "}
         <a href="/settings/notifications#tasks">Turn notifications on</a></p>
     <//>`
     }
