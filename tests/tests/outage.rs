@@ -85,8 +85,8 @@ async fn forward(mut client: TcpStream, socket: PathBuf, network: Arc<AtomicU8>)
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut database) => {}
         () = until(Network::Down) => {}
-        // Both connections stay open until the network is up again.
-        () = async { until(Network::Stalled).await; until(Network::Up).await } => {}
+        // Copying stops, but both connections stay open until the network is up again.
+        () = until(Network::Stalled) => until(Network::Up).await,
     }
 }
 

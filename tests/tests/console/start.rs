@@ -13,6 +13,10 @@ async fn a_new_server_creates_its_first_user_and_signs_in() -> Result<()> {
     window.goto("/users").await?;
     window.expect_path("/setup").await?;
 
+    window.click("Create owner account").await?;
+    window.expect_text("Enter an e-mail address.").await?;
+    assert_eq!(window.field_error("Username").await?, "Enter a username.");
+
     window.fill("E-mail address", "olga").await?;
     window.fill("Username", "ol ga").await?;
     window.fill("Password", "short").await?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use usher_tests::exchange::Request;
 
 use crate::{Console, PASSWORD, sign_in};
 
@@ -230,9 +231,13 @@ async fn the_audit_log_shows_changes_and_can_be_searched() -> Result<()> {
     console
         .call("PUT", "/api/v2/users/mia/status/suspend", None)
         .await?;
+    let login = json!({"email": "mia@example.com", "password": "wrong"});
+    let login = Request::new("POST", "/api/v2/users/login").json(&login);
+    assert_eq!(console.server.send(&login).await?.status, 401);
     let window = console.owner().await?;
     window.click("Audit log").await?;
     window.expect_path("/audit").await?;
+    window.expect_text("failed to sign in").await?;
     window.expect_text("olga created user mia").await?;
     window
         .fill("Search the audit log", "action:write resource_type:user")

@@ -292,7 +292,10 @@ fn decoding_is_strict() {
     ] {
         let mut invalid = valid.clone();
         invalid[field] = value;
-        assert!(decode(&invalid, "CreateFirstUserResponse").is_err(), "{invalid}");
+        assert!(
+            decode(&invalid, "CreateFirstUserResponse").is_err(),
+            "{invalid}"
+        );
     }
     assert!(decode(&json!({}), "CreateFirstUserResponse").is_err());
     assert!(decode(&json!(null), "[]string").is_err());

@@ -330,7 +330,9 @@ async fn keys_are_created_listed_and_deleted() -> Result<()> {
     let deployment = start().await?;
     let sdk = owner(&deployment);
     let created = sdk.call(201, "POST", "/api/v2/users/me/keys", None).await?;
-    let (id, _) = text(&created, "key")?.split_once('-').context("no secret")?;
+    let (id, _) = text(&created, "key")?
+        .split_once('-')
+        .context("no secret")?;
     let path = format!("/api/v2/users/me/keys/{id}");
     let key = sdk.get("APIKey", &path).await?;
     assert_eq!(key["allow_list"], json!(["*:*"]));
