@@ -38,6 +38,6 @@ timing: ## Measure whether the time of a refused sign-in tells anything; takes m
 	USHER_BINARY=$${CARGO_TARGET_DIR:-target}/release/usher cargo test --workspace --all-features --test timing -- --ignored --nocapture
 
 bench: ## Measure the server; ARGS="me start" measures some of it, ARGS=--help says more
-	cargo build --release --package usher-server
+	cargo build --profile dist --package usher-server
 	cargo build --release --package usher-bench
 	target/release/usher-bench $(ARGS)
