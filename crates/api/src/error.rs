@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use usher_api_types::{Response as Body, ValidationError};
-use usher_domain::{FieldError, Violations};
+use usher_domain::{FieldError, Violations, error_chain};
 use usher_store::{Conflict, StoreError};
 
 use crate::{
@@ -262,9 +262,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         match &self {
-            Self::Internal(error) => tracing::error!(error = %chain(&**error), "request failed"),
+            Self::Internal(error) => {
+                tracing::error!(error = %error_chain::to_string(&**error), "request failed")
+            }
             Self::Unavailable(Some(error)) => {
-                tracing::warn!(error = %chain(error), "the store is unavailable");
+                tracing::warn!(error = %error_chain::to_string(error), "the store is unavailable");
             }
             _ => {}
         }
@@ -298,15 +300,4 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// An error with its causes, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -14,6 +14,7 @@ pub mod allow_list;
 pub mod api_key;
 pub mod audit;
 pub mod audit_filter;
+pub mod error_chain;
 pub mod external_login;
 pub mod id;
 pub mod initiator;

@@ -14,6 +14,7 @@ use tokio_postgres::{
     tls::MakeTlsConnect,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use usher_domain::error_chain;
 
 use crate::{
     PgError,
@@ -41,7 +42,7 @@ impl Target {
         let (url, tls) = TlsSettings::take_from(url)?;
         // The words of a URL are not repeated: it holds the password.
         let mut config = Config::from_str(&url)
-            .map_err(|error| PgError::Configuration(crate::error::chain(&error)))?;
+            .map_err(|error| PgError::Configuration(error_chain::to_string(&error)))?;
         if config.get_hosts().is_empty() {
             return Err(PgError::Configuration("the URL names no host".to_owned()));
         }

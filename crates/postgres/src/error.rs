@@ -8,6 +8,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
+use usher_domain::error_chain;
 use usher_store::{Conflict, StoreError};
 
 /// Why Postgres could not do what was asked.
@@ -244,16 +245,8 @@ impl From<tokio_postgres::Error> for PgError {
                 fault.message(),
                 fault.code().code()
             )),
-            None => Self::Unavailable(chain(&error)),
+            None => Self::Unavailable(error_chain::to_string(&error)),
         }
-    }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", chain(cause)),
-        None => error.to_string(),
     }
 }
 

@@ -12,8 +12,9 @@ use diesel_async::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+use usher_domain::error_chain;
 
-use crate::{PgError, PgStore, connect::Target, error::chain};
+use crate::{PgError, PgStore, connect::Target};
 
 mod inspect;
 
@@ -103,7 +104,7 @@ impl Session {
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(
-                    error = chain(&error),
+                    error = error_chain::to_string(&error),
                     "the connection of the migrations ended"
                 );
             }
