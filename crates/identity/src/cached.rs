@@ -1,4 +1,4 @@
-//! What a provider publishes, kept for a while.
+//! A cache for the data that a provider publishes.
 
 use std::{
     future::Future,
@@ -10,23 +10,23 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::ProviderError;
 
-/// How old a value may be before it is fetched again.
+/// The age after which a value is fetched again.
 const MAX_AGE: Duration = Duration::from_hours(1);
-/// How long to wait after an attempt to renew a value before the next one. Without it,
-/// forged tokens could be used to make this service call the provider.
+/// The minimum time between two refreshes. Without it, forged tokens would cause requests to the
+/// provider.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A value that is fetched when it is first asked for, by one of those who ask at the same
-/// time. A value that is too old is used for as long as there is no younger one to be had.
+/// A value that is fetched on first use, once for concurrent callers. An expired value is used
+/// while it cannot be refreshed.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
-    kept: RwLock<Option<Kept<T>>>,
-    /// Held while fetching, with what there is to know of the last time.
+    entry: RwLock<Option<Entry<T>>>,
+    /// Locked while fetching; holds the results of the last fetches.
     flight: Mutex<Flight>,
 }
 
 #[derive(Debug)]
-struct Kept<T> {
+struct Entry<T> {
     value: Arc<T>,
     fetched_at: Instant,
 }
@@ -34,17 +34,17 @@ struct Kept<T> {
 #[derive(Debug, Default)]
 struct Flight {
     failed: Option<(Instant, ProviderError)>,
-    renewal_tried_at: Option<Instant>,
+    refreshed_at: Option<Instant>,
 }
 
 impl Flight {
-    /// Whether another attempt to renew may be made; if so, it counts as made.
-    fn may_renew(&mut self) -> bool {
+    /// Whether a refresh is due; if so, records it.
+    fn start_refresh(&mut self) -> bool {
         let is_due = self
-            .renewal_tried_at
-            .is_none_or(|tried_at| tried_at.elapsed() >= MIN_INTERVAL);
+            .refreshed_at
+            .is_none_or(|at| at.elapsed() >= MIN_INTERVAL);
         if is_due {
-            self.renewal_tried_at = Some(Instant::now());
+            self.refreshed_at = Some(Instant::now());
         }
         is_due
     }
@@ -53,26 +53,25 @@ impl Flight {
 impl<T> Cached<T> {
     pub(crate) fn new() -> Self {
         Self {
-            kept: RwLock::new(None),
+            entry: RwLock::new(None),
             flight: Mutex::new(Flight::default()),
         }
     }
 
-    /// The value. Fails only if there has never been one.
+    /// Returns the value. Fails only if it was never fetched.
     pub(crate) async fn get<F>(&self, fetch: impl FnOnce() -> F) -> Result<Arc<T>, ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        match self.kept() {
+        match self.entry() {
             Some((value, fetched_at)) if fetched_at.elapsed() < MAX_AGE => Ok(value),
-            Some((value, _)) => Ok(self.renew_aged(fetch).await.unwrap_or(value)),
+            Some((value, _)) => Ok(self.refresh(fetch).await.unwrap_or(value)),
             None => self.fetch_first(fetch).await,
         }
     }
 
-    /// A younger value than `seen`, which turned out not to be good enough: `None` if there
-    /// is none and it was tried lately.
-    pub(crate) async fn younger<F>(
+    /// Returns a newer value than `seen`, or `None` if the last refresh was too recent.
+    pub(crate) async fn newer<F>(
         &self,
         seen: &Arc<T>,
         fetch: impl FnOnce() -> F,
@@ -81,31 +80,31 @@ impl<T> Cached<T> {
         F: Future<Output = Result<T, ProviderError>>,
     {
         let mut flight = self.flight.lock().await;
-        match self.kept() {
+        match self.entry() {
             Some((value, _)) if !Arc::ptr_eq(&value, seen) => return Ok(Some(value)),
-            _ if !flight.may_renew() => return Ok(None),
+            _ if !flight.start_refresh() => return Ok(None),
             _ => {}
         }
-        Ok(Some(self.keep(fetch().await?)))
+        Ok(Some(self.store(fetch().await?)))
     }
 
     async fn fetch_first<F>(&self, fetch: impl FnOnce() -> F) -> Result<Arc<T>, ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let asked_at = Instant::now();
+        let called_at = Instant::now();
         let mut flight = self.flight.lock().await;
-        if let Some((value, _)) = self.kept() {
+        if let Some((value, _)) = self.entry() {
             return Ok(value);
         }
-        // Those who waited share a failure too; else each of them would wait in turn.
+        // Waiting callers share a failure; otherwise each would fetch again.
         if let Some((failed_at, error)) = &flight.failed
-            && *failed_at > asked_at
+            && *failed_at > called_at
         {
             return Err(error.clone());
         }
         match fetch().await {
-            Ok(value) => Ok(self.keep(value)),
+            Ok(value) => Ok(self.store(value)),
             Err(error) => {
                 flight.failed = Some((Instant::now(), error.clone()));
                 Err(error)
@@ -113,38 +112,38 @@ impl<T> Cached<T> {
         }
     }
 
-    /// A value in place of one that is too old, unless somebody else is at it or was lately.
-    async fn renew_aged<F>(&self, fetch: impl FnOnce() -> F) -> Option<Arc<T>>
+    /// Refreshes an expired value, unless another caller is doing so or did recently.
+    async fn refresh<F>(&self, fetch: impl FnOnce() -> F) -> Option<Arc<T>>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
         let mut flight = self.flight.try_lock().ok()?;
-        if !flight.may_renew() {
+        if !flight.start_refresh() {
             return None;
         }
         match fetch().await {
-            Ok(value) => Some(self.keep(value)),
+            Ok(value) => Some(self.store(value)),
             Err(error) => {
-                tracing::warn!(%error, "a provider's published data could not be renewed");
+                tracing::warn!(%error, "could not refresh the cached data of a provider");
                 None
             }
         }
     }
 
-    fn kept(&self) -> Option<(Arc<T>, Instant)> {
-        // A value is put there whole, so a panic elsewhere has not spoilt it.
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref()
-            .map(|kept| (Arc::clone(&kept.value), kept.fetched_at))
+    fn entry(&self) -> Option<(Arc<T>, Instant)> {
+        let entry = self.entry.read().unwrap_or_else(PoisonError::into_inner);
+        entry
+            .as_ref()
+            .map(|entry| (Arc::clone(&entry.value), entry.fetched_at))
     }
 
-    fn keep(&self, value: T) -> Arc<T> {
+    fn store(&self, value: T) -> Arc<T> {
         let value = Arc::new(value);
-        let kept = Kept {
+        let entry = Entry {
             value: Arc::clone(&value),
             fetched_at: Instant::now(),
         };
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        *self.entry.write().unwrap_or_else(PoisonError::into_inner) = Some(entry);
         value
     }
 }
@@ -158,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// A source that counts, takes a second, and fails while it is told to.
+    /// A source that counts its calls, takes a second, and fails while it is down.
     #[derive(Default)]
     struct Source {
         calls: AtomicUsize,
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_at_once_fetch_once() {
+    async fn concurrent_callers_fetch_once() {
         let (cached, source) = (Cached::new(), Source::default());
         let all = join_all((0..50).map(|_| cached.get(|| source.fetch()))).await;
         assert!(all.iter().all(|value| **value.as_ref().unwrap() == 1));
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_wait_share_a_failure_and_the_next_one_tries_again() {
+    async fn waiting_callers_share_a_failure_and_the_next_call_fetches_again() {
         let (cached, source) = (Cached::new(), Source::default());
         source.is_down.store(true, Ordering::SeqCst);
         let all = join_all((0..50).map(|_| cached.get(|| source.fetch()))).await;
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_who_gives_up_does_not_stop_the_others() {
+    async fn a_cancelled_caller_does_not_block_others() {
         let (cached, source) = (Cached::new(), Source::default());
         let first = time::timeout(Duration::from_millis(10), cached.get(|| source.fetch()));
         assert!(first.await.is_err());
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_value_is_renewed_and_used_while_that_fails() {
+    async fn an_expired_value_is_used_while_it_cannot_be_refreshed() {
         let (cached, source) = (Cached::new(), Source::default());
         cached.get(|| source.fetch()).await.unwrap();
         let second = Duration::from_secs(1);
@@ -222,7 +221,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(*cached.get(|| source.fetch()).await.unwrap(), 1);
         }
-        assert_eq!(source.calls(), 2, "tried again at once");
+        assert_eq!(source.calls(), 2, "refreshed again immediately");
 
         time::advance(MIN_INTERVAL).await;
         source.is_down.store(false, Ordering::SeqCst);
@@ -230,23 +229,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_younger_value_is_not_fetched_again_and_again() {
+    async fn a_newer_value_is_fetched_at_most_once_per_interval() {
         let (cached, source) = (Cached::new(), Source::default());
         let first = cached.get(|| source.fetch()).await.unwrap();
-        let all = join_all((0..50).map(|_| cached.younger(&first, || source.fetch()))).await;
+        let all = join_all((0..50).map(|_| cached.newer(&first, || source.fetch()))).await;
         for value in all {
-            assert_eq!(*value.unwrap().expect("a younger one"), 2);
+            assert_eq!(*value.unwrap().expect("a newer value"), 2);
         }
 
         let second = cached.get(|| source.fetch()).await.unwrap();
         for _ in 0..5 {
-            let third = cached.younger(&second, || source.fetch()).await.unwrap();
+            let third = cached.newer(&second, || source.fetch()).await.unwrap();
             assert_eq!(third, None);
         }
         assert_eq!(source.calls(), 2);
 
         time::advance(MIN_INTERVAL).await;
-        let third = cached.younger(&second, || source.fetch()).await.unwrap();
+        let third = cached.newer(&second, || source.fetch()).await.unwrap();
         assert_eq!(third.as_deref(), Some(&3));
     }
 }

@@ -1,6 +1,6 @@
 //! GitHub, at github.com or as a GitHub Enterprise server.
 //!
-//! GitHub is no OpenID provider: who came is asked of its API with the access token.
+//! GitHub does not support OpenID Connect, so the user is read from its API with the access token.
 
 mod settings;
 
@@ -25,43 +25,43 @@ use self::settings::Team;
 use crate::{
     DeviceAuthorization, Flow, IdentifyError, IdentityProvider, ProviderError, RefreshError,
     SetupError,
-    http::{HttpClient, told_time},
+    http::{HttpClient, response_time},
     oauth::{self, OAuthClient, Registration},
-    setup::below,
+    setup::join,
 };
 
 const SCOPES: [&str; 3] = ["read:user", "read:org", "user:email"];
-/// How many organizations or addresses GitHub says at once, at most.
+/// The page size of lists.
 const PAGE: usize = 100;
-/// How many pages are read, at most.
+/// The maximum number of pages to read.
 const MAX_PAGES: usize = 10;
 
-/// GitHub.
+/// A client of GitHub.
 pub struct GitHub {
     settings: GithubSettings,
     teams: Vec<Team>,
-    addresses: Addresses,
+    urls: BaseUrls,
     oauth: OAuthClient,
     http: HttpClient,
     clock: Arc<dyn Clock>,
 }
 
-/// Where GitHub is.
+/// The base URLs of GitHub.
 #[derive(Debug)]
-struct Addresses {
-    /// For people, and for OAuth.
+struct BaseUrls {
+    /// Of the web pages and OAuth.
     web: Url,
     api: Url,
     is_github_com: bool,
 }
 
-impl Addresses {
+impl BaseUrls {
     fn of(enterprise: Option<&Url>) -> Self {
         let fixed = |text: &str| Url::parse(text).expect("a fixed URL");
         match enterprise.filter(|url| url.host_str() != Some("github.com")) {
             Some(base) => Self {
                 web: base.clone(),
-                api: below(base, ["api", "v3"]),
+                api: join(base, ["api", "v3"]),
                 is_github_com: false,
             },
             None => Self {
@@ -89,7 +89,7 @@ struct TeamMembership {
     state: String,
 }
 
-/// What is missing or null is empty.
+/// Missing and null fields are empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Account {
@@ -109,18 +109,14 @@ struct Address {
 }
 
 impl GitHub {
-    /// A client with these settings. Connects to nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// Which setting cannot be used and why, or that TLS does not work on this machine.
+    /// Creates a client. Does not connect yet.
     pub fn new(settings: GithubSettings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
-        let addresses = Addresses::of(settings.enterprise_base_url.as_ref());
-        Self::at(addresses, settings, clock)
+        let urls = BaseUrls::of(settings.enterprise_base_url.as_ref());
+        Self::at(urls, settings, clock)
     }
 
     fn at(
-        addresses: Addresses,
+        urls: BaseUrls,
         settings: GithubSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
@@ -131,13 +127,13 @@ impl GitHub {
                 client_secret: &settings.client_secret,
                 redirect_url: &settings.redirect_url,
             },
-            below(&addresses.web, ["login", "oauth", "authorize"]),
-            below(&addresses.web, ["login", "oauth", "access_token"]),
+            join(&urls.web, ["login", "oauth", "authorize"]),
+            join(&urls.web, ["login", "oauth", "access_token"]),
             AuthType::RequestBody,
         );
         Ok(Self {
             teams,
-            addresses,
+            urls,
             oauth,
             http: HttpClient::new()?,
             clock,
@@ -152,10 +148,9 @@ impl GitHub {
         access_token: &str,
     ) -> Result<T, ProviderError> {
         let name = path.first().copied().unwrap_or_default();
-        let failed = |reason: &str| {
-            ProviderError::Unavailable(format!("GitHub's API, asked for {name}: {reason}"))
-        };
-        let mut url = below(&self.addresses.api, path.iter().copied());
+        let failed =
+            |reason: &str| ProviderError::Unavailable(format!("GitHub's API ({name}): {reason}"));
+        let mut url = join(&self.urls.api, path.iter().copied());
         if !query.is_empty() {
             url.set_query(Some(query));
         }
@@ -171,7 +166,7 @@ impl GitHub {
             .fetch(request)
             .await
             .map_err(|error| failed(&error.to_string()))?;
-        serde_json::from_slice(&body).map_err(|_| failed("the answer cannot be read"))
+        serde_json::from_slice(&body).map_err(|_| failed("the response cannot be read"))
     }
 
     /// All of a list.
@@ -194,8 +189,8 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Those of the allowed organizations that the person is an active member of, in small
-    /// letters: GitHub does not tell names apart by case.
+    /// The allowed organizations of which the user is an active member, in lower case, since
+    /// GitHub's names are case-insensitive.
     async fn organizations(&self, access_token: &str) -> Result<BTreeSet<String>, IdentifyError> {
         let path = ["user", "memberships", "orgs"];
         let memberships: Vec<Membership> = self.list(&path, "state=active&", access_token).await?;
@@ -213,7 +208,7 @@ impl GitHub {
             .collect();
         if active.is_empty() {
             return Err(IdentifyError::NotAMember(
-                "You are not a member of a GitHub organization that may sign in here.".to_owned(),
+                "Only members of certain GitHub organizations may sign in.".to_owned(),
             ));
         }
         Ok(active)
@@ -233,15 +228,15 @@ impl GitHub {
                 continue;
             }
             let path = ["orgs", &team.org, "teams", &team.slug, "memberships", login];
-            // Whoever is not in a team may not even read who is, so a failure says no.
+            // Only members may read a team, so a failure means that the user is not one.
             match self.get::<TeamMembership>(&path, "", access_token).await {
                 Ok(membership) if membership.state == "active" => return Ok(()),
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "a team's membership could not be read"),
+                Err(error) => tracing::debug!(%error, "could not read the membership of a team"),
             }
         }
         Err(IdentifyError::NotAMember(
-            "You are not a member of a GitHub team that may sign in here.".to_owned(),
+            "Only members of certain GitHub teams may sign in.".to_owned(),
         ))
     }
 
@@ -254,9 +249,9 @@ impl GitHub {
         let primary = addresses
             .iter()
             .find(|address| address.primary && address.verified)
-            .ok_or_else(|| unusable("Your primary email address must be verified at GitHub."))?;
+            .ok_or_else(|| unusable("Your primary e-mail address at GitHub is not verified. Verify it and try again."))?;
         external_login::address(&primary.email)
-            .ok_or_else(|| unusable("GitHub says an email address that cannot be used."))
+            .ok_or_else(|| unusable("Your primary e-mail address at GitHub is not valid."))
     }
 }
 
@@ -284,7 +279,7 @@ impl IdentityProvider for GitHub {
     }
 
     async fn authorize_device(&self) -> Result<DeviceAuthorization, ProviderError> {
-        let url = below(&self.addresses.web, ["login", "device", "code"]);
+        let url = join(&self.urls.web, ["login", "device", "code"]);
         oauth::authorize_device(&self.http, &self.settings.client_id, url, SCOPES).await
     }
 
@@ -293,18 +288,18 @@ impl IdentityProvider for GitHub {
         code: &SecretString,
         flow: &Flow,
     ) -> Result<ExternalIdentity, IdentifyError> {
-        let answer = if self.settings.device_flow {
+        let response = if self.settings.device_flow {
             match self.oauth.poll_device(&self.http, code).await {
                 Err(ProviderError::Refused { code, .. }) if code == "authorization_pending" => {
                     return Err(IdentifyError::Pending);
                 }
-                answer => answer?,
+                response => response?,
             }
         } else {
             self.oauth.exchange(&self.http, code, flow).await?
         };
-        let access_token = answer.access_token_text();
-        // The order is that of the answers when several things are wrong.
+        let access_token = response.access_token_text();
+        // This order decides which error is returned if there are several.
         let organizations = if self.settings.allow_everyone {
             BTreeSet::new()
         } else {
@@ -316,7 +311,7 @@ impl IdentityProvider for GitHub {
             .await?;
         let email = self.email(access_token).await?;
         let id = account.id.filter(|id| *id > 0).ok_or_else(|| {
-            ProviderError::Unavailable("GitHub says no number of the account".to_owned())
+            ProviderError::Unavailable("the account of GitHub has no ID".to_owned())
         })?;
         let plain = |text: Option<String>| text.unwrap_or_default().replace('\0', "");
         Ok(ExternalIdentity {
@@ -326,8 +321,8 @@ impl IdentityProvider for GitHub {
             username: plain(Some(login)),
             name: external_login::display_name(account.name.as_deref().unwrap_or_default()),
             avatar_url: plain(account.avatar_url),
-            github_com_user_id: self.addresses.is_github_com.then_some(id),
-            tokens: answer.tokens(self.clock.now()),
+            github_com_user_id: self.urls.is_github_com.then_some(id),
+            tokens: response.tokens(self.clock.now()),
             claims: LinkClaims::default(),
         })
     }
@@ -341,34 +336,34 @@ impl IdentityProvider for GitHub {
     async fn check(&self) -> Result<Option<DateTime<Utc>>, ProviderError> {
         let request = Request::builder()
             .method(Method::GET)
-            .uri(below(&self.addresses.api, ["meta"]).as_str())
+            .uri(join(&self.urls.api, ["meta"]).as_str())
             .header(header::ACCEPT, "application/vnd.github+json")
             .body(Vec::new());
         let failed = |reason: String| ProviderError::Unavailable(format!("GitHub's API: {reason}"));
         let request = request.map_err(|error| failed(error.to_string()))?;
-        let answer = self
+        let response = self
             .http
             .send(request)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        // Without a token it may refuse, which is an answer as well.
-        let is_of_an_api = matches!(
-            answer.status(),
+        // Without a token, errors are valid responses too.
+        let is_api_response = matches!(
+            response.status(),
             StatusCode::OK
                 | StatusCode::UNAUTHORIZED
                 | StatusCode::FORBIDDEN
                 | StatusCode::TOO_MANY_REQUESTS
         );
-        if !is_of_an_api {
+        if !is_api_response {
             return Err(failed(format!(
-                "the answer is status {}",
-                answer.status().as_u16()
+                "the response has status {}",
+                response.status().as_u16()
             )));
         }
-        if serde_json::from_slice::<Map<String, Value>>(answer.body()).is_err() {
-            return Err(failed("the answer is no JSON object".to_owned()));
+        if serde_json::from_slice::<Map<String, Value>>(response.body()).is_err() {
+            return Err(failed("the response is not a JSON object".to_owned()));
         }
-        Ok(told_time(answer.headers()))
+        Ok(response_time(response.headers()))
     }
 }
 
@@ -393,15 +388,15 @@ mod tests {
         }
     }
 
-    fn addresses(enterprise: Option<&str>) -> (String, String, bool) {
-        let addresses = Addresses::of(settings(enterprise).enterprise_base_url.as_ref());
-        let page = below(&addresses.api, ["user"]);
-        let device = below(&addresses.web, ["login", "device", "code"]);
-        (page.into(), device.into(), addresses.is_github_com)
+    fn urls(enterprise: Option<&str>) -> (String, String, bool) {
+        let urls = BaseUrls::of(settings(enterprise).enterprise_base_url.as_ref());
+        let page = join(&urls.api, ["user"]);
+        let device = join(&urls.web, ["login", "device", "code"]);
+        (page.into(), device.into(), urls.is_github_com)
     }
 
     #[test]
-    fn everything_is_below_the_base_url_or_at_github_com() {
+    fn urls_are_those_of_github_com_or_the_enterprise_server() {
         let of = |page: &str, device: &str, is_github_com| {
             (page.to_owned(), device.to_owned(), is_github_com)
         };
@@ -410,20 +405,20 @@ mod tests {
             "https://github.com/login/device/code",
             true,
         );
-        assert_eq!(addresses(None), github_com);
-        assert_eq!(addresses(Some("https://github.com/")), github_com);
+        assert_eq!(urls(None), github_com);
+        assert_eq!(urls(Some("https://github.com/")), github_com);
         for base in ["https://ghe.example.com", "https://ghe.example.com/"] {
             let enterprise = of(
                 "https://ghe.example.com/api/v3/user",
                 "https://ghe.example.com/login/device/code",
                 false,
             );
-            assert_eq!(addresses(Some(base)), enterprise);
+            assert_eq!(urls(Some(base)), enterprise);
         }
     }
 
     #[tokio::test]
-    async fn the_number_is_kept_of_accounts_at_github_com_only() {
+    async fn the_numeric_id_is_returned_for_accounts_at_github_com_only() {
         let provider = FakeProvider::start().await.unwrap();
         provider
             .control(&json!({"github": {"user": {"id": 583_231, "login": "octocat"}}}))
@@ -434,17 +429,20 @@ mod tests {
             nonce: "nonce".to_owned(),
         };
         for is_github_com in [true, false] {
-            let addresses = Addresses {
+            let urls = BaseUrls {
                 is_github_com,
-                ..Addresses::of(Some(&provider.url().parse().unwrap()))
+                ..BaseUrls::of(Some(&provider.url().parse().unwrap()))
             };
-            let client = GitHub::at(addresses, settings(None), Arc::new(SystemClock)).unwrap();
-            let person = client
+            let client = GitHub::at(urls, settings(None), Arc::new(SystemClock)).unwrap();
+            let identity = client
                 .identify(&SecretString::from("code"), &flow)
                 .await
                 .unwrap();
-            assert_eq!(person.link_id, "583231");
-            assert_eq!(person.github_com_user_id, is_github_com.then_some(583_231));
+            assert_eq!(identity.link_id, "583231");
+            assert_eq!(
+                identity.github_com_user_id,
+                is_github_com.then_some(583_231)
+            );
         }
     }
 }

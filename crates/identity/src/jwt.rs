@@ -1,7 +1,7 @@
 //! Signed tokens of a provider (RFC 7515, 7517, 7519).
 //!
-//! Claims stay JSON: which one means what is a setting, links keep them as they came, and
-//! one of an odd type must not spoil the others.
+//! Claims stay JSON: settings decide which ones are read, links store all of them, and a claim of
+//! an unexpected type must not invalidate the others.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header,
@@ -11,8 +11,8 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The algorithms that prove who signed: those with a public key. With one that is keyed
-/// by the client secret, the secret would sign people in; `none` proves nothing.
+/// The accepted algorithms: those with public keys. HMAC algorithms are keyed with the client
+/// secret, which would then be enough to sign in as any user.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -24,24 +24,24 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::ES384,
     Algorithm::EdDSA,
 ];
-/// How far clocks may differ, in seconds.
+/// The accepted clock skew, in seconds.
 const LEEWAY: u64 = 60;
 
-/// The keys with which a provider signs.
+/// The signing keys of a provider.
 #[derive(Debug)]
 pub(crate) struct KeySet(Vec<Jwk>);
 
-/// Why a token is not believed.
+/// Why a token is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TokenFault {
-    /// None of the keys made the signature. Younger keys may have.
+    /// No key matches the signature. Newer keys may.
     Signature,
-    /// It is no good with any keys.
+    /// It is invalid with any key.
     Unusable(String),
 }
 
 impl KeySet {
-    /// Reads a key set. Keys of a kind that is not known are left out.
+    /// Parses a key set. Ignores keys of unknown types.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Document {
@@ -56,28 +56,28 @@ impl KeySet {
         Some(Self(keys))
     }
 
-    /// Whether a token can be verified with one of the keys.
+    /// Whether one of the keys can verify tokens.
     pub(crate) fn has_usable_key(&self) -> bool {
         self.0.iter().any(|key| {
             ALGORITHMS
                 .into_iter()
-                .any(|algorithm| fits(key, None, algorithm))
+                .any(|algorithm| matches(key, None, algorithm))
                 && DecodingKey::from_jwk(key).is_ok()
         })
     }
 
-    /// The claims of a token that was signed with one of the keys, is for this audience, and
-    /// has begun and not ended.
+    /// Returns the claims of a token that is signed with one of the keys, for this audience, and
+    /// valid now.
     pub(crate) fn verify(
         &self,
         token: &str,
         audience: &str,
     ) -> Result<Map<String, Value>, TokenFault> {
         let header = decode_header(token)
-            .map_err(|_| TokenFault::Unusable("the token is no signed token".to_owned()))?;
+            .map_err(|_| TokenFault::Unusable("the token is not a JWT".to_owned()))?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(TokenFault::Unusable(
-                "the token is signed with an algorithm that proves nothing".to_owned(),
+                "the token is signed with an unsupported algorithm".to_owned(),
             ));
         }
         let mut validation = Validation::new(header.alg);
@@ -85,18 +85,18 @@ impl KeySet {
         validation.set_required_spec_claims(&["aud", "exp"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
-        let fitting = self
+        let candidates = self
             .0
             .iter()
-            .filter(|key| fits(key, header.kid.as_deref(), header.alg));
-        for key in fitting {
+            .filter(|key| matches(key, header.kid.as_deref(), header.alg));
+        for key in candidates {
             let Ok(key) = DecodingKey::from_jwk(key) else {
                 continue;
             };
             match decode(token, &key, &validation) {
                 Ok(token) => return Ok(token.claims),
                 Err(error) => {
-                    if let Some(reason) = about_claims(&error) {
+                    if let Some(reason) = claims_error(&error) {
                         return Err(TokenFault::Unusable(reason));
                     }
                 }
@@ -106,8 +106,8 @@ impl KeySet {
     }
 }
 
-/// Whether the token may have been signed with that key.
-fn fits(key: &Jwk, key_id: Option<&str>, algorithm: Algorithm) -> bool {
+/// Whether a token with this key ID and algorithm may have been signed with the key.
+fn matches(key: &Jwk, key_id: Option<&str>, algorithm: Algorithm) -> bool {
     let family = match &key.algorithm {
         AlgorithmParameters::RSA(_) => AlgorithmFamily::Rsa,
         AlgorithmParameters::EllipticCurve(_) => AlgorithmFamily::Ec,
@@ -131,16 +131,16 @@ fn is_same(named: KeyAlgorithm, algorithm: Algorithm) -> bool {
     serde_json::to_value(named).ok() == serde_json::to_value(algorithm).ok()
 }
 
-/// What is wrong with the claims of a token whose signature is right.
-fn about_claims(error: &Error) -> Option<String> {
+/// The error of the claims, if the signature is valid.
+fn claims_error(error: &Error) -> Option<String> {
     Some(match error.kind() {
         ErrorKind::ExpiredSignature => "the token has expired".to_owned(),
         ErrorKind::ImmatureSignature => "the token is not valid yet".to_owned(),
         ErrorKind::InvalidAudience => "the token is for another audience".to_owned(),
-        ErrorKind::MissingRequiredClaim(name) => format!("the token has no usable claim {name}"),
-        ErrorKind::InvalidClaimFormat(name) => format!("the claim {name} is of another type"),
+        ErrorKind::MissingRequiredClaim(name) => format!("the token has no valid claim {name}"),
+        ErrorKind::InvalidClaimFormat(name) => format!("the claim {name} has an invalid type"),
         ErrorKind::Json(_) | ErrorKind::Utf8(_) | ErrorKind::Base64(_) => {
-            "the token's claims cannot be read".to_owned()
+            "the claims of the token are not valid JSON".to_owned()
         }
         _ => return None,
     })
@@ -157,7 +157,7 @@ mod tests {
 
     const AUDIENCE: &str = "usher";
 
-    /// A key pair, and how it is published.
+    /// A key pair, with its public key as JSON.
     struct Signer {
         algorithm: Algorithm,
         private: EncodingKey,
@@ -195,7 +195,7 @@ mod tests {
                     let key = EncodingKey::from_secret(b"secret");
                     (key, json!({"kty": "oct", "k": b64(b"secret")}))
                 }
-                other => panic!("no key is made for {other:?}"),
+                other => panic!("unsupported: {other:?}"),
             };
             Self {
                 algorithm,
@@ -224,49 +224,46 @@ mod tests {
         KeySet::parse(json!({"keys": keys}).to_string().as_bytes()).unwrap()
     }
 
-    fn is_believed(keys: &[Value], token: &str) -> bool {
+    fn is_valid(keys: &[Value], token: &str) -> bool {
         set(keys).verify(token, AUDIENCE).is_ok()
     }
 
     #[test]
-    fn every_kind_of_public_key_verifies() {
+    fn every_type_of_public_key_verifies() {
         for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA] {
             let signer = Signer::new(algorithm);
             let other = Signer::new(algorithm);
             let keys = [other.published(&json!({})), signer.published(&json!({}))];
-            assert!(is_believed(&keys, &signer.sign(None)), "{algorithm:?}");
-            assert!(
-                !is_believed(&keys[..1], &signer.sign(None)),
-                "{algorithm:?}"
-            );
+            assert!(is_valid(&keys, &signer.sign(None)), "{algorithm:?}");
+            assert!(!is_valid(&keys[..1], &signer.sign(None)), "{algorithm:?}");
         }
     }
 
     #[test]
-    fn a_shared_secret_proves_nothing_even_if_it_is_published() {
+    fn a_published_shared_secret_is_not_a_valid_key() {
         let signer = Signer::new(Algorithm::HS256);
         let result = set(&[signer.published(&json!({}))]).verify(&signer.sign(None), AUDIENCE);
         assert!(matches!(result, Err(TokenFault::Unusable(_))), "{result:?}");
     }
 
     #[test]
-    fn a_key_is_used_for_what_it_is_published_for() {
+    fn a_key_is_used_for_its_published_id_use_and_algorithm() {
         let signer = Signer::new(Algorithm::ES256);
         let named = signer.sign(Some("a"));
-        let believed = |more: Value| is_believed(&[signer.published(&more)], &named);
-        assert!(believed(json!({"kid": "a", "use": "sig", "alg": "ES256"})));
-        assert!(believed(json!({})));
-        assert!(!believed(json!({"kid": "b"})));
-        assert!(!believed(json!({"use": "enc"})));
-        assert!(!believed(json!({"alg": "ES384"})));
-        assert!(is_believed(
+        let valid = |more: Value| is_valid(&[signer.published(&more)], &named);
+        assert!(valid(json!({"kid": "a", "use": "sig", "alg": "ES256"})));
+        assert!(valid(json!({})));
+        assert!(!valid(json!({"kid": "b"})));
+        assert!(!valid(json!({"use": "enc"})));
+        assert!(!valid(json!({"alg": "ES384"})));
+        assert!(is_valid(
             &[signer.published(&json!({"kid": "b"}))],
             &signer.sign(None)
         ));
     }
 
     #[test]
-    fn a_key_of_an_unknown_or_broken_kind_does_not_spoil_the_others() {
+    fn unknown_and_malformed_keys_are_ignored() {
         let signer = Signer::new(Algorithm::ES256);
         let token = signer.sign(None);
         let keys = [
@@ -278,7 +275,7 @@ mod tests {
             Signer::new(Algorithm::ES384).published(&json!({})),
             signer.published(&json!({})),
         ];
-        assert!(is_believed(&keys, &token));
+        assert!(is_valid(&keys, &token));
         assert_eq!(
             set(&keys[..6]).verify(&token, AUDIENCE),
             Err(TokenFault::Signature)
@@ -286,21 +283,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_of_use_if_it_may_sign_tokens() {
+    fn a_key_is_usable_if_it_may_sign_tokens() {
         let signer = Signer::new(Algorithm::ES256);
-        let is_of_use = |key: Value| set(&[key]).has_usable_key();
-        assert!(is_of_use(signer.published(&json!({"kid": "a"}))));
-        assert!(is_of_use(signer.published(&json!({"alg": "ES256"}))));
-        assert!(!is_of_use(signer.published(&json!({"use": "enc"}))));
-        assert!(!is_of_use(signer.published(&json!({"alg": "RSA-OAEP"}))));
-        assert!(!is_of_use(Signer::new(Algorithm::HS256).public));
+        let is_usable = |key: Value| set(&[key]).has_usable_key();
+        assert!(is_usable(signer.published(&json!({"kid": "a"}))));
+        assert!(is_usable(signer.published(&json!({"alg": "ES256"}))));
+        assert!(!is_usable(signer.published(&json!({"use": "enc"}))));
+        assert!(!is_usable(signer.published(&json!({"alg": "RSA-OAEP"}))));
+        assert!(!is_usable(Signer::new(Algorithm::HS256).public));
         let broken = json!({"kty": "EC", "crv": "P-256", "x": "!", "y": "?"});
-        assert!(!is_of_use(broken));
+        assert!(!is_usable(broken));
         assert!(!set(&[]).has_usable_key());
     }
 
     #[test]
-    fn any_change_of_a_token_is_seen() {
+    fn any_change_of_a_token_invalidates_it() {
         let signer = Signer::new(Algorithm::ES256);
         let keys = set(&[signer.published(&json!({}))]);
         let token = signer.sign(None);
@@ -316,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_none() {
+    fn malformed_key_sets_are_rejected() {
         for text in ["", "[]", "{}", r#"{"keys": {}}"#] {
             assert!(KeySet::parse(text.as_bytes()).is_none(), "{text}");
         }

@@ -1,15 +1,15 @@
-//! Signing in elsewhere: clients of GitHub and of OpenID providers behind one trait.
+//! Clients of identity providers, GitHub and OpenID Connect, behind one trait.
 //!
-//! A provider is asked three things: where to send a browser ([`IdentityProvider::authorization_url`]),
-//! who came back with a code ([`IdentityProvider::identify`]), and for fresh tokens
-//! ([`IdentityProvider::refresh`]). Which user that is, and whether they may come in, is
-//! decided by who asks.
+//! A client builds the URL that starts a sign-in ([`IdentityProvider::authorization_url`]),
+//! exchanges the code for the user's identity ([`IdentityProvider::identify`]) and refreshes
+//! tokens ([`IdentityProvider::refresh`]). The caller maps the identity to a user and decides
+//! whether they may sign in.
 //!
-//! Making a client connects to nothing, so a provider that is down stops nobody from
-//! starting; what is to know of it is learned when it is first needed, and kept.
+//! Creating a client does not connect to the provider, so that an outage does not prevent the
+//! start. Metadata and keys are fetched when they are needed first, and cached.
 //!
-//! One more provider is one more file with an implementation of [`IdentityProvider`]; OAuth
-//! itself is in `oauth.rs`, the bounds on what others may send in `http.rs`.
+//! To add a provider, implement [`IdentityProvider`] in a new file. OAuth is in `oauth.rs`, the
+//! limits on responses are in `http.rs`.
 
 mod cached;
 mod github;

@@ -1,4 +1,4 @@
-//! OAuth 2.0 (RFC 6749) with PKCE (RFC 7636), as all providers have it.
+//! OAuth 2.0 (RFC 6749) with PKCE (RFC 7636).
 
 use std::{fmt, time::Duration};
 
@@ -26,14 +26,14 @@ use crate::{
 };
 
 const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long the error of a provider may be, in characters, before it is cut.
+/// The length to which errors of providers are truncated, in characters.
 const MAX_ERROR: usize = 300;
 /// The lengths that RFC 7636 (4.1) allows.
 const VERIFIER_LENGTHS: std::ops::RangeInclusive<usize> = 43..=128;
 
 type Endpoints = oauth2::Client<
     BasicErrorResponse,
-    TokenAnswer,
+    TokenResponseBody,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -44,7 +44,7 @@ type Endpoints = oauth2::Client<
     EndpointSet,
 >;
 
-/// What a provider has to know of this service, and where it is asked.
+/// An OAuth client of one provider.
 pub(crate) struct OAuthClient {
     endpoints: Endpoints,
     client_id: String,
@@ -52,7 +52,7 @@ pub(crate) struct OAuthClient {
     token_url: Url,
 }
 
-/// How this service is known to a provider.
+/// The registration of the client at the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration<'a> {
     pub(crate) client_id: &'a str,
@@ -85,7 +85,7 @@ impl OAuthClient {
         }
     }
 
-    /// Where a browser is sent, with the challenge and `parameters` besides.
+    /// The authorization URL, with the challenge and additional `parameters`.
     pub(crate) fn authorization_url<'a>(
         &self,
         flow: &Flow,
@@ -95,7 +95,7 @@ impl OAuthClient {
         let verifier = flow.code_verifier.expose_secret();
         if !VERIFIER_LENGTHS.contains(&verifier.len()) {
             return Err(ProviderError::Unavailable(
-                "a code verifier has 43 to 128 characters".to_owned(),
+                "the code verifier must have 43 to 128 characters".to_owned(),
             ));
         }
         let verifier = PkceCodeVerifier::new(verifier.to_owned());
@@ -111,13 +111,13 @@ impl OAuthClient {
         Ok(request.url().0)
     }
 
-    /// Exchanges the code of a browser's flow.
+    /// Exchanges an authorization code.
     pub(crate) async fn exchange(
         &self,
         http: &HttpClient,
         code: &SecretString,
         flow: &Flow,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponseBody, ProviderError> {
         let verifier = PkceCodeVerifier::new(flow.code_verifier.expose_secret().to_owned());
         self.endpoints
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
@@ -127,13 +127,13 @@ impl OAuthClient {
             .map_err(token_error)
     }
 
-    /// Asks once whether the device may come in (RFC 8628, 3.4). The crate's own call waits
-    /// until somebody has decided; here it is the device that comes again.
+    /// Polls the token endpoint once (RFC 8628, 3.4). The call of `oauth2` polls until the user
+    /// decides; here the device polls.
     pub(crate) async fn poll_device(
         &self,
         http: &HttpClient,
         device_code: &SecretString,
-    ) -> Result<TokenAnswer, ProviderError> {
+    ) -> Result<TokenResponseBody, ProviderError> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.token_url.as_str())
@@ -141,15 +141,15 @@ impl OAuthClient {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(self.device_form(device_code).into_bytes())
             .map_err(|_| token_error(RequestTokenError::Request(HttpError::Request)))?;
-        let answer = http
+        let response = http
             .call(request)
             .await
             .map_err(|error| token_error(RequestTokenError::Request(error)))?;
-        if answer.status().is_success() {
-            serde_json::from_slice(answer.body()).map_err(|_| no_tokens())
+        if response.status().is_success() {
+            serde_json::from_slice(response.body()).map_err(|_| no_tokens())
         } else {
-            let refusal = serde_json::from_slice(answer.body()).map_err(|_| no_tokens())?;
-            Err(token_error(RequestTokenError::ServerResponse(refusal)))
+            let error = serde_json::from_slice(response.body()).map_err(|_| no_tokens())?;
+            Err(token_error(RequestTokenError::ServerResponse(error)))
         }
     }
 
@@ -164,20 +164,20 @@ impl OAuthClient {
         form.finish()
     }
 
-    /// Exchanges a refresh token, which stays good if the answer has no other one.
+    /// Exchanges a refresh token, which stays valid if the response has no new one.
     pub(crate) async fn refresh(
         &self,
         http: &HttpClient,
         refresh_token: &SecretString,
         now: DateTime<Utc>,
     ) -> Result<ProviderTokens, RefreshError> {
-        let answer = self
+        let response = self
             .endpoints
             .exchange_refresh_token(&RefreshToken::new(refresh_token.expose_secret().to_owned()))
             .request_async(http)
             .await
             .map_err(token_error)?;
-        let mut tokens = answer.tokens(now);
+        let mut tokens = response.tokens(now);
         tokens
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
@@ -185,14 +185,14 @@ impl OAuthClient {
     }
 }
 
-/// Begins to let a device in (RFC 8628, 3.1).
+/// Requests a device code (RFC 8628, 3.1).
 pub(crate) async fn authorize_device(
     http: &HttpClient,
     client_id: &str,
     url: Url,
     scopes: impl IntoIterator<Item = &str>,
 ) -> Result<DeviceAuthorization, ProviderError> {
-    let answer: StandardDeviceAuthorizationResponse =
+    let response: StandardDeviceAuthorizationResponse =
         oauth2::basic::BasicClient::new(ClientId::new(client_id.to_owned()))
             .set_device_authorization_url(DeviceAuthorizationUrl::from_url(url))
             .exchange_device_code()
@@ -200,17 +200,17 @@ pub(crate) async fn authorize_device(
             .request_async(http)
             .await
             .map_err(|error| match token_error(error) {
-                ProviderError::Unavailable(_) => {
-                    ProviderError::Unavailable("the provider gives no code for a device".to_owned())
-                }
+                ProviderError::Unavailable(_) => ProviderError::Unavailable(
+                    "the provider did not return a device code".to_owned(),
+                ),
                 refused @ ProviderError::Refused { .. } => refused,
             })?;
     Ok(DeviceAuthorization {
-        device_code: answer.device_code().secret().clone(),
-        user_code: answer.user_code().secret().clone(),
-        verification_uri: answer.verification_uri().to_string(),
-        expires_in: whole_seconds(answer.expires_in()),
-        interval: whole_seconds(answer.interval()),
+        device_code: response.device_code().secret().clone(),
+        user_code: response.user_code().secret().clone(),
+        verification_uri: response.verification_uri().to_string(),
+        expires_in: whole_seconds(response.expires_in()),
+        interval: whole_seconds(response.interval()),
     })
 }
 
@@ -218,10 +218,10 @@ fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What a token endpoint answers. Of our own, since the crate's form takes no lifetime that
-/// is negative or a text, and both are seen.
+/// The response of a token endpoint. That of `oauth2` rejects lifetimes that are negative or
+/// strings, which providers send.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct TokenAnswer {
+pub(crate) struct TokenResponseBody {
     access_token: AccessToken,
     #[serde(default = "bearer")]
     token_type: BasicTokenType,
@@ -229,7 +229,7 @@ pub(crate) struct TokenAnswer {
     refresh_token: Option<RefreshToken>,
     #[serde(default)]
     expires_in: Value,
-    /// Of OpenID providers.
+    /// Sent by OpenID providers.
     #[serde(default)]
     id_token: Option<String>,
 }
@@ -238,18 +238,18 @@ fn bearer() -> BasicTokenType {
     BasicTokenType::Bearer
 }
 
-impl TokenAnswer {
-    /// The ID token; an empty one is none.
+impl TokenResponseBody {
+    /// The ID token, if it is not empty.
     pub(crate) fn id_token(&self) -> Option<&str> {
         self.id_token.as_deref().filter(|token| !token.is_empty())
     }
 
-    /// The access token as it goes into a header.
+    /// The access token as text.
     pub(crate) fn access_token_text(&self) -> &str {
         self.access_token.secret()
     }
 
-    /// The tokens, of which the access token ends so many seconds after `now`.
+    /// The tokens; the lifetime of the access token starts at `now`.
     pub(crate) fn tokens(&self, now: DateTime<Utc>) -> ProviderTokens {
         ProviderTokens {
             access_token: self.access_token.secret().as_str().into(),
@@ -268,7 +268,7 @@ impl TokenAnswer {
             Value::String(text) => text.parse().ok()?,
             #[expect(
                 clippy::cast_possible_truncation,
-                reason = "beyond the range it saturates, and then the time is none"
+                reason = "saturates outside of the range, which then has no time"
             )]
             Value::Number(number) => number
                 .as_i64()
@@ -282,13 +282,13 @@ impl TokenAnswer {
     }
 }
 
-impl fmt::Debug for TokenAnswer {
+impl fmt::Debug for TokenResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenAnswer").finish_non_exhaustive()
+        f.debug_struct("TokenResponseBody").finish_non_exhaustive()
     }
 }
 
-impl TokenResponse for TokenAnswer {
+impl TokenResponse for TokenResponseBody {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {
@@ -314,27 +314,29 @@ impl TokenResponse for TokenAnswer {
 
 fn token_error(error: RequestTokenError<HttpError, BasicErrorResponse>) -> ProviderError {
     match error {
-        RequestTokenError::ServerResponse(refusal) => ProviderError::Refused {
-            code: short(refusal.error().as_ref()),
-            description: refusal
+        RequestTokenError::ServerResponse(error) => ProviderError::Refused {
+            code: truncate(error.error().as_ref()),
+            description: error
                 .error_description()
-                .map(|text| short(text))
+                .map(|text| truncate(text))
                 .filter(|text| !text.is_empty()),
         },
         RequestTokenError::Request(error) => {
             ProviderError::Unavailable(format!("the provider's token endpoint: {error}"))
         }
-        // What it answered instead may well be a token, so it is not told.
+        // The response may contain a token, so it is not included.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => no_tokens(),
     }
 }
 
 fn no_tokens() -> ProviderError {
-    ProviderError::Unavailable("the provider's token endpoint answers without a token".to_owned())
+    ProviderError::Unavailable(
+        "the response of the provider's token endpoint has no token".to_owned(),
+    )
 }
 
-/// Words of a provider, on one line and not too long.
-fn short(text: &str) -> String {
+/// The text of a provider, truncated and on one line.
+fn truncate(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_ERROR)
@@ -345,8 +347,7 @@ impl From<ProviderError> for RefreshError {
     fn from(error: ProviderError) -> Self {
         let text = error.to_string();
         match error {
-            // Faults of this service's settings or of the provider, which pass: the refresh
-            // token is as good as before.
+            // Errors of the client's settings or the provider: the refresh token stays valid.
             ProviderError::Refused { code, .. }
                 if !matches!(
                     code.as_str(),
@@ -375,7 +376,7 @@ mod tests {
         "2026-01-02T03:04:05Z".parse().unwrap()
     }
 
-    fn answer(more: &Value) -> TokenAnswer {
+    fn response(more: &Value) -> TokenResponseBody {
         let mut body = json!({"access_token": "top-secret", "token_type": "Bearer"});
         body.as_object_mut()
             .unwrap()
@@ -384,10 +385,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_may_be_a_number_a_text_or_over() {
+    fn a_lifetime_may_be_a_number_a_string_or_negative() {
         let seconds = |lifetime: Value| {
-            let tokens = answer(&json!({"expires_in": lifetime})).tokens(now());
-            tokens.expires_at.map(|end| (end - now()).num_seconds())
+            let tokens = response(&json!({"expires_in": lifetime})).tokens(now());
+            tokens
+                .expires_at
+                .map(|expiry| (expiry - now()).num_seconds())
         };
         assert_eq!(seconds(json!(3600)), Some(3600));
         assert_eq!(seconds(json!("3600")), Some(3600));
@@ -402,25 +405,25 @@ mod tests {
         ] {
             assert_eq!(seconds(never.clone()), None, "{never}");
         }
-        assert_eq!(answer(&json!({})).tokens(now()).expires_at, None);
+        assert_eq!(response(&json!({})).tokens(now()).expires_at, None);
     }
 
     #[test]
-    fn an_empty_token_is_none() {
-        let answer = answer(&json!({"refresh_token": "", "id_token": ""}));
-        assert!(answer.tokens(now()).refresh_token.is_none());
-        assert!(answer.id_token().is_none());
+    fn empty_tokens_are_ignored() {
+        let response = response(&json!({"refresh_token": "", "id_token": ""}));
+        assert!(response.tokens(now()).refresh_token.is_none());
+        assert!(response.id_token().is_none());
     }
 
     #[test]
-    fn nothing_shows_a_token() {
-        let answer = answer(&json!({"refresh_token": "top-secret", "id_token": "top-secret"}));
-        assert!(!format!("{answer:?}").contains("top-secret"));
-        assert!(!format!("{:?}", answer.tokens(now())).contains("top-secret"));
+    fn tokens_are_not_in_debug_output() {
+        let response = response(&json!({"refresh_token": "top-secret", "id_token": "top-secret"}));
+        assert!(!format!("{response:?}").contains("top-secret"));
+        assert!(!format!("{:?}", response.tokens(now())).contains("top-secret"));
     }
 
     #[test]
-    fn only_a_refusal_of_the_token_itself_is_for_good() {
+    fn only_the_rejection_of_the_token_is_permanent() {
         let refused = |code: &str| {
             RefreshError::from(ProviderError::Refused {
                 code: code.to_owned(),
@@ -436,8 +439,8 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_provider_are_cut_and_stay_on_one_line() {
-        assert_eq!(short("a\r\nb"), "a  b");
-        assert_eq!(short(&"ä".repeat(1000)).chars().count(), MAX_ERROR);
+    fn texts_of_providers_are_truncated_and_on_one_line() {
+        assert_eq!(truncate("a\r\nb"), "a  b");
+        assert_eq!(truncate(&"ä".repeat(1000)).chars().count(), MAX_ERROR);
     }
 }

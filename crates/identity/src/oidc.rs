@@ -1,10 +1,10 @@
 //! OpenID Connect: the code flow of OpenID Connect Core 1.0 (3.1) with discovery.
 //!
-//! OAuth is the `oauth2` crate's part. ID tokens are not read with `openidconnect`: it
-//! refuses tokens without `iat` and those with a standard claim of an odd type, both of
-//! which real providers send and the reference takes, and it cannot keep claims as they
-//! came. So `jsonwebtoken` checks signature, audience and times, and what is left of
-//! section 3.1.3.7 (issuer, authorized party, nonce, subject) is here.
+//! OAuth is implemented by the `oauth2` crate. ID tokens are not parsed with `openidconnect`: it
+//! rejects tokens without `iat` and with standard claims of unexpected types, which real
+//! providers send and the reference accepts, and it cannot return the claims unchanged. So
+//! `jsonwebtoken` checks signature, audience and times, and this module the rest of section
+//! 3.1.3.7 (issuer, authorized party, nonce, subject).
 
 mod claims;
 mod discovery;
@@ -35,16 +35,16 @@ use crate::{
     cached::Cached,
     http::HttpClient,
     jwt::{KeySet, TokenFault},
-    oauth::{OAuthClient, Registration, TokenAnswer},
+    oauth::{OAuthClient, Registration, TokenResponseBody},
 };
 
-/// The longest subject (OpenID Connect Core, 2), in bytes.
+/// The maximum length of a subject (OpenID Connect Core, 2), in bytes.
 const MAX_SUBJECT: usize = 255;
-/// The longest issuer, in bytes: with the subject it must fit into an index.
+/// The maximum length of an issuer, in bytes: with the subject it must fit into an index.
 const MAX_ISSUER: usize = 1024;
 
-/// An OpenID provider. Its metadata and keys are fetched when they are first needed, then
-/// kept for an hour; keys are fetched again for a token that none of them signed.
+/// A client of an OpenID provider. Metadata and keys are cached for an hour; keys are refreshed
+/// for a token that none of them signed.
 pub struct OpenIdConnect {
     settings: OidcSettings,
     http: HttpClient,
@@ -54,11 +54,7 @@ pub struct OpenIdConnect {
 }
 
 impl OpenIdConnect {
-    /// A client with these settings. Connects to nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// Which setting cannot be used and why, or that TLS does not work on this machine.
+    /// Creates a client. Does not connect yet.
     pub fn new(settings: OidcSettings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         Ok(Self {
             settings: settings.checked()?,
@@ -88,7 +84,7 @@ impl OpenIdConnect {
         )
     }
 
-    /// The claims of a token that the provider signed for this service.
+    /// Verifies a token and returns its claims.
     async fn verify(
         &self,
         metadata: &Metadata,
@@ -100,13 +96,15 @@ impl OpenIdConnect {
         let keys = self.keys.get(fetch).await?;
         let mut result = keys.verify(token, audience);
         if result == Err(TokenFault::Signature)
-            && let Some(younger) = self.keys.younger(&keys, fetch).await?
+            && let Some(newer) = self.keys.newer(&keys, fetch).await?
         {
-            result = younger.verify(token, audience);
+            result = newer.verify(token, audience);
         }
         let claims = result.map_err(|fault| {
             let detail = match fault {
-                TokenFault::Signature => "the provider's keys did not sign the token".to_owned(),
+                TokenFault::Signature => {
+                    "the token is not signed with a key of the provider".to_owned()
+                }
                 TokenFault::Unusable(reason) => reason,
             };
             unusable(message, &detail)
@@ -125,11 +123,11 @@ impl OpenIdConnect {
             .get("iss")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        // With a bar, issuer and subject could be those of another account.
+        // `|` separates issuer and subject in the link ID.
         if issuer.is_empty() || issuer.len() > MAX_ISSUER || issuer.contains(['\0', '|']) {
-            return Err(unusable(message, "the token does not say who issued it"));
+            return Err(unusable(message, "the token has no valid issuer"));
         }
-        let is_of_another = self.settings.is_issuer_of_another(issuer);
+        let is_of_another = self.settings.is_other_issuer(issuer);
         if is_of_another || !self.settings.skip_issuer_checks && issuer != metadata.issuer {
             return Err(unusable(
                 message,
@@ -139,45 +137,45 @@ impl OpenIdConnect {
         Ok(())
     }
 
-    /// The claims of the ID token, which must be of this flow, and its subject.
+    /// Verifies the ID token, which must belong to the flow, and returns its claims and subject.
     async fn id_token(
         &self,
         metadata: &Metadata,
         token: &str,
         flow: &Flow,
     ) -> Result<(Claims, String), IdentifyError> {
-        const MESSAGE: &str = "The ID token of the identity provider cannot be used.";
+        const MESSAGE: &str = "The identity provider sent an invalid ID token.";
         let claims = self.verify(metadata, token, MESSAGE).await?;
         if let Some(party) = claims.get("azp")
             && party.as_str() != Some(&self.settings.client_id)
         {
-            return Err(unusable(MESSAGE, "the token was issued to somebody else"));
+            return Err(unusable(MESSAGE, "the token was issued to another client"));
         }
         if claims.get("nonce").and_then(Value::as_str) != Some(&flow.nonce) {
-            return Err(unusable(MESSAGE, "the token is of another sign-in"));
+            return Err(unusable(MESSAGE, "the token belongs to another sign-in"));
         }
         let subject = claims
             .get("sub")
             .and_then(Value::as_str)
             .unwrap_or_default();
         if subject.is_empty() {
-            return Err(unusable(MESSAGE, "the token has no usable claim sub"));
+            return Err(unusable(MESSAGE, "the token has no valid claim sub"));
         }
         if subject.len() > MAX_SUBJECT || subject.contains('\0') {
             return Err(unusable(
                 MESSAGE,
-                "the claim sub must be at most 255 characters long and plain text",
+                "the claim sub is longer than 255 bytes or contains NUL",
             ));
         }
         let subject = subject.to_owned();
         Ok((claims, subject))
     }
 
-    /// The claims of the second source, if there is one. They must be of the same person.
+    /// The claims of the second source, if there is one. They must have the same subject.
     async fn secondary_claims(
         &self,
         metadata: &Metadata,
-        answer: &TokenAnswer,
+        response: &TokenResponseBody,
         subject: &str,
     ) -> Result<Option<Claims>, IdentifyError> {
         let is_of_subject =
@@ -185,24 +183,23 @@ impl OpenIdConnect {
         match (self.settings.claims_source, &metadata.userinfo_endpoint) {
             (ClaimsSource::IdTokenOnly, _) | (ClaimsSource::UserInfo, None) => Ok(None),
             (ClaimsSource::UserInfo, Some(endpoint)) => {
-                let claims = self.user_info(endpoint, answer.access_token_text()).await?;
+                let claims = self
+                    .user_info(endpoint, response.access_token_text())
+                    .await?;
                 if !is_of_subject(&claims) {
                     return Err(unusable(
-                        "The user information of the identity provider cannot be used.",
-                        "it is not about the subject of the ID token",
+                        "The identity provider sent invalid user information.",
+                        "its subject is not that of the ID token",
                     ));
                 }
                 Ok(Some(claims))
             }
             (ClaimsSource::AccessToken, _) => {
-                const MESSAGE: &str = "The access token of the identity provider cannot be used.";
-                let token = answer.access_token_text();
+                const MESSAGE: &str = "The identity provider sent an invalid access token.";
+                let token = response.access_token_text();
                 let claims = self.verify(metadata, token, MESSAGE).await?;
                 if !is_of_subject(&claims) {
-                    return Err(unusable(
-                        MESSAGE,
-                        "it is not about the subject of the ID token",
-                    ));
+                    return Err(unusable(MESSAGE, "its subject is not that of the ID token"));
                 }
                 Ok(Some(claims))
             }
@@ -211,7 +208,7 @@ impl OpenIdConnect {
 
     async fn user_info(&self, endpoint: &Url, access_token: &str) -> Result<Claims, ProviderError> {
         let failed = |reason: &str| {
-            ProviderError::Unavailable(format!("the provider's user information: {reason}"))
+            ProviderError::Unavailable(format!("the provider's userinfo endpoint: {reason}"))
         };
         let request = Request::builder()
             .method(Method::GET)
@@ -219,13 +216,13 @@ impl OpenIdConnect {
             .header(header::ACCEPT, "application/json")
             .header(header::AUTHORIZATION, format!("Bearer {access_token}"))
             .body(Vec::new())
-            .map_err(|_| failed("the access token cannot be sent"))?;
+            .map_err(|_| failed("the access token is not a valid header value"))?;
         let body = self
             .http
             .fetch(request)
             .await
             .map_err(|error| failed(&error.to_string()))?;
-        serde_json::from_slice(&body).map_err(|_| failed("the answer is no JSON object"))
+        serde_json::from_slice(&body).map_err(|_| failed("the response is not a JSON object"))
     }
 }
 
@@ -246,7 +243,7 @@ impl IdentityProvider for OpenIdConnect {
         let is_of_another = || {
             link_id
                 .split_once("||")
-                .is_some_and(|(issuer, _)| settings.is_issuer_of_another(issuer))
+                .is_some_and(|(issuer, _)| settings.is_other_issuer(issuer))
         };
         link_id.is_empty() || settings.skip_issuer_checks && !is_of_another()
     }
@@ -260,7 +257,7 @@ impl IdentityProvider for OpenIdConnect {
         let settings = &self.settings;
         let offline = (!settings.auth_url_params.contains_key("access_type"))
             .then_some(("access_type", "offline"));
-        let further = settings
+        let additional = settings
             .auth_url_params
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
@@ -269,13 +266,13 @@ impl IdentityProvider for OpenIdConnect {
             settings.scopes.iter().map(String::as_str),
             std::iter::once(("nonce", flow.nonce.as_str()))
                 .chain(offline)
-                .chain(further),
+                .chain(additional),
         )
     }
 
     async fn authorize_device(&self) -> Result<DeviceAuthorization, ProviderError> {
         Err(ProviderError::Unavailable(
-            "the device flow is GitHub's only".to_owned(),
+            "OpenID providers do not support the device flow here".to_owned(),
         ))
     }
 
@@ -285,23 +282,25 @@ impl IdentityProvider for OpenIdConnect {
         flow: &Flow,
     ) -> Result<ExternalIdentity, IdentifyError> {
         let metadata = self.metadata().await?;
-        let answer = self
+        let response = self
             .oauth(&metadata)
             .exchange(&self.http, code, flow)
             .await?;
-        let token = answer.id_token().ok_or_else(|| IdentifyError::Unusable {
-            message: "The identity provider gave no ID token.".to_owned(),
+        let token = response.id_token().ok_or_else(|| IdentifyError::Unusable {
+            message: "The identity provider did not send an ID token.".to_owned(),
             detail: None,
         })?;
         let (id_token, subject) = self.id_token(&metadata, token, flow).await?;
-        let secondary = self.secondary_claims(&metadata, &answer, &subject).await?;
+        let secondary = self
+            .secondary_claims(&metadata, &response, &subject)
+            .await?;
         let sources = Sources {
             id_token,
             secondary,
             source: self.settings.claims_source,
         };
         let profile = claims::read(&self.settings, &sources)?;
-        // The ID token's word, which has been checked, and not that of a second source.
+        // From the ID token, whose issuer was checked, not from the second source.
         let issuer = sources
             .id_token
             .get("iss")
@@ -315,7 +314,7 @@ impl IdentityProvider for OpenIdConnect {
             name: profile.name,
             avatar_url: profile.avatar_url.replace('\0', ""),
             github_com_user_id: None,
-            tokens: answer.tokens(self.clock.now()),
+            tokens: response.tokens(self.clock.now()),
             claims: LinkClaims {
                 id_token: Value::Object(claims::storable(&sources.id_token)),
                 secondary: sources

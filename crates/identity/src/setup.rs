@@ -1,29 +1,28 @@
-//! What can be wrong when a client is made.
+//! Validation of settings.
 
 use url::Url;
 
-/// Why a client cannot be made.
+/// Why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A setting cannot be used.
+    /// A setting is invalid.
     #[error(transparent)]
     Setting(#[from] SettingFault),
-    /// TLS does not work on this machine.
-    #[error("TLS for identity providers cannot be set up")]
+    /// The TLS client could not be created.
+    #[error("could not create the TLS client")]
     Tls(#[source] rustls::Error),
-    /// The HTTP client does not work on this machine.
-    #[error("the client for identity providers cannot be set up")]
+    /// The HTTP client could not be created.
+    #[error("could not create the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
-/// A setting that cannot be used.
+/// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct SettingFault {
-    /// The field of the settings, such as `allowed_orgs`. In capitals it is how the names
-    /// of the environment variables end.
+    /// The field, such as `allowed_orgs`; in upper case, the suffix of the environment variable.
     pub field: &'static str,
-    /// What must be, without the name in front and without the value.
+    /// What the value must be, without the name and the value.
     pub problem: String,
 }
 
@@ -43,18 +42,18 @@ pub(crate) fn require_text(field: &'static str, text: &str) -> Result<(), Settin
     Ok(())
 }
 
-/// An address that can be called and that tells no secret, since it turns up in messages.
-pub(crate) fn require_callable(field: &'static str, url: &Url) -> Result<(), SettingFault> {
+/// Requires a web URL without secrets, since it is included in messages.
+pub(crate) fn require_web_url(field: &'static str, url: &Url) -> Result<(), SettingFault> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(SettingFault::new(
             field,
-            "must begin with https:// or http://",
+            "must start with https:// or http://",
         ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(SettingFault::new(
             field,
-            "must not hold a username or password",
+            "must not contain a username or password",
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -66,12 +65,12 @@ pub(crate) fn require_callable(field: &'static str, url: &Url) -> Result<(), Set
     Ok(())
 }
 
-/// `base` with further pieces of a path.
-pub(crate) fn below<'a>(base: &Url, path: impl IntoIterator<Item = &'a str>) -> Url {
+/// Appends path segments to `base`.
+pub(crate) fn join<'a>(base: &Url, path: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
-    // An address with a host always has a path (`require_callable`).
-    if let Ok(mut pieces) = url.path_segments_mut() {
-        pieces.pop_if_empty().extend(path);
+    // A URL with a host always has a path (`require_web_url`).
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
     }
     url
 }

@@ -3,32 +3,32 @@
 use secrecy::SecretString;
 use url::Url;
 
-use crate::setup::{SettingFault, require_callable, require_text};
+use crate::setup::{SettingFault, require_text, require_web_url};
 
-/// How GitHub is used.
+/// The settings of sign-in with GitHub.
 #[derive(Clone, Debug)]
 pub struct GithubSettings {
-    /// How this service is known there.
+    /// The client ID.
     pub client_id: String,
-    /// What this service proves itself with. The device flow does without.
+    /// The client secret. The device flow does not need it.
     pub client_secret: SecretString,
-    /// Where browsers come back to, as it is registered there.
+    /// The redirect URI, as registered at GitHub.
     pub redirect_url: Url,
-    /// Lets everybody in who has an account there. Goes with neither organizations nor teams.
+    /// Allows all accounts. Cannot be combined with organizations and teams.
     pub allow_everyone: bool,
-    /// The organizations of which a person must be an active member of one.
+    /// The organizations whose active members may sign in.
     pub allowed_orgs: Vec<String>,
-    /// Teams of those organizations, as `organization/slug`, of which a person must be an
-    /// active member of one; empty for any.
+    /// The teams of these organizations, as `organization/slug`, whose active members may sign
+    /// in; empty for all members of the organizations.
     pub allowed_teams: Vec<String>,
-    /// The address of a GitHub Enterprise server; `None` for github.com.
+    /// The URL of a GitHub Enterprise server; `None` for github.com.
     pub enterprise_base_url: Option<Url>,
-    /// Whether devices sign in, by a code that is typed into another one.
+    /// Whether to use the device flow.
     pub device_flow: bool,
 }
 
 impl GithubSettings {
-    /// Settings that let nobody in yet.
+    /// Settings that do not allow any account yet.
     pub fn new(
         client_id: impl Into<String>,
         client_secret: SecretString,
@@ -46,23 +46,23 @@ impl GithubSettings {
         }
     }
 
-    /// Checks the settings and takes the teams apart.
+    /// Validates the settings and parses the teams.
     pub(super) fn teams(&self) -> Result<Vec<Team>, SettingFault> {
         require_text("client_id", &self.client_id)?;
         if let Some(url) = &self.enterprise_base_url {
-            require_callable("enterprise_base_url", url)?;
+            require_web_url("enterprise_base_url", url)?;
         }
         if self.allow_everyone {
             if !self.allowed_orgs.is_empty() || !self.allowed_teams.is_empty() {
                 return Err(SettingFault::new(
                     "allow_everyone",
-                    "must not be on together with allowed_orgs or allowed_teams",
+                    "must not be true together with allowed_orgs or allowed_teams",
                 ));
             }
         } else if self.allowed_orgs.is_empty() {
             return Err(SettingFault::new(
                 "allowed_orgs",
-                "must name an organization unless allow_everyone is on",
+                "must name an organization unless allow_everyone is true",
             ));
         }
         for org in &self.allowed_orgs {
@@ -72,7 +72,7 @@ impl GithubSettings {
             .iter()
             .map(|text| {
                 Team::parse(text).ok_or_else(|| {
-                    SettingFault::new("allowed_teams", "must be teams as organization/slug")
+                    SettingFault::new("allowed_teams", "must be teams, as organization/slug")
                 })
             })
             .collect()
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn an_organization_and_its_teams_are_fine() {
+    fn organizations_and_their_teams_are_valid() {
         let teams = settings().teams().unwrap();
         assert_eq!(teams, [Team::parse("acme/core").unwrap()]);
     }
 
     #[rstest]
     #[case::no_client("client_id", |s: &mut GithubSettings| s.client_id.clear())]
-    #[case::nobody("allowed_orgs", |s: &mut GithubSettings| s.allowed_orgs.clear())]
+    #[case::no_organization("allowed_orgs", |s: &mut GithubSettings| s.allowed_orgs.clear())]
     #[case::empty_name("allowed_orgs", |s: &mut GithubSettings| s.allowed_orgs = vec![String::new()])]
     #[case::both("allow_everyone", |s: &mut GithubSettings| s.allow_everyone = true)]
     #[case::no_slug("allowed_teams", |s: &mut GithubSettings| s.allowed_teams = vec!["acme".into()])]
@@ -132,9 +132,9 @@ mod tests {
     #[case::base("enterprise_base_url", |s: &mut GithubSettings| {
         s.enterprise_base_url = Some("https://a:pw@ghe.example.com".parse().unwrap());
     })]
-    fn what_cannot_be_used_is_named(#[case] field: &str, #[case] spoil: fn(&mut GithubSettings)) {
+    fn an_invalid_setting_is_named(#[case] field: &str, #[case] change: fn(&mut GithubSettings)) {
         let mut settings = settings();
-        spoil(&mut settings);
+        change(&mut settings);
         let fault = settings.teams().unwrap_err();
         assert_eq!(fault.field, field);
         assert!(!fault.to_string().contains("pw"), "{fault}");

@@ -1,4 +1,4 @@
-//! What claims say of a person, and whether that is enough.
+//! Reads the profile of a user from claims, and checks the requirements of the settings.
 
 use serde_json::{Map, Value};
 use usher_domain::{DisplayName, Email, external_login};
@@ -11,16 +11,16 @@ pub(super) type Claims = Map<String, Value>;
 /// The claims of one sign-in.
 #[derive(Debug)]
 pub(super) struct Sources {
-    /// Of the ID token.
+    /// The claims of the ID token.
     pub(super) id_token: Claims,
-    /// Of the second source, if there is one.
+    /// The claims of the second source, if there is one.
     pub(super) secondary: Option<Claims>,
-    /// Which of both wins.
+    /// The second source, which decides which claims take precedence.
     pub(super) source: ClaimsSource,
 }
 
 impl Sources {
-    /// The claims of both.
+    /// The claims of both sources.
     pub(super) fn merged(&self) -> Claims {
         let (mut merged, winner) = match (&self.secondary, self.source) {
             (None, _) => (Claims::new(), &self.id_token),
@@ -32,7 +32,7 @@ impl Sources {
     }
 }
 
-/// A person as the claims describe them.
+/// The profile of a user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Profile {
     pub(super) email: Email,
@@ -41,48 +41,51 @@ pub(super) struct Profile {
     pub(super) avatar_url: String,
 }
 
-/// Reads the claims in the order in which they are answered for when several are wrong.
+/// Reads the claims. If several are invalid, the order of the checks decides which is reported.
 pub(super) fn read(settings: &OidcSettings, sources: &Sources) -> Result<Profile, IdentifyError> {
     let merged = sources.merged();
-    let username = text(&merged, &settings.username_field);
+    let username = string(&merged, &settings.username_field);
     let address = match merged.get(&settings.email_field) {
         Some(Value::String(address)) if address.is_empty() => {
             return Err(unusable(
-                "The identity provider says an empty email address.",
+                "The identity provider sent an empty e-mail address.",
             ));
         }
         Some(Value::String(address)) => address.as_str(),
         Some(_) => {
             return Err(unusable(
-                "The identity provider says an email address that is no text.",
+                "The identity provider sent an email claim that is not a string.",
             ));
         }
         None if external_login::address(username).is_some() => username,
-        None => return Err(unusable("The identity provider says no email address.")),
+        None => {
+            return Err(unusable(
+                "The identity provider did not send an e-mail address.",
+            ));
+        }
     };
     require_verification(settings, sources, &merged)?;
     let domain = address.rsplit_once('@').map(|(_, domain)| domain);
     if !settings.email_domain.is_empty()
-        && !domain.is_some_and(|domain| settings.admits_domain(domain))
+        && !domain.is_some_and(|domain| settings.allows_domain(domain))
     {
         return Err(IdentifyError::AddressRefused(
-            "The domain of your email address may not sign in here.".to_owned(),
+            "E-mail addresses of this domain may not sign in.".to_owned(),
         ));
     }
-    let email = external_login::address(address).ok_or_else(|| {
-        unusable("The identity provider says an email address that cannot be used.")
-    })?;
+    let email = external_login::address(address)
+        .ok_or_else(|| unusable("The identity provider sent an invalid e-mail address."))?;
     require_group(settings, &merged)?;
     Ok(Profile {
         email,
         username: username.to_owned(),
-        name: external_login::display_name(text(&merged, &settings.name_field)),
-        avatar_url: text(&merged, "picture").to_owned(),
+        name: external_login::display_name(string(&merged, &settings.name_field)),
+        avatar_url: string(&merged, "picture").to_owned(),
     })
 }
 
-/// A claim that only counts if it is a text.
-fn text<'a>(claims: &'a Claims, name: &str) -> &'a str {
+/// The value of a string claim; other types count as missing.
+fn string<'a>(claims: &'a Claims, name: &str) -> &'a str {
     claims.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -98,28 +101,28 @@ fn require_verification(
     sources: &Sources,
     merged: &Claims,
 ) -> Result<(), IdentifyError> {
-    let said = merged.get("email_verified");
-    let is_refused = match settings.email_verification {
-        EmailVerification::IfPresent => said.is_some_and(|value| *value != Value::Bool(true)),
+    let verified = merged.get("email_verified");
+    let is_rejected = match settings.email_verification {
+        EmailVerification::IfPresent => verified.is_some_and(|value| *value != Value::Bool(true)),
         EmailVerification::Required => {
-            said != Some(&Value::Bool(true)) || !is_verified_where_it_is_from(settings, sources)
+            verified != Some(&Value::Bool(true)) || !is_verified_by_its_source(settings, sources)
         }
-        EmailVerification::Lax => said == Some(&Value::Bool(false)),
+        EmailVerification::Lax => verified == Some(&Value::Bool(false)),
         EmailVerification::Ignored => false,
     };
-    if is_refused {
+    if is_rejected {
         return Err(IdentifyError::AddressRefused(
-            "Your email address is not verified at the identity provider.".to_owned(),
+            "Your e-mail address is not verified at the identity provider.".to_owned(),
         ));
     }
     Ok(())
 }
 
-/// Whether a source that says this very address says that it is verified, too: the word of
-/// the ID token is none for another address that the userinfo endpoint says.
-fn is_verified_where_it_is_from(settings: &OidcSettings, sources: &Sources) -> bool {
+/// Whether a source with this e-mail address also states that it is verified. The ID token cannot
+/// verify a different address of the userinfo endpoint.
+fn is_verified_by_its_source(settings: &OidcSettings, sources: &Sources) -> bool {
     let merged = sources.merged();
-    // Nobody has verified a username, which may be the address where none is said.
+    // Without an email claim the address is the username, which is not verified.
     let Some(address) = merged.get(&settings.email_field) else {
         return false;
     };
@@ -142,22 +145,22 @@ fn require_group(settings: &OidcSettings, merged: &Claims) -> Result<(), Identif
         return Ok(());
     }
     Err(IdentifyError::NotInGroup(
-        "You are in none of the groups that may sign in here.".to_owned(),
+        "Only members of certain groups may sign in.".to_owned(),
     ))
 }
 
-/// One text is one group. With a comma it may be meant as several, so it is none.
+/// A string is one group. With a comma it is ambiguous, and so rejected.
 fn groups(claim: Option<&Value>) -> Result<Vec<&str>, IdentifyError> {
     let malformed = |problem: &str| {
         IdentifyError::UnusableGroups(format!(
-            "The identity provider says groups that cannot be used: {problem}."
+            "The identity provider sent an invalid group claim: {problem}."
         ))
     };
     match claim {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
         Some(Value::String(text)) if text.contains(',') => {
-            Err(malformed("they must be a list, not a text with commas"))
+            Err(malformed("it must be a list, not a string with commas"))
         }
         Some(Value::String(text)) => Ok(vec![text.as_str()]),
         Some(Value::Array(all)) => all
@@ -165,14 +168,14 @@ fn groups(claim: Option<&Value>) -> Result<Vec<&str>, IdentifyError> {
             .map(|group| {
                 group
                     .as_str()
-                    .ok_or_else(|| malformed("each must be a text"))
+                    .ok_or_else(|| malformed("each group must be a string"))
             })
             .collect(),
-        Some(_) => Err(malformed("they must be a list of texts")),
+        Some(_) => Err(malformed("it must be a list of strings")),
     }
 }
 
-/// The claims without NUL, which Postgres has no text for.
+/// The claims without NUL, which Postgres cannot store.
 pub(super) fn storable(claims: &Claims) -> Claims {
     claims
         .iter()
@@ -242,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn a_username_is_no_verified_address() {
-        let said = only(json!({
+    fn a_username_is_not_a_verified_email_address() {
+        let sources = only(json!({
             "sub": "1", "preferred_username": "ann@example.com", "email_verified": true,
         }));
         let mut settings = settings();
-        let address = address_of(&settings, &said);
+        let address = address_of(&settings, &sources);
         assert_eq!(address.unwrap(), "ann@example.com");
         settings.email_verification = EmailVerification::Required;
-        assert!(is_refused(&address_of(&settings, &said)));
+        assert!(is_refused(&address_of(&settings, &sources)));
     }
 
     #[rstest]
@@ -280,7 +283,6 @@ mod tests {
             if let Some(said) = &said {
                 claims["email_verified"] = said.clone();
             }
-            // The same from either source.
             for sources in [
                 only(claims.clone()),
                 with(ClaimsSource::UserInfo, json!({}), claims.clone()),
@@ -294,14 +296,14 @@ mod tests {
 
     #[test]
     fn one_source_does_not_verify_the_address_of_the_other() {
-        let strict = OidcSettings {
+        let settings = OidcSettings {
             email_verification: EmailVerification::Required,
             ..settings()
         };
         let verified = json!({"email": "ann@example.com", "email_verified": true});
         let result = |secondary: Value| {
             let sources = with(ClaimsSource::UserInfo, verified.clone(), secondary);
-            address_of(&strict, &sources)
+            address_of(&settings, &sources)
         };
         assert!(is_refused(&result(json!({"email": "eve@example.com"}))));
         assert!(result(json!({"email": "ann@example.com"})).is_ok());
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_may_come_from_the_username() {
+    fn a_username_may_be_the_email_address() {
         let result = |value: Value| address_of(&settings(), &only(value));
         assert_eq!(
             result(json!({"preferred_username": "ann@example.com"})).unwrap(),
@@ -340,7 +342,7 @@ mod tests {
     #[case("ann@com", false)]
     #[case("corp.com", false)]
     #[case("ann@corp.com@evil.io", false)]
-    fn domains_are_compared_whole(#[case] address: &str, #[case] passes: bool) {
+    fn domains_are_compared_exactly(#[case] address: &str, #[case] passes: bool) {
         let settings = OidcSettings {
             email_domain: vec!["Corp.com".to_owned(), "@mail.example".to_owned()],
             ..settings()
@@ -359,7 +361,7 @@ mod tests {
     #[case("a b@corp.com")]
     #[case("a@evil.io\r\n@corp.com")]
     #[case("a\0@corp.com")]
-    fn an_address_of_the_right_domain_must_be_one(#[case] address: &str) {
+    fn an_email_address_of_an_allowed_domain_must_be_valid(#[case] address: &str) {
         let settings = OidcSettings {
             email_domain: vec!["corp.com".to_owned()],
             ..settings()
@@ -369,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_faults_the_first_one_is_told() {
+    fn the_first_of_several_errors_is_reported() {
         let settings = OidcSettings {
             email_domain: vec!["corp.com".to_owned()],
             group_field: "groups".to_owned(),
@@ -379,7 +381,7 @@ mod tests {
         let result = |value: Value| read(&settings, &only(value)).unwrap_err();
         let text = |error: IdentifyError| error.to_string();
         let everything = json!({"email": 5, "email_verified": false, "groups": 5});
-        assert!(text(result(everything)).contains("no text"));
+        assert!(text(result(everything)).contains("not a string"));
         let unverified = json!({"email": "a@b.example", "email_verified": false, "groups": 5});
         assert!(text(result(unverified)).contains("verified"));
         let elsewhere = json!({"email": "a@b.example", "groups": 5});
@@ -400,8 +402,11 @@ mod tests {
     #[case::text_of_another(Some(json!("guests")), false)]
     #[case::one_of_two(Some(json!(["guests", "staff"])), true)]
     #[case::text(Some(json!("admins")), true)]
-    fn groups_let_in(#[case] groups: Option<Value>, #[case] passes: bool) {
-        let result = read(&with_groups(), &only(person(groups)));
+    fn a_member_of_an_allowed_group_may_sign_in(
+        #[case] groups: Option<Value>,
+        #[case] passes: bool,
+    ) {
+        let result = read(&with_groups(), &only(user(groups)));
         assert_eq!(result.is_ok(), passes, "{result:?}");
         let is_refused = matches!(result, Err(IdentifyError::NotInGroup(_)));
         assert_eq!(is_refused, !passes, "{result:?}");
@@ -412,8 +417,8 @@ mod tests {
     #[case::object(json!({"staff": true}))]
     #[case::commas(json!("staff,guests"))]
     #[case::mixed(json!(["staff", 5]))]
-    fn groups_of_another_type_are_malformed(#[case] groups: Value) {
-        let result = read(&with_groups(), &only(person(Some(groups))));
+    fn groups_of_another_type_are_rejected(#[case] groups: Value) {
+        let result = read(&with_groups(), &only(user(Some(groups))));
         let is_malformed = matches!(result, Err(IdentifyError::UnusableGroups(_)));
         assert!(is_malformed, "{result:?}");
     }
@@ -426,22 +431,22 @@ mod tests {
         }
     }
 
-    fn person(groups: Option<Value>) -> Value {
-        let mut person = json!({"email": "quin@example.com"});
+    fn user(groups: Option<Value>) -> Value {
+        let mut user = json!({"email": "quin@example.com"});
         if let Some(groups) = groups {
-            person["groups"] = groups;
+            user["groups"] = groups;
         }
-        person
+        user
     }
 
     #[test]
-    fn groups_without_an_allow_list_do_not_matter() {
-        let result = read(&settings(), &only(person(Some(json!(5)))));
+    fn groups_are_not_checked_without_allowed_groups() {
+        let result = read(&settings(), &only(user(Some(json!(5)))));
         assert!(result.is_ok(), "{result:?}");
     }
 
     #[test]
-    fn claims_of_another_type_count_as_absent() {
+    fn claims_of_another_type_count_as_missing() {
         let odd =
             json!({"email": "n@example.com", "preferred_username": 5, "name": 7, "picture": true});
         let profile = read(&settings(), &only(odd)).unwrap();
@@ -451,8 +456,8 @@ mod tests {
     }
 
     #[test]
-    fn the_winning_source_wins_with_empty_values_too() {
-        let token = json!({"email": "a@example.com", "name": "Token", "nick": "kept"});
+    fn empty_values_take_precedence_too() {
+        let token = json!({"email": "a@example.com", "name": "Token", "nick": "n"});
         let other = json!({"name": "", "picture": "p"});
         let merged = |source| {
             let sources = with(source, token.clone(), other.clone());
@@ -460,16 +465,16 @@ mod tests {
         };
         assert_eq!(
             merged(ClaimsSource::UserInfo),
-            json!({"email": "a@example.com", "name": "", "nick": "kept", "picture": "p"})
+            json!({"email": "a@example.com", "name": "", "nick": "n", "picture": "p"})
         );
         assert_eq!(
             merged(ClaimsSource::AccessToken),
-            json!({"email": "a@example.com", "name": "Token", "nick": "kept", "picture": "p"})
+            json!({"email": "a@example.com", "name": "Token", "nick": "n", "picture": "p"})
         );
     }
 
     #[test]
-    fn what_is_stored_has_no_nul() {
+    fn stored_claims_contain_no_nul() {
         let odd = claims(json!({"a\0": ["b\0", {"c\0": "d\0"}], "n": 1}));
         assert_eq!(
             Value::Object(storable(&odd)),

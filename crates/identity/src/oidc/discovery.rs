@@ -1,4 +1,4 @@
-//! What an OpenID provider publishes (OpenID Connect Discovery 1.0).
+//! Metadata and keys of OpenID providers (OpenID Connect Discovery 1.0).
 
 use chrono::{DateTime, Utc};
 use http::{Method, Request, header};
@@ -9,12 +9,12 @@ use url::Url;
 use super::settings::OidcSettings;
 use crate::{
     ProviderError,
-    http::{HttpClient, told_time},
+    http::{HttpClient, response_time},
     jwt::KeySet,
-    setup::below,
+    setup::join,
 };
 
-/// Where a provider is asked what, as it says itself.
+/// The metadata of a provider.
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     pub(super) issuer: String,
@@ -28,22 +28,22 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// How this service proves itself: by HTTP Basic, unless the provider takes only fields
-    /// of the form.
+    /// The client authentication method: HTTP Basic unless the provider only supports form
+    /// fields.
     pub(super) fn auth_type(&self) -> AuthType {
-        let takes = |method: &str| {
+        let supports = |method: &str| {
             self.token_endpoint_auth_methods_supported
                 .as_ref()
                 .is_some_and(|all| all.iter().any(|name| name == method))
         };
-        if takes("client_secret_post") && !takes("client_secret_basic") {
+        if supports("client_secret_post") && !supports("client_secret_basic") {
             AuthType::RequestBody
         } else {
             AuthType::BasicAuth
         }
     }
 
-    fn is_callable(&self) -> bool {
+    fn has_web_urls(&self) -> bool {
         [
             Some(&self.authorization_endpoint),
             Some(&self.token_endpoint),
@@ -63,17 +63,17 @@ pub(super) async fn fetch_metadata(
     let failed = |reason: &str| {
         ProviderError::Unavailable(format!("the metadata of {}: {reason}", settings.issuer_url))
     };
-    let issuer = Url::parse(&settings.issuer_url).map_err(|_| failed("it is no URL"))?;
-    let url = below(&issuer, [".well-known", "openid-configuration"]);
-    let answer = fetch(http, &url).await.map_err(|reason| failed(&reason))?;
-    let metadata: Metadata = serde_json::from_slice(answer.body())
-        .map_err(|_| failed("the answer is not what an OpenID provider publishes"))?;
-    if !metadata.is_callable() {
-        return Err(failed("its addresses must begin with https:// or http://"));
+    let issuer = Url::parse(&settings.issuer_url).map_err(|_| failed("it is not a URL"))?;
+    let url = join(&issuer, [".well-known", "openid-configuration"]);
+    let response = fetch(http, &url).await.map_err(|reason| failed(&reason))?;
+    let metadata: Metadata = serde_json::from_slice(response.body())
+        .map_err(|_| failed("the response is not the metadata of an OpenID provider"))?;
+    if !metadata.has_web_urls() {
+        return Err(failed("its URLs must start with https:// or http://"));
     }
     if metadata.issuer != settings.issuer_url && !settings.skip_issuer_checks {
         return Err(failed(&format!(
-            "it calls itself {}, and the setting must be the same to the letter",
+            "its issuer is {}, which must be exactly the issuer URL in the settings",
             metadata.issuer
         )));
     }
@@ -89,7 +89,7 @@ pub(super) async fn fetch_keys(
         .map(|(keys, _)| keys)
 }
 
-/// Whether there is a key that tokens can be verified with. Returns the provider's time.
+/// Checks that there is a usable key. Returns the provider's time.
 pub(super) async fn check_keys(
     http: &HttpClient,
     metadata: &Metadata,
@@ -98,7 +98,7 @@ pub(super) async fn check_keys(
     if keys.has_usable_key() {
         Ok(time)
     } else {
-        Err(no_keys(metadata, "none of them can verify a token"))
+        Err(no_keys(metadata, "none of them can verify tokens"))
     }
 }
 
@@ -106,12 +106,12 @@ async fn fetch_keys_and_time(
     http: &HttpClient,
     metadata: &Metadata,
 ) -> Result<(KeySet, Option<DateTime<Utc>>), ProviderError> {
-    let answer = fetch(http, &metadata.jwks_uri)
+    let response = fetch(http, &metadata.jwks_uri)
         .await
         .map_err(|reason| no_keys(metadata, &reason))?;
-    let keys = KeySet::parse(answer.body())
-        .ok_or_else(|| no_keys(metadata, "the answer is no set of keys"))?;
-    Ok((keys, told_time(answer.headers())))
+    let keys = KeySet::parse(response.body())
+        .ok_or_else(|| no_keys(metadata, "the response is not a JSON Web Key Set"))?;
+    Ok((keys, response_time(response.headers())))
 }
 
 fn no_keys(metadata: &Metadata, reason: &str) -> ProviderError {

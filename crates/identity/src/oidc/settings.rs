@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::setup::{SettingFault, require_callable, require_text};
+use crate::setup::{SettingFault, require_text, require_web_url};
 
-/// Parameters of the authorization request that the flow itself sets.
+/// The parameters of the authorization request that the client sets.
 const RESERVED: [&str; 9] = [
     "client_id",
     "code_challenge",
@@ -20,49 +20,48 @@ const RESERVED: [&str; 9] = [
     "state",
 ];
 
-/// How an OpenID provider is used.
+/// The settings of sign-in with an OpenID provider.
 #[derive(Clone, Debug)]
 pub struct OidcSettings {
-    /// The issuer, exactly as the provider writes it. Its metadata are below it.
+    /// The issuer, exactly as in the metadata of the provider.
     pub issuer_url: String,
-    /// How this service is known there.
+    /// The client ID.
     pub client_id: String,
-    /// What this service proves itself with; empty for a public client.
+    /// The client secret; empty for a public client.
     pub client_secret: SecretString,
-    /// Where browsers come back to, as it is registered there.
+    /// The redirect URI, as registered at the provider.
     pub redirect_url: Url,
-    /// What is asked for; `openid` must be in it.
+    /// The scopes, which must include `openid`.
     pub scopes: Vec<String>,
-    /// Further parameters of the authorization request. `access_type` is `offline` unless
-    /// it is given here.
+    /// Additional parameters of the authorization request. `access_type` is `offline` by
+    /// default.
     pub auth_url_params: BTreeMap<String, String>,
-    /// The domains, with or without `@` in front, of which an address must have one; empty
-    /// for any.
+    /// The allowed domains of e-mail addresses, with or without a leading `@`; empty for all.
     pub email_domain: Vec<String>,
-    /// The claim that usernames are made from.
+    /// The claim from which usernames are derived.
     pub username_field: String,
-    /// The claim with the address.
+    /// The claim with the e-mail address.
     pub email_field: String,
-    /// The claim with the name that people read.
+    /// The claim with the display name.
     pub name_field: String,
-    /// What is demanded of the claim `email_verified`.
+    /// How to check the claim `email_verified`.
     pub email_verification: EmailVerification,
-    /// Where claims come from, besides the ID token.
+    /// The source of claims besides the ID token.
     pub claims_source: ClaimsSource,
     /// The claim with the groups; empty for none.
     pub group_field: String,
-    /// The groups of which a person must be in one; empty for any.
+    /// The groups whose members may sign in; empty for all users.
     pub allowed_groups: Vec<String>,
-    /// Takes the issuer as it comes, in the metadata and in tokens. Who may sign tokens is
-    /// still only known from the keys.
+    /// Accepts any issuer in the metadata and in tokens. Signatures are still verified with the
+    /// provider's keys.
     pub skip_issuer_checks: bool,
-    /// The issuers of the other providers that people sign in through. This one never speaks
-    /// for them, also where its issuer is not checked.
+    /// The issuers of the other providers. Tokens of this provider with such an issuer are
+    /// rejected, even if issuers are not checked.
     pub other_issuers: Vec<String>,
 }
 
 impl OidcSettings {
-    /// The usual settings for a provider.
+    /// The default settings.
     pub fn new(
         issuer_url: impl Into<String>,
         client_id: impl Into<String>,
@@ -89,13 +88,12 @@ impl OidcSettings {
         }
     }
 
-    /// Checks the settings, and brings what is compared with claims into the form in which
-    /// it is.
+    /// Validates the settings and normalizes the domains.
     pub(crate) fn checked(mut self) -> Result<Self, SettingFault> {
         require_text("issuer_url", &self.issuer_url)?;
         let issuer = Url::parse(&self.issuer_url)
             .map_err(|_| SettingFault::new("issuer_url", "must be a URL"))?;
-        require_callable("issuer_url", &issuer)?;
+        require_web_url("issuer_url", &issuer)?;
         if self.issuer_url.contains('|') {
             return Err(SettingFault::new("issuer_url", "must not contain |"));
         }
@@ -110,7 +108,7 @@ impl OidcSettings {
         if let Some(name) = reserved {
             return Err(SettingFault::new(
                 "auth_url_params",
-                format!("must not set {name}, which belongs to the flow"),
+                format!("must not set {name}, which the client sets"),
             ));
         }
         require_text("username_field", &self.username_field)?;
@@ -119,7 +117,7 @@ impl OidcSettings {
         if !self.allowed_groups.is_empty() && self.group_field.is_empty() {
             return Err(SettingFault::new(
                 "allowed_groups",
-                "needs the name of the claim with the groups (group_field)",
+                "requires the name of the claim with the groups (group_field)",
             ));
         }
         for domain in &mut self.email_domain {
@@ -135,61 +133,60 @@ impl OidcSettings {
         Ok(self)
     }
 
-    /// Whether addresses of that domain are let in. Only ASCII letters have a case here:
-    /// others that fold to them, such as the Kelvin sign, make another domain.
-    pub(crate) fn admits_domain(&self, domain: &str) -> bool {
+    /// Whether e-mail addresses of the domain are allowed. Only ASCII letters are compared without
+    /// case: characters that fold to them, such as the Kelvin sign, are different.
+    pub(crate) fn allows_domain(&self, domain: &str) -> bool {
         self.email_domain.is_empty()
             || self
                 .email_domain
                 .iter()
-                .any(|admitted| admitted.eq_ignore_ascii_case(domain))
+                .any(|allowed| allowed.eq_ignore_ascii_case(domain))
     }
 
-    /// Whether another provider has that issuer.
-    pub(crate) fn is_issuer_of_another(&self, issuer: &str) -> bool {
+    /// Whether the issuer is that of another provider.
+    pub(crate) fn is_other_issuer(&self, issuer: &str) -> bool {
         self.other_issuers.iter().any(|other| other == issuer)
     }
 
-    /// The groups as a set to look things up in.
+    /// The groups as a set.
     pub(crate) fn allowed_group_set(&self) -> HashSet<&str> {
         self.allowed_groups.iter().map(String::as_str).collect()
     }
 }
 
-/// What is demanded of the claim `email_verified`.
+/// How to check the claim `email_verified`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailVerification {
-    /// Where it is present it must be the boolean true. Many providers have none.
+    /// If present, it must be the boolean true. Many providers do not send it.
     #[default]
     IfPresent,
-    /// It must be there, from where the address comes from, and be the boolean true.
+    /// The source of the e-mail address must send it, as the boolean true.
     Required,
-    /// Only the boolean false refuses, as it is with the reference: texts and numbers pass,
-    /// whatever they say.
+    /// It must not be the boolean false. As in the reference, strings and numbers are accepted.
     Lax,
-    /// It is not looked at.
+    /// It is not checked.
     Ignored,
 }
 
-/// Where claims come from, besides the ID token.
+/// The source of claims besides the ID token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClaimsSource {
-    /// The userinfo endpoint, if the provider has one. Its claims win.
+    /// The userinfo endpoint, if the provider has one. Its claims take precedence.
     #[default]
     UserInfo,
-    /// The access token, which must be a token of the same issuer for the same audience.
-    /// The claims of the ID token win.
+    /// The access token, which must be a JWT of the same issuer for the same audience. The claims
+    /// of the ID token take precedence.
     AccessToken,
-    /// Nowhere.
+    /// No other source.
     IdTokenOnly,
 }
 
 impl ClaimsSource {
-    /// What the two settings of the reference mean together.
+    /// Combines Coder's two settings.
     ///
     /// # Errors
     ///
-    /// If claims shall come from the access token and from the userinfo endpoint.
+    /// If the access token and the userinfo endpoint are combined.
     pub fn from_settings(
         ignore_userinfo: bool,
         access_token_claims: bool,
@@ -200,7 +197,7 @@ impl ClaimsSource {
             (true, true) => Ok(Self::AccessToken),
             (false, true) => Err(SettingFault::new(
                 "access_token_claims",
-                "needs ignore_userinfo as well",
+                "requires ignore_userinfo",
             )),
         }
     }
@@ -224,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_its_letters_but_for_the_case_of_ascii() {
+    fn domains_are_compared_without_case_in_ascii_only() {
         let mut settings = settings();
         settings.email_domain = vec!["@Kelvin.example".to_owned(), "bücher.example".to_owned()];
         let settings = settings.checked().unwrap();
-        assert!(settings.admits_domain("KELVIN.example"));
-        assert!(settings.admits_domain("bücher.EXAMPLE"));
+        assert!(settings.allows_domain("KELVIN.example"));
+        assert!(settings.allows_domain("bücher.EXAMPLE"));
         for domain in [
             "\u{212a}elvin.example",
             "kel.vin.example",
@@ -237,12 +234,12 @@ mod tests {
             "bu\u{308}cher.example",
             "bÜcher.example",
         ] {
-            assert!(!settings.admits_domain(domain), "{domain}");
+            assert!(!settings.allows_domain(domain), "{domain}");
         }
     }
 
     #[test]
-    fn the_usual_settings_are_fine() {
+    fn the_default_settings_are_valid() {
         settings().checked().unwrap();
     }
 
@@ -262,16 +259,16 @@ mod tests {
     #[case::groups("allowed_groups", |s: &mut OidcSettings| s.allowed_groups = vec!["a".into()])]
     #[case::domain("email_domain", |s: &mut OidcSettings| s.email_domain = vec!["@".into()])]
     #[case::address("email_domain", |s: &mut OidcSettings| s.email_domain = vec!["a@b.c".into()])]
-    fn what_cannot_be_used_is_named(#[case] field: &str, #[case] spoil: fn(&mut OidcSettings)) {
+    fn an_invalid_setting_is_named(#[case] field: &str, #[case] change: fn(&mut OidcSettings)) {
         let mut settings = settings();
-        spoil(&mut settings);
+        change(&mut settings);
         let fault = settings.checked().unwrap_err();
         assert_eq!(fault.field, field);
         assert!(!fault.to_string().contains("pw"), "{fault}");
     }
 
     #[test]
-    fn the_access_token_needs_the_userinfo_endpoint_out_of_the_way() {
+    fn access_token_claims_require_that_userinfo_is_ignored() {
         let source = ClaimsSource::from_settings;
         assert_eq!(source(false, false), Ok(ClaimsSource::UserInfo));
         assert_eq!(source(true, false), Ok(ClaimsSource::IdTokenOnly));

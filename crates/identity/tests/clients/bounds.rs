@@ -11,7 +11,7 @@ use usher_identity::{GitHub, GithubSettings, IdentityProvider, OidcSettings, Pro
 
 use crate::support::{CLIENT_ID, CLIENT_SECRET, github, oidc, redirect_url};
 
-/// A server that answers everything with the same bytes.
+/// A server that sends the same bytes in response to every request.
 struct RawServer {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -58,7 +58,7 @@ impl RawServer {
         .await
     }
 
-    async fn refusal(&self) -> String {
+    async fn error(&self) -> String {
         let settings =
             OidcSettings::new(&self.url, CLIENT_ID, CLIENT_SECRET.into(), redirect_url());
         match oidc(settings).check().await {
@@ -74,7 +74,7 @@ impl Drop for RawServer {
     }
 }
 
-/// That of RFC 8037 (A.2).
+/// The key of RFC 8037 (A.2).
 const KEY: &str =
     r#"{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
@@ -85,25 +85,25 @@ fn metadata(base: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_plain_answer_is_fine() {
+async fn valid_metadata_is_accepted() {
     let server = RawServer::json(metadata).await;
     let settings = OidcSettings::new(&server.url, CLIENT_ID, CLIENT_SECRET.into(), redirect_url());
     assert_eq!(oidc(settings).check().await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn keys_of_no_use_are_found() {
+async fn unusable_keys_fail_the_check() {
     for key in ["", r#"{"kty": "oct", "k": "c2VjcmV0"}"#] {
         let server = RawServer::json(move |base| metadata(base).replace(KEY, key)).await;
-        let refusal = server.refusal().await;
-        assert!(refusal.contains("verify a token"), "{refusal}");
+        let error = server.error().await;
+        assert!(error.contains("verify tokens"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_is_not_read_to_its_end() {
+async fn a_response_over_the_limit_is_an_error() {
     let server = RawServer::json(|base| format!("{}{}", metadata(base), " ".repeat(1 << 20))).await;
-    assert!(server.refusal().await.contains("1 MiB"));
+    assert!(server.error().await.contains("1 MiB"));
 }
 
 #[tokio::test]
@@ -113,12 +113,12 @@ async fn a_redirect_is_not_followed() {
             .into_bytes()
     })
     .await;
-    assert!(server.refusal().await.contains("302"));
+    assert!(server.error().await.contains("302"));
     assert_eq!(server.heads.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_no_panic() {
+async fn malformed_responses_are_errors() {
     for answer in [
         "",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{",
@@ -127,14 +127,14 @@ async fn what_is_no_answer_is_no_panic() {
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"issuer\": 5}",
     ] {
         let server = RawServer::start(|_| answer.as_bytes().to_vec()).await;
-        assert!(!server.refusal().await.is_empty());
+        assert!(!server.error().await.is_empty());
     }
 }
 
 #[tokio::test]
-async fn addresses_must_be_of_the_web() {
+async fn urls_in_the_metadata_must_be_web_urls() {
     let server = RawServer::json(|base| metadata(base).replace("http://", "ftp://")).await;
-    assert!(server.refusal().await.contains("https://"));
+    assert!(server.error().await.contains("https://"));
 }
 
 fn github_at(server: &RawServer) -> GitHub {
@@ -146,14 +146,14 @@ fn github_at(server: &RawServer) -> GitHub {
 }
 
 #[tokio::test]
-async fn what_answers_otherwise_than_github_is_not_github() {
+async fn responses_unlike_those_of_github_fail_the_check() {
     for (answer, problem) in [
         ("200 OK\r\n\r\n{}", None),
         ("401 Unauthorized\r\n\r\n{}", None),
         ("403 Forbidden\r\n\r\n{}", None),
         ("429 Too Many Requests\r\n\r\n{}", None),
-        ("200 OK\r\n\r\n<html>", Some("no JSON")),
-        ("401 Unauthorized\r\n\r\n", Some("no JSON")),
+        ("200 OK\r\n\r\n<html>", Some("not a JSON")),
+        ("401 Unauthorized\r\n\r\n", Some("not a JSON")),
         ("404 Not Found\r\n\r\n{}", Some("404")),
         ("302 Found\r\nLocation: /login\r\n\r\n{}", Some("302")),
         ("500 Oops\r\n\r\n{}", Some("500")),
@@ -161,17 +161,17 @@ async fn what_answers_otherwise_than_github_is_not_github() {
         let whole = answer.replacen("\r\n", "\r\nConnection: close\r\n", 1);
         let whole = format!("HTTP/1.1 {whole}").into_bytes();
         let server = RawServer::start(move |_| whole.clone()).await;
-        let refusal = github_at(&server).check().await.err();
-        let refusal = refusal.map(|error| error.to_string());
+        let error = github_at(&server).check().await.err();
+        let error = error.map(|error| error.to_string());
         match problem {
-            None => assert_eq!(refusal, None, "{answer}"),
-            Some(problem) => assert!(refusal.unwrap().contains(problem), "{answer}"),
+            None => assert_eq!(error, None, "{answer}"),
+            Some(problem) => assert!(error.unwrap().contains(problem), "{answer}"),
         }
     }
 }
 
 #[tokio::test]
-async fn github_is_told_who_asks_and_tells_the_time() {
+async fn a_check_of_github_sends_a_user_agent_and_returns_the_time() {
     let server = RawServer::start(|_| {
         b"HTTP/1.1 200 OK\r\nDate: Tue, 03 Mar 2026 04:05:06 GMT\r\nConnection: close\r\n\r\n{}"
             .to_vec()

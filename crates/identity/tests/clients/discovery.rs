@@ -7,7 +7,7 @@ use usher_identity::{IdentifyError, IdentityProvider, ProviderError};
 use crate::support::{CODE, SignIn, fake, flow, github, github_settings, oidc, oidc_settings};
 
 #[tokio::test]
-async fn a_provider_that_is_down_comes_back() {
+async fn a_provider_recovers_from_an_outage() {
     let provider = fake().await;
     provider.control(&json!({"down": true})).unwrap();
     // Making the client does not ask it.
@@ -35,7 +35,7 @@ async fn a_provider_that_is_down_comes_back() {
 }
 
 #[tokio::test]
-async fn nothing_listens_at_all() {
+async fn a_refused_connection_is_an_error_without_secrets() {
     let provider = fake().await;
     let settings = oidc_settings(&provider);
     let of_github = github_settings(&provider);
@@ -50,7 +50,7 @@ async fn nothing_listens_at_all() {
 }
 
 #[tokio::test]
-async fn many_at_once_ask_once() {
+async fn concurrent_calls_fetch_metadata_once() {
     let provider = fake().await;
     let client = oidc(oidc_settings(&provider));
     let flow = flow();
@@ -70,13 +70,13 @@ async fn many_at_once_ask_once() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_by_a_token_that_it_signed() {
+async fn keys_are_refreshed_for_a_token_signed_with_a_new_key() {
     let sign_in = SignIn::oidc().await;
     sign_in.identify().await.unwrap();
     assert_eq!(sign_in.provider.calls("oidc.keys"), 1);
 
     sign_in
-        .told(json!({"oidc": {"key_id": "the-next-key"}}))
+        .changed(json!({"oidc": {"key_id": "the-next-key"}}))
         .await
         .unwrap();
     assert_eq!(sign_in.provider.calls("oidc.keys"), 2);
@@ -84,7 +84,7 @@ async fn a_new_key_is_found_by_a_token_that_it_signed() {
 }
 
 #[tokio::test]
-async fn forged_tokens_do_not_make_this_service_call_the_provider() {
+async fn forged_tokens_do_not_cause_requests() {
     let sign_in = SignIn::oidc().await;
     sign_in.identify().await.unwrap();
     sign_in
@@ -98,7 +98,7 @@ async fn forged_tokens_do_not_make_this_service_call_the_provider() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_calls_itself_otherwise_is_refused() {
+async fn an_issuer_that_differs_from_the_setting_is_an_error() {
     let provider = fake().await;
     let mut settings = oidc_settings(&provider);
     settings.issuer_url.push('/');
@@ -107,7 +107,7 @@ async fn an_issuer_that_calls_itself_otherwise_is_refused() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(error.contains("calls itself"), "{error}");
+    assert!(error.contains("its issuer is"), "{error}");
     assert!(error.contains(&settings.issuer_url), "{error}");
 
     settings.skip_issuer_checks = true;
@@ -115,7 +115,7 @@ async fn an_issuer_that_calls_itself_otherwise_is_refused() {
 }
 
 #[tokio::test]
-async fn an_issuer_without_metadata_is_named() {
+async fn the_error_for_missing_metadata_names_the_issuer() {
     let provider = fake().await;
     let mut settings = oidc_settings(&provider);
     settings.issuer_url = format!("{}/nowhere", provider.url());

@@ -37,7 +37,7 @@ async fn for_devices() -> SignIn<GitHub> {
 }
 
 #[tokio::test]
-async fn a_browser_is_sent_with_a_challenge() {
+async fn the_authorization_url_has_a_challenge() {
     let sign_in = SignIn::open().await;
     let url = sign_in.client.authorization_url(&flow()).await.unwrap();
     assert_eq!(
@@ -61,10 +61,10 @@ async fn a_browser_is_sent_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn a_person_comes_with_all_that_was_said() {
+async fn an_identity_has_all_fields_of_the_account() {
     let sign_in = SignIn::open().await;
     let person = sign_in
-        .told(json!({"github": {
+        .changed(json!({"github": {
             "user": {"id": 4711, "login": "gus_tav", "name": "  Gus  Tav ", "avatar_url": "https://example.com/gus.png"},
             "emails": [
                 {"email": "old@example.com", "primary": false, "verified": true},
@@ -89,21 +89,21 @@ async fn a_person_comes_with_all_that_was_said() {
 }
 
 #[tokio::test]
-async fn a_name_is_trimmed_and_cut() {
+async fn a_name_is_trimmed_and_truncated() {
     let sign_in = SignIn::open().await;
     let name = format!("  {} ", "g".repeat(129));
     let person = sign_in
-        .told(json!({"github": {"user": {"id": 1, "login": "g", "name": name}}}))
+        .changed(json!({"github": {"user": {"id": 1, "login": "g", "name": name}}}))
         .await
         .unwrap();
     assert_eq!(person.name.as_str(), "g".repeat(128));
 }
 
 #[tokio::test]
-async fn nothing_but_the_number_is_needed() {
+async fn only_the_id_of_the_account_is_required() {
     let sign_in = SignIn::open().await;
     let person = sign_in
-        .told(json!({"github": {"user": {"id": 9, "login": "g", "name": null}}}))
+        .changed(json!({"github": {"user": {"id": 9, "login": "g", "name": null}}}))
         .await
         .unwrap();
     assert_eq!(person.name.as_str(), "");
@@ -133,9 +133,9 @@ async fn the_base_url_may_have_a_path() {
 #[case::empty(json!([{"email": "", "primary": true, "verified": true}]))]
 #[case::odd(json!([{"email": "a@b@example.com", "primary": true, "verified": true}]))]
 #[tokio::test]
-async fn a_verified_primary_address_is_needed(#[case] emails: Value) {
+async fn a_verified_primary_email_address_is_required(#[case] emails: Value) {
     let sign_in = SignIn::open().await;
-    let result = sign_in.told(json!({"github": {"emails": emails}})).await;
+    let result = sign_in.changed(json!({"github": {"emails": emails}})).await;
     let is_alone = matches!(result, Err(IdentifyError::Unusable { detail: None, .. }));
     assert!(is_alone, "{result:?}");
 }
@@ -148,9 +148,9 @@ async fn a_verified_primary_address_is_needed(#[case] emails: Value) {
 #[case::odd_number(json!({"user": {"id": "1", "login": "g"}}))]
 #[case::odd_addresses(json!({"emails": {"message": "no"}}))]
 #[tokio::test]
-async fn an_api_that_fails_is_the_providers_fault(#[case] change: Value) {
+async fn api_errors_are_provider_errors(#[case] change: Value) {
     let sign_in = SignIn::open().await;
-    let result = sign_in.told(json!({"github": change})).await;
+    let result = sign_in.changed(json!({"github": change})).await;
     let is_unavailable = matches!(
         result,
         Err(IdentifyError::Provider(ProviderError::Unavailable(_)))
@@ -159,10 +159,10 @@ async fn an_api_that_fails_is_the_providers_fault(#[case] change: Value) {
 }
 
 #[tokio::test]
-async fn addresses_are_looked_at_before_the_number() {
+async fn email_addresses_are_checked_before_the_id() {
     let sign_in = SignIn::open().await;
     let result = sign_in
-        .told(json!({"github": {"user": {"login": "g"}, "emails": []}}))
+        .changed(json!({"github": {"user": {"login": "g"}, "emails": []}}))
         .await;
     assert!(
         matches!(result, Err(IdentifyError::Unusable { .. })),
@@ -179,26 +179,28 @@ async fn addresses_are_looked_at_before_the_number() {
 #[case::other_case(json!([{"login": "Acme", "state": "active"}]), true)]
 #[case::second(json!([{"login": "x", "state": "active"}, {"login": "umbrella", "state": "active"}]), true)]
 #[tokio::test]
-async fn an_active_membership_is_needed(#[case] orgs: Value, #[case] passes: bool) {
+async fn an_active_membership_is_required(#[case] orgs: Value, #[case] passes: bool) {
     let sign_in = of_acme_and_umbrella().await;
-    let result = sign_in.told(json!({"github": {"orgs": orgs}})).await;
+    let result = sign_in.changed(json!({"github": {"orgs": orgs}})).await;
     assert_eq!(result.is_ok(), passes, "{result:?}");
     let is_stranger = matches!(result, Err(IdentifyError::NotAMember(_)));
     assert_eq!(is_stranger, !passes, "{result:?}");
 }
 
 #[tokio::test]
-async fn organizations_are_asked_first() {
+async fn organizations_are_checked_first() {
     let sign_in = of_acme_and_umbrella().await;
     let result = sign_in
-        .told(json!({"github": {"orgs": [], "user_status": 500, "emails": []}}))
+        .changed(json!({"github": {"orgs": [], "user_status": 500, "emails": []}}))
         .await;
     assert!(
         matches!(result, Err(IdentifyError::NotAMember(_))),
         "{result:?}"
     );
 
-    let result = sign_in.told(json!({"github": {"orgs_status": 401}})).await;
+    let result = sign_in
+        .changed(json!({"github": {"orgs_status": 401}}))
+        .await;
     let is_unavailable = matches!(
         result,
         Err(IdentifyError::Provider(ProviderError::Unavailable(_)))
@@ -207,7 +209,7 @@ async fn organizations_are_asked_first() {
 }
 
 #[tokio::test]
-async fn many_organizations_are_all_looked_at() {
+async fn all_pages_of_organizations_are_read() {
     let sign_in = of_acme_and_umbrella().await;
     let mut orgs: Vec<Value> = (0..99)
         .map(|i| json!({"login": format!("org-{i}"), "state": "active"}))
@@ -215,7 +217,7 @@ async fn many_organizations_are_all_looked_at() {
     orgs.push(json!({"login": "acme", "state": "active"}));
     // A hundred are a full page; the fake provider answers each page with the same.
     sign_in
-        .told(json!({"github": {"orgs": orgs}}))
+        .changed(json!({"github": {"orgs": orgs}}))
         .await
         .unwrap();
     assert_eq!(sign_in.provider.calls("github.orgs"), 10);
@@ -231,7 +233,7 @@ async fn many_organizations_are_all_looked_at() {
 #[case::other_case(json!(["ACME"]), json!({"acme/core": "active"}), true)]
 #[case::second(json!(["acme", "umbrella"]), json!({"umbrella/lab": "active"}), true)]
 #[tokio::test]
-async fn an_active_membership_of_a_team_is_needed(
+async fn an_active_team_membership_is_required(
     #[case] orgs: Value,
     #[case] teams: Value,
     #[case] passes: bool,
@@ -244,7 +246,7 @@ async fn an_active_membership_of_a_team_is_needed(
         .map(|login| json!({"login": login, "state": "active"}))
         .collect();
     let result = sign_in
-        .told(json!({"github": {"orgs": orgs, "teams": teams}}))
+        .changed(json!({"github": {"orgs": orgs, "teams": teams}}))
         .await;
     assert_eq!(result.is_ok(), passes, "{result:?}");
     let is_stranger = matches!(result, Err(IdentifyError::NotAMember(_)));
@@ -252,7 +254,7 @@ async fn an_active_membership_of_a_team_is_needed(
 }
 
 #[tokio::test]
-async fn another_verifier_is_refused_though_github_answers_200() {
+async fn a_wrong_verifier_is_an_error_despite_status_200() {
     let sign_in = SignIn::open().await;
     let other = Flow {
         code_verifier: "another-verifier-that-is-of-forty-three-letters".into(),
@@ -271,17 +273,17 @@ async fn another_verifier_is_refused_though_github_answers_200() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_fails_is_no_refusal() {
+async fn a_failed_token_endpoint_is_a_provider_error() {
     let sign_in = SignIn::open().await;
     let error = sign_in
-        .told(json!({"github": {"token_status": 502}}))
+        .changed(json!({"github": {"token_status": 502}}))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("502"), "{error}");
 }
 
 #[tokio::test]
-async fn a_device_gets_a_code() {
+async fn a_device_gets_a_user_code() {
     let sign_in = for_devices().await;
     assert!(sign_in.client.uses_device_flow());
     let device = sign_in.client.authorize_device().await.unwrap();
@@ -299,7 +301,7 @@ async fn a_device_gets_a_code() {
 #[case(200)]
 #[case(400)]
 #[tokio::test]
-async fn a_device_may_be_refused_a_code(#[case] status: u16) {
+async fn an_error_of_the_device_endpoint_is_returned(#[case] status: u16) {
     let sign_in = for_devices().await;
     let refusal = json!({
         "error": "device_flow_disabled",
@@ -321,10 +323,10 @@ async fn a_device_may_be_refused_a_code(#[case] status: u16) {
 }
 
 #[tokio::test]
-async fn a_device_waits_and_comes_in() {
+async fn a_device_polls_until_the_user_confirms() {
     let sign_in = for_devices().await;
     let pending = sign_in
-        .told(json!({"github": {"poll_error": "authorization_pending"}}))
+        .changed(json!({"github": {"poll_error": "authorization_pending"}}))
         .await;
     assert!(
         matches!(pending, Err(IdentifyError::Pending)),
@@ -332,7 +334,7 @@ async fn a_device_waits_and_comes_in() {
     );
     for wanted in ["slow_down", "expired_token", "access_denied"] {
         let result = sign_in
-            .told(json!({"github": {"poll_error": wanted}}))
+            .changed(json!({"github": {"poll_error": wanted}}))
             .await;
         let Err(IdentifyError::Provider(ProviderError::Refused { code, .. })) = result else {
             panic!("{result:?}")
@@ -340,7 +342,7 @@ async fn a_device_waits_and_comes_in() {
         assert_eq!(code, wanted);
     }
     let person = sign_in
-        .told(json!({"github": {"poll_error": null}}))
+        .changed(json!({"github": {"poll_error": null}}))
         .await
         .unwrap();
     assert_eq!(person.link_id, "1");
@@ -349,7 +351,7 @@ async fn a_device_waits_and_comes_in() {
 }
 
 #[tokio::test]
-async fn a_link_is_githubs_if_it_is_a_number() {
+async fn numeric_link_ids_are_github_s() {
     let sign_in = SignIn::open().await;
     assert!(sign_in.client.issued("4711"));
     assert!(!sign_in.client.issued(""));
@@ -371,7 +373,7 @@ async fn github_can_be_checked() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_be_used_is_named() {
+async fn an_invalid_setting_is_named() {
     let provider = crate::support::fake().await;
     let result = GitHub::new(
         github_settings(&provider),

@@ -13,7 +13,7 @@ async fn first_token(sign_in: &SignIn<impl IdentityProvider>) -> SecretString {
 }
 
 #[tokio::test]
-async fn a_refresh_brings_other_tokens_and_spends_the_old_one() {
+async fn a_refresh_returns_new_tokens_and_revokes_the_old_one() {
     let sign_in = SignIn::oidc().await;
     let first = first_token(&sign_in).await;
 
@@ -29,7 +29,7 @@ async fn a_refresh_brings_other_tokens_and_spends_the_old_one() {
 }
 
 #[tokio::test]
-async fn without_a_new_refresh_token_the_old_one_stays() {
+async fn without_rotation_the_old_refresh_token_is_returned() {
     let sign_in = SignIn::oidc().await;
     let first = first_token(&sign_in).await;
     sign_in
@@ -42,7 +42,7 @@ async fn without_a_new_refresh_token_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_apart_from_a_failure() {
+async fn a_rejected_refresh_token_differs_from_a_failure() {
     let sign_in = SignIn::oidc().await;
     let first = first_token(&sign_in).await;
     sign_in.provider.control(&json!({"down": true})).unwrap();
@@ -60,10 +60,10 @@ async fn a_refusal_is_told_apart_from_a_failure() {
 }
 
 #[tokio::test]
-async fn tokens_may_be_over_when_they_come_or_never_end() {
+async fn tokens_may_be_expired_or_never_expire() {
     let sign_in = SignIn::oidc().await;
     let over = sign_in
-        .told(json!({"oidc": {"expires_in": -60}}))
+        .changed(json!({"oidc": {"expires_in": -60}}))
         .await
         .unwrap();
     assert!(over.tokens.expires_at.unwrap() < Utc::now());
@@ -86,7 +86,7 @@ async fn a_new_sign_in_refreshes_nothing() {
 }
 
 #[tokio::test]
-async fn github_refreshes_too() {
+async fn github_tokens_are_refreshed() {
     let sign_in = SignIn::open().await;
     sign_in
         .provider

@@ -56,7 +56,7 @@ pub(crate) fn github(settings: GithubSettings) -> GitHub {
     GitHub::new(settings, Arc::new(SystemClock)).unwrap()
 }
 
-/// The provider with a sign-in that a browser has begun there with [`flow`].
+/// A provider at which a browser has started [`flow`].
 pub(crate) struct SignIn<P> {
     pub(crate) provider: FakeProvider,
     pub(crate) client: P,
@@ -71,15 +71,15 @@ impl SignIn<OpenIdConnect> {
         let provider = fake().await;
         let mut settings = oidc_settings(&provider);
         change(&mut settings);
-        Self::begun(provider, oidc(settings)).await
+        Self::started(provider, oidc(settings)).await
     }
 
-    /// Who comes if the ID token has these claims.
+    /// The identity for an ID token with these claims.
     pub(crate) async fn with_claims(
         &self,
         claims: Value,
     ) -> Result<ExternalIdentity, IdentifyError> {
-        self.told(json!({"oidc": {"claims": claims}})).await
+        self.changed(json!({"oidc": {"claims": claims}})).await
     }
 }
 
@@ -88,7 +88,7 @@ impl SignIn<GitHub> {
         let provider = fake().await;
         let mut settings = github_settings(&provider);
         change(&mut settings);
-        Self::begun(provider, github(settings)).await
+        Self::started(provider, github(settings)).await
     }
 
     pub(crate) async fn open() -> Self {
@@ -97,7 +97,7 @@ impl SignIn<GitHub> {
 }
 
 impl<P: IdentityProvider> SignIn<P> {
-    async fn begun(provider: FakeProvider, client: P) -> Self {
+    async fn started(provider: FakeProvider, client: P) -> Self {
         let url = client.authorization_url(&flow()).await.unwrap();
         provider
             .control(&json!({"authorize": url.as_str()}))
@@ -105,8 +105,8 @@ impl<P: IdentityProvider> SignIn<P> {
         Self { provider, client }
     }
 
-    /// Who comes when the provider was told this.
-    pub(crate) async fn told(&self, change: Value) -> Result<ExternalIdentity, IdentifyError> {
+    /// The identity after this change of the provider.
+    pub(crate) async fn changed(&self, change: Value) -> Result<ExternalIdentity, IdentifyError> {
         self.provider.control(&change).unwrap();
         self.identify().await
     }
@@ -120,7 +120,7 @@ impl<P: IdentityProvider> SignIn<P> {
     }
 }
 
-/// The detail of an answer of 400.
+/// The detail of an unusable identity.
 pub(crate) fn detail(result: Result<ExternalIdentity, IdentifyError>) -> String {
     match result {
         Err(IdentifyError::Unusable {
