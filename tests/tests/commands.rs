@@ -86,7 +86,7 @@ fn data_of_another_major_version_is_rejected_with_instructions() {
 
     assert_eq!(output.status.code(), Some(1));
     let error = stderr(&output);
-    assert!(error.contains("made by Postgres 12"), "{error}");
+    assert!(error.contains("created by Postgres 12"), "{error}");
     assert!(error.contains("pg_dump"), "{error}");
     assert_eq!(fs::read_to_string(data.join("PG_VERSION")).unwrap(), "12\n");
 }
@@ -159,10 +159,13 @@ async fn a_reset_password_replaces_the_old_one_and_revokes_sessions() {
     assert_eq!(weak.status.code(), Some(1));
     assert!(stderr(&weak).contains("too easy to guess"), "{weak:?}");
     let unknown = run_on(server.database(), &["reset-password", "carol"], PASSWORD);
-    assert!(stderr(&unknown).contains("no user carol"), "{unknown:?}");
+    assert!(
+        stderr(&unknown).contains("user carol not found"),
+        "{unknown:?}"
+    );
     let empty = run_on(server.database(), &["reset-password", "alice"], "");
     assert!(
-        stderr(&empty).contains("no password was given"),
+        stderr(&empty).contains("no password given"),
         "{empty:?}"
     );
     let reset = ["reset-password", "Alice@example.com"];
@@ -183,15 +186,18 @@ async fn a_recount_checks_and_repairs_the_maintained_counts() {
     assert!(created.status.success(), "{created:?}");
 
     let right = run_on(&database, &["recount"], "");
-    assert!(stdout(&right).contains("are right"), "{right:?}");
+    assert!(stdout(&right).contains("are correct"), "{right:?}");
     let loss = "DELETE FROM user_count_deltas; DELETE FROM user_list";
     database.query(loss).await.unwrap();
     let wrong = run_on(&database, &["recount"], "");
     assert!(wrong.status.success(), "{wrong:?}");
-    assert!(stdout(&wrong).contains("0 kept, 1 counted"), "{wrong:?}");
-    assert!(stdout(&wrong).contains("have been put right"), "{wrong:?}");
+    assert!(
+        stdout(&wrong).contains("0 maintained, 1 counted"),
+        "{wrong:?}"
+    );
+    assert!(stdout(&wrong).contains("Fixed "), "{wrong:?}");
     let again = run_on(&database, &["recount"], "");
-    assert!(stdout(&again).contains("are right"), "{again:?}");
+    assert!(stdout(&again).contains("are correct"), "{again:?}");
 }
 
 #[test]
@@ -201,7 +207,7 @@ fn an_invalid_setting_prevents_the_start_and_is_named() {
         ("SAMESITE_AUTH_COOKIE", "strict", "must be `lax` or `none`"),
         ("DISABLE_PASSWORD_AUTH", "yes", "must be `true` or `false`"),
         ("HTTP_ADDRESS", "3000", "must be host:port"),
-        ("PASSWORD_HASH_PASSES", "0", "no parameters of Argon2id"),
+        ("PASSWORD_HASH_PASSES", "0", "not valid Argon2id parameters"),
     ] {
         let mut command = usher("server").unwrap();
         let output = command
@@ -283,7 +289,7 @@ async fn the_server_writes_pending_audit_rows_before_it_stops() {
 
     let pid = Pid::from_raw(server.pid().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
-    while !server.log().contains("stopping") {
+    while !server.log().contains("shutting down") {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     blocker.batch_execute("COMMIT").await.unwrap();
@@ -302,7 +308,7 @@ async fn a_second_signal_stops_the_server_immediately() {
 
     let pid = Pid::from_raw(server.pid().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
-    while !server.log().contains("stopping") {
+    while !server.log().contains("shutting down") {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     let status = server.stop_gracefully().await.unwrap();

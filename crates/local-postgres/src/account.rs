@@ -1,7 +1,7 @@
-//! The account that Postgres runs as: the caller's own, unless that is root.
+//! The account that runs Postgres: the current user, unless that is root.
 //!
-//! Postgres refuses to run as root, so root hands it to an unprivileged account:
-//! the owner of an existing cluster, else `postgres`, else `nobody`.
+//! Postgres refuses to run as root. Root runs it as an unprivileged account: the owner of an
+//! existing cluster, or else `postgres`, or else `nobody`.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 
 use crate::Error;
 
-/// Variables that a Postgres program may need from us. All others stay here, since
-/// the environment of a server holds secrets and the account is another one.
+/// The environment variables that Postgres programs inherit. Others are not passed on, since
+/// the server's environment contains secrets and the account may be a different one.
 const PASSED_VARIABLES: [&str; 7] = [
     "PATH",
     "TMPDIR",
@@ -24,18 +24,18 @@ const PASSED_VARIABLES: [&str; 7] = [
     "LOCALE_ARCHIVE",
 ];
 
-/// Who runs the programs of Postgres.
+/// The account that runs the Postgres programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     name: String,
     uid: u32,
     gid: u32,
-    /// We are root and change to this account for each program.
+    /// Whether root switches to this account for each program.
     is_switched: bool,
 }
 
 impl Account {
-    /// The account for the cluster whose data is, or will be, in `data`.
+    /// The account for the cluster with this data directory, which need not exist.
     pub(crate) fn for_cluster(data: &Path) -> Result<Self, Error> {
         let uid = rustix::process::geteuid().as_raw();
         let owner = fs::metadata(data).ok();
@@ -74,17 +74,17 @@ impl Account {
         })
     }
 
-    /// Whether it is another account than ours.
+    /// Whether the account is not the current user.
     pub(crate) fn is_switched(&self) -> bool {
         self.is_switched
     }
 
-    /// A program of Postgres, to be run as this account: quiet, in a process group
-    /// of its own (out of reach of Ctrl-C), and with a small environment.
+    /// A command that runs a Postgres program as this account, with a minimal environment and
+    /// in its own process group, so that Ctrl-C does not signal it.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
-            .current_dir("/") // ours may be closed to the account
+            .current_dir("/") // the account may not enter ours
             .env_clear()
             .envs(passed_variables())
             .env("LC_ALL", "C")
@@ -97,7 +97,7 @@ impl Account {
         command
     }
 
-    /// Makes the account the owner of `path`.
+    /// Changes the owner of `path` to the account.
     pub(crate) fn give(&self, path: &Path) -> Result<(), Error> {
         if !self.is_switched {
             return Ok(());
@@ -105,9 +105,9 @@ impl Account {
         lchown(path, Some(self.uid), Some(self.gid)).map_err(Error::io("change the owner of", path))
     }
 
-    /// Makes the account the owner of a cluster that root has put there, such as one
-    /// from a backup. What already belongs to the account is not walked through: it
-    /// could lead us elsewhere while we do.
+    /// Changes the owner of a cluster that root copied there, such as a restored backup.
+    /// Directories that belong to the account are skipped: the account could replace them
+    /// with symbolic links in the meantime.
     pub(crate) fn give_from_root(&self, path: &Path) -> Result<(), Error> {
         let metadata = fs::symlink_metadata(path).map_err(Error::io("read", path))?;
         if !self.is_switched || metadata.uid() != 0 {
@@ -121,10 +121,10 @@ impl Account {
         self.give(path)
     }
 
-    /// Makes sure that the account can get to `path`, so that a closed directory on
-    /// the way is named instead of a program that fails for no visible reason.
+    /// Checks that the account can enter all ancestors of `path`, so that the error names the
+    /// inaccessible directory.
     ///
-    /// What does not exist yet is taken to be open.
+    /// Directories that do not exist are ignored.
     pub(crate) fn check_reach(&self, path: &Path) -> Result<(), Error> {
         if !self.is_switched {
             return Ok(());
@@ -135,7 +135,7 @@ impl Account {
             .unwrap_or_default();
         for ancestor in existing.ancestors() {
             let metadata = fs::metadata(ancestor).map_err(Error::io("read", ancestor))?;
-            if metadata.is_dir() && !self.may_pass(&metadata) {
+            if metadata.is_dir() && !self.may_enter(&metadata) {
                 return Err(Error::Unreachable {
                     account: self.name.clone(),
                     barrier: ancestor.to_owned(),
@@ -146,7 +146,7 @@ impl Account {
         Ok(())
     }
 
-    fn may_pass(&self, directory: &Metadata) -> bool {
+    fn may_enter(&self, directory: &Metadata) -> bool {
         let bit = if directory.uid() == self.uid {
             0o100
         } else if directory.gid() == self.gid {
@@ -164,7 +164,7 @@ fn passed_variables() -> impl Iterator<Item = (&'static str, OsString)> {
         .filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
-/// The user and group id of a name in the text of `/etc/passwd`.
+/// The user and group ID of a name in the content of `/etc/passwd`.
 fn ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -175,7 +175,7 @@ fn ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// macOS writes `nobody` as -2, which is the same bits.
+/// On macOS the ID of `nobody` is written as -2.
 fn id(text: &str) -> Option<u32> {
     text.parse()
         .ok()
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_found_by_its_whole_name() {
+    fn an_account_is_found_by_its_full_name() {
         let passwd = "root:x:0:0::/root:/bin/sh\npostgres2:x:7:8::/:\npostgres:x:101:104:a,,,:/:\n";
 
         assert_eq!(ids(passwd, "postgres"), Some((101, 104)));
@@ -195,19 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_id_is_read_as_the_system_reads_it() {
+    fn a_negative_id_wraps_around() {
         let passwd = "nobody:*:-2:-2:Unprivileged User:/var/empty:/usr/bin/false";
 
         assert_eq!(ids(passwd, "nobody"), Some((u32::MAX - 1, u32::MAX - 1)));
     }
 
     #[test]
-    fn an_account_that_is_root_by_another_name_is_not_taken() {
+    fn an_account_with_the_id_of_root_is_ignored() {
         assert_eq!(ids("postgres:x:0:0::/root:/bin/sh", "postgres"), None);
     }
 
     #[test]
-    fn a_program_does_not_see_our_environment() {
+    fn a_program_does_not_inherit_the_environment() {
         let command = Account::for_cluster(Path::new("/nonexistent/data"))
             .unwrap()
             .command(Path::new("env"));

@@ -1,4 +1,4 @@
-//! The programs of Postgres on this machine, and which of them fit a cluster.
+//! The Postgres programs on this machine.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use crate::{Error, Progress, fetch};
 
-/// The oldest major version that a cluster is run with.
+/// The oldest supported major version.
 pub const MINIMUM_MAJOR: u32 = 13;
 
-/// What a directory must hold. `psql` is not among them: fetched binaries lack it.
+/// The required programs. `psql` is not one of them: the downloaded archive does not include it.
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
 /// A directory with the programs of one Postgres version.
@@ -26,8 +26,8 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`Error::NotBinaries`] if the named directory does not hold them,
-    /// [`Error::NoBinaries`] if none was named and none is known.
+    /// [`Error::NotBinaries`] if they are not in the given directory, [`Error::NoBinaries`] if
+    /// no directory is given and none is known.
     pub fn find(explicit: Option<&Path>) -> Result<Self, Error> {
         match explicit {
             Some(directory) => Self::in_directory(directory),
@@ -39,33 +39,34 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`Error::NotBinaries`] if one is missing, does not run, or is too old.
+    /// [`Error::NotBinaries`] if a program is missing, does not run, or is too old.
     pub fn in_directory(directory: &Path) -> Result<Self, Error> {
-        let refuse = |reason: String| Error::NotBinaries {
+        let not_binaries = |reason: String| Error::NotBinaries {
             directory: directory.to_owned(),
             reason,
         };
-        let absolute = std::path::absolute(directory).map_err(|error| refuse(error.to_string()))?;
+        let absolute =
+            std::path::absolute(directory).map_err(|error| not_binaries(error.to_string()))?;
         for program in PROGRAMS {
             if !absolute.join(program).is_file() {
-                return Err(refuse(format!("there is no {program}")));
+                return Err(not_binaries(format!("{program} is missing")));
             }
         }
         let output = Command::new(absolute.join("postgres"))
             .arg("--version")
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| refuse(format!("postgres does not run: {error}")))?;
+            .map_err(|error| not_binaries(format!("postgres does not run: {error}")))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (version, major) = parse_version(&text).ok_or_else(|| {
             let errors = String::from_utf8_lossy(&output.stderr);
-            refuse(format!(
-                "`postgres --version` says {:?}",
+            not_binaries(format!(
+                "`postgres --version` prints {:?}",
                 format!("{text}{errors}").trim()
             ))
         })?;
         if major < MINIMUM_MAJOR {
-            return Err(refuse(format!("it is Postgres {version}")));
+            return Err(not_binaries(format!("it is Postgres {version}")));
         }
         Ok(Self {
             directory: absolute,
@@ -74,15 +75,15 @@ impl Binaries {
         })
     }
 
-    /// Returns the programs in all places where they usually are: the one on the
-    /// `PATH` first, then those of the system and of Homebrew, the newest first.
+    /// Returns the programs on the `PATH` and then those in the usual directories of Linux
+    /// distributions and Homebrew, newest first.
     pub fn known() -> Vec<Self> {
         let mut known = Vec::<Self>::new();
         let mut add_newest_first = |directories: Vec<PathBuf>| {
             let mut found: Vec<Self> = directories
                 .iter()
                 .filter_map(|directory| Self::in_directory(directory).ok())
-                .filter(|found| !known.iter().any(|other| other.is_same_place(found)))
+                .filter(|found| !known.iter().any(|other| other.is_same_installation(found)))
                 .collect();
             found.sort_by_key(|binaries| Reverse(binaries.major));
             known.append(&mut found);
@@ -101,14 +102,13 @@ impl Binaries {
         known
     }
 
-    /// Downloads the programs once and keeps them in `cache_directory`; later calls
-    /// find them there. `progress` is told of each step.
+    /// Downloads the programs to `cache_directory`, unless they are there already. Calls
+    /// `progress` for each step.
     ///
     /// # Errors
     ///
-    /// [`Error::Fetch`] if they cannot be downloaded, do not have the pinned
-    /// checksum, or do not run here; [`Error::Untrusted`] if others can write the
-    /// directory.
+    /// [`Error::Fetch`] if the download fails, does not match the pinned checksum, or does not
+    /// run; [`Error::Untrusted`] if other users can write to the directory.
     pub async fn fetch(
         cache_directory: &Path,
         progress: impl Fn(Progress) + Send + Sync,
@@ -116,17 +116,17 @@ impl Binaries {
         fetch::fetch(cache_directory, progress).await
     }
 
-    /// The directory that holds the programs.
+    /// The directory of the programs.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The whole version, such as `15.13`.
+    /// The version, such as `15.13`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The major version, which decides which clusters they can run.
+    /// The major version, which must match that of the cluster.
     pub fn major(&self) -> u32 {
         self.major
     }
@@ -135,13 +135,13 @@ impl Binaries {
         self.directory.join(name)
     }
 
-    fn is_same_place(&self, other: &Self) -> bool {
+    fn is_same_installation(&self, other: &Self) -> bool {
         let real = |binaries: &Self| binaries.program("postgres").canonicalize().ok();
         real(self) == real(other)
     }
 }
 
-/// The first directory of the `PATH` with all programs.
+/// The first directory on the `PATH` with all programs.
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find(|directory| {
@@ -149,7 +149,7 @@ fn on_path() -> Option<PathBuf> {
     })
 }
 
-/// `parent/prefix*/inside`, for every child that exists.
+/// The existing directories `parent/prefix*/inside`.
 fn children(parent: &Path, prefix: &str, inside: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();
@@ -162,7 +162,7 @@ fn children(parent: &Path, prefix: &str, inside: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Reads `postgres (PostgreSQL) 15.13 (Debian 15.13-1)`; betas are `18beta1`.
+/// Parses `postgres (PostgreSQL) 15.13 (Debian 15.13-1)`; betas are `18beta1`.
 fn parse_version(text: &str) -> Option<(String, u32)> {
     let version = text
         .split("(PostgreSQL) ")
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_postgres_prints_them() {
+    fn the_version_is_parsed_from_the_output_of_postgres() {
         let parse = |text| parse_version(text).map(|(_, major)| major);
 
         assert_eq!(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_binaries_and_the_newest_is_before_the_older_of_its_place() {
+    fn known_binaries_are_supported_and_sorted_newest_first() {
         let known = Binaries::known();
 
         assert!(known.iter().all(|found| found.major() >= MINIMUM_MAJOR));
@@ -206,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_the_programs_is_refused_with_what_is_missing() {
+    fn a_missing_program_is_an_error_that_names_it() {
         let directory = tempfile::tempdir().unwrap();
 
         let error = Binaries::find(Some(directory.path())).unwrap_err();
 
-        assert!(error.to_string().contains("there is no initdb"), "{error}");
+        assert!(error.to_string().contains("initdb is missing"), "{error}");
     }
 
     #[test]
-    fn a_version_that_is_too_old_is_refused() {
-        let directory = pretend_binaries("9.6.24");
+    fn an_unsupported_version_is_an_error() {
+        let directory = fake_binaries("9.6.24");
 
         let error = Binaries::find(Some(directory.path())).unwrap_err();
 
@@ -226,15 +226,15 @@ mod tests {
         );
     }
 
-    fn pretend_binaries(version: &str) -> tempfile::TempDir {
+    fn fake_binaries(version: &str) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let script = directory.path().join("script");
         let text = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n");
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         for program in PROGRAMS {
-            // Written by another process: a file that is open for writing does not run,
-            // and a test that starts a process meanwhile would keep it open.
+            // Copied by another process: a file that is open for writing cannot be executed, and
+            // a test that forks in the meantime would inherit the open file.
             let target = directory.path().join(program);
             let copied = Command::new("cp").arg(&script).arg(&target).status();
             assert!(copied.unwrap().success());

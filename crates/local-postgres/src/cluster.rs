@@ -1,4 +1,4 @@
-//! A cluster from its first start to its stop.
+//! Creating, starting and stopping a cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,42 +10,41 @@ use crate::directory::{Directory, blocking, data};
 use crate::endpoint::Endpoint;
 use crate::fetch::{self, FETCHED_MAJOR};
 use crate::postmaster::{PidFile, Postmaster, stop_leftover};
-use crate::watchdog::{Farewell, Watchdog};
+use crate::watchdog::{StopMode, Watchdog};
 use crate::{Binaries, Error, SUPERUSER};
 
-/// What the data is worth.
+/// How durable the data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Mode {
-    /// The data is to survive a power cut.
+    /// The data survives a power failure.
     #[default]
     Durable,
-    /// The data is for a test: nothing waits for the disk, many may connect, and the
-    /// **whole directory is removed** when the cluster is stopped or its owner dies.
+    /// For tests: nothing is synced to disk, many connections are allowed, and the **whole
+    /// directory is removed** when the cluster is stopped or its owner dies.
     Disposable,
 }
 
-/// How a cluster is opened.
+/// Options of [`Cluster::open`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The directory of the cluster, which belongs to it alone; made when missing.
+    /// The directory of the cluster, for its exclusive use; created if missing.
     pub directory: PathBuf,
-    /// The directory of the programs; `None` looks in the usual places.
+    /// The directory of the Postgres programs; `None` searches the usual directories.
     pub binaries_directory: Option<PathBuf>,
-    /// Where programs are kept that were fetched because none were found; `None`
-    /// never fetches. [`new`](Self::new) proposes `postgres-binaries` beside the cluster.
+    /// The directory for downloaded programs; `None` never downloads. The default is
+    /// `postgres-binaries` next to the cluster.
     pub cache_directory: Option<PathBuf>,
     pub(crate) mode: Mode,
-    /// How long Postgres may take to be ready. Long, since it may first have to
-    /// recover from a crash.
-    pub start_patience: Duration,
-    /// How long an orderly stop may take before a hasty one.
-    pub stop_patience: Duration,
+    /// How long Postgres may take to start: 5 minutes, since it may have to recover from a
+    /// crash.
+    pub start_timeout: Duration,
+    /// How long a fast shutdown may take before an immediate one: 30 seconds.
+    pub stop_timeout: Duration,
 }
 
 impl Options {
-    /// A durable cluster in `directory`, with the programs of this machine, or else
-    /// fetched ones.
+    /// A durable cluster in `directory`, with installed or else downloaded programs.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
         Self {
@@ -53,52 +52,47 @@ impl Options {
             directory,
             binaries_directory: None,
             mode: Mode::default(),
-            start_patience: Duration::from_mins(5),
-            stop_patience: Duration::from_secs(30),
+            start_timeout: Duration::from_mins(5),
+            stop_timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// A running cluster of which we are the owner. Dropping it stops Postgres too,
-/// without waiting for it.
+/// A running cluster that this process owns. Dropping it stops Postgres without waiting.
 #[derive(Debug)]
 pub struct Cluster {
-    // The order is that of dropping: the directory is given up last.
+    // Fields are dropped in this order: the directory is unlocked last.
     postmaster: Postmaster,
     watchdog: Watchdog,
     endpoint: Endpoint,
     binaries: Binaries,
-    stop_patience: Duration,
+    stop_timeout: Duration,
     directory: Directory,
 }
 
 impl Cluster {
-    /// Starts the cluster in the directory, and makes it first if there is none.
+    /// Starts the cluster in the directory, and creates it first if there is none.
     ///
-    /// A Postgres that an earlier owner left running there is stopped and started anew.
-    ///
-    /// # Errors
-    ///
-    /// All of [`Error`]; the operator can do something about most of them.
+    /// A Postgres that an earlier owner left running there is stopped first.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let (directory, programs, options) = blocking(move || {
-            let directory = Directory::claim(&options.directory)?;
+            let directory = Directory::lock(&options.directory)?;
             let programs = choose(&options, &directory)?;
             Ok::<_, Error>((directory, programs, options))
         })
         .await?;
         let binaries = match (programs, &options.cache_directory) {
             (Programs::Found(binaries), _) => binaries,
-            (Programs::ToFetch, Some(cache)) => {
+            (Programs::Download, Some(cache)) => {
                 Binaries::fetch(cache, |progress| tracing::info!("{progress}")).await?
             }
-            (Programs::ToFetch, None) => return Err(Error::NoBinaries),
+            (Programs::Download, None) => return Err(Error::NoBinaries),
         };
         blocking(move || start(&options, directory, binaries)).await
     }
 
-    /// Returns the address of the cluster in `directory` if it is running, whoever
-    /// its owner is: for a command beside the server.
+    /// Returns the endpoint of the cluster in `directory` if it is running, also if another
+    /// process owns it.
     pub fn running(directory: &Path) -> Option<Endpoint> {
         let data = data(&directory.canonicalize().ok()?);
         PidFile::read_live(&data)
@@ -106,14 +100,13 @@ impl Cluster {
             .map(|file| Endpoint::new(file.socket_directory))
     }
 
-    /// Tells whether Postgres, run by the account that would run it, could get to a
-    /// cluster in `directory`: for choosing a default as root.
+    /// Checks whether the account that would run Postgres can enter `directory`.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] names the closed directory on the way.
+    /// [`Error::Unreachable`] names the directory that the account cannot enter.
     pub fn check_directory(directory: &Path) -> Result<(), Error> {
-        let directory = std::path::absolute(directory).map_err(Error::io("find", directory))?;
+        let directory = std::path::absolute(directory).map_err(Error::io("resolve", directory))?;
         Account::for_cluster(&data(&directory))?.check_reach(&directory)
     }
 
@@ -122,12 +115,12 @@ impl Cluster {
         self.directory.path()
     }
 
-    /// Where the cluster is reached.
+    /// The endpoint of the cluster.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The programs it is run with.
+    /// The Postgres programs in use.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
     }
@@ -142,7 +135,7 @@ impl Cluster {
         self.endpoint.create_database(name, template).await
     }
 
-    /// Creates a database unless it is there; see [`Endpoint::ensure_database`].
+    /// Creates a database unless it exists; see [`Endpoint::ensure_database`].
     pub async fn ensure_database(&self, name: &str) -> Result<bool, Error> {
         self.endpoint.ensure_database(name).await
     }
@@ -152,41 +145,40 @@ impl Cluster {
         self.endpoint.drop_database(name).await
     }
 
-    /// Stops Postgres and waits for its end. Clients are cut off; what they have
-    /// committed is kept.
+    /// Stops Postgres and waits for its exit. Clients are disconnected; committed data is safe.
     ///
     /// # Errors
     ///
-    /// [`Error::Stop`] if it does not end even when killed.
+    /// [`Error::Stop`] if Postgres does not exit even after SIGKILL.
     pub async fn stop(self) -> Result<(), Error> {
         let Self {
             postmaster,
             watchdog,
-            stop_patience,
+            stop_timeout,
             directory,
             ..
         } = self;
-        postmaster.stop(stop_patience).await?;
+        postmaster.stop(stop_timeout).await?;
         blocking(move || watchdog.finish()).await;
         tracing::info!(postgres.directory = %directory.path().display(), "stopped Postgres");
         Ok(())
     }
 }
 
-/// Where the programs for a cluster come from.
+/// The source of the Postgres programs.
 #[derive(Debug)]
 enum Programs {
     Found(Binaries),
-    ToFetch,
+    Download,
 }
 
-/// Finds the programs that fit the cluster: those that were named, else any that the
-/// account can reach of the major version that made it.
+/// Finds programs of the cluster's major version: the configured ones, or any that the account
+/// can execute.
 fn choose(options: &Options, directory: &Directory) -> Result<Programs, Error> {
     let account = directory.account();
     let major = directory.major()?;
-    let fits = |binaries: &Binaries| major.is_none_or(|major| major == binaries.major());
-    let refuse = |found: String| match major {
+    let matches = |binaries: &Binaries| major.is_none_or(|major| major == binaries.major());
+    let mismatch = |found: String| match major {
         Some(cluster) => Error::OtherMajor {
             directory: directory.path().to_owned(),
             cluster,
@@ -198,33 +190,33 @@ fn choose(options: &Options, directory: &Directory) -> Result<Programs, Error> {
     if let Some(explicit) = &options.binaries_directory {
         let binaries = Binaries::in_directory(explicit)?;
         account.check_reach(&binaries.program("postgres"))?;
-        return if fits(&binaries) {
+        return if matches(&binaries) {
             Ok(Programs::Found(binaries))
         } else {
-            Err(refuse(binaries.major().to_string()))
+            Err(mismatch(binaries.major().to_string()))
         };
     }
 
     let mut known = Binaries::known();
     known.retain(|binaries| account.check_reach(&binaries.program("postgres")).is_ok());
     let cache = options.cache_directory.as_deref();
-    if let Some(fetched) = cache.map(fetch::cached).transpose()?.flatten() {
-        known.push(fetched);
+    if let Some(downloaded) = cache.map(fetch::cached).transpose()?.flatten() {
+        known.push(downloaded);
     }
-    if let Some(position) = known.iter().position(fits) {
+    if let Some(position) = known.iter().position(matches) {
         return Ok(Programs::Found(known.swap_remove(position)));
     }
     if let Some(cache) = cache
         && major.is_none_or(|major| major == FETCHED_MAJOR)
     {
         account.check_reach(cache)?;
-        return Ok(Programs::ToFetch);
+        return Ok(Programs::Download);
     }
     let majors: Vec<String> = known
         .iter()
         .map(|found| found.major().to_string())
         .collect();
-    Err(refuse(match majors.as_slice() {
+    Err(mismatch(match majors.as_slice() {
         [] => "no version".to_owned(),
         majors => majors.join(", "),
     }))
@@ -235,14 +227,14 @@ fn start(options: &Options, directory: Directory, binaries: Binaries) -> Result<
     let data = directory.data();
     let (socket_directory, temporary) = directory.socket_directory()?;
     let mut to_remove: Vec<&Path> = temporary.as_deref().into_iter().collect();
-    let farewell = match options.mode {
-        Mode::Durable => Farewell::Fast,
+    let stop_mode = match options.mode {
+        Mode::Durable => StopMode::Fast,
         Mode::Disposable => {
             to_remove.push(directory.path());
-            Farewell::Immediate
+            StopMode::Immediate
         }
     };
-    let mut watchdog = Watchdog::start(farewell, &data, &to_remove)?;
+    let mut watchdog = Watchdog::start(stop_mode, &data, &to_remove)?;
     if directory.major()?.is_none() {
         initialize(options.mode, &directory, &binaries)?;
     }
@@ -258,13 +250,13 @@ fn start(options: &Options, directory: Directory, binaries: Binaries) -> Result<
         command.arg("-c").arg(format!("{name}={value}"));
     }
     if let Some(stale) = stale {
-        // Meant for pg_ctl: the process of this number does not count as a postmaster.
-        // Postgres goes on to check that nobody is left in the shared memory.
+        // Tells Postgres (as pg_ctl does) that this process is not a postmaster, so that a
+        // stale lock file does not prevent the start. It still checks the shared memory.
         command.env("PG_GRANDPARENT_PID", stale.to_string());
     }
     let mut postmaster = Postmaster::spawn(&mut command)?;
     watchdog.watch(postmaster.id())?;
-    postmaster.wait_until_ready(&data, &directory.log_path(), options.start_patience)?;
+    postmaster.wait_until_ready(&data, &directory.log_path(), options.start_timeout)?;
     tracing::info!(
         postgres.version = binaries.version(),
         postgres.directory = %directory.path().display(),
@@ -276,24 +268,25 @@ fn start(options: &Options, directory: Directory, binaries: Binaries) -> Result<
         watchdog,
         endpoint: Endpoint::new(socket_directory),
         binaries,
-        stop_patience: options.stop_patience,
+        stop_timeout: options.stop_timeout,
         directory,
     })
 }
 
-/// Makes the cluster beside its place and renames, so that half a cluster never counts.
+/// Creates the cluster in a temporary directory and renames it, so that an interrupted `initdb`
+/// leaves no partial cluster.
 fn initialize(mode: Mode, directory: &Directory, binaries: &Binaries) -> Result<(), Error> {
     let data = directory.data();
     let fresh = directory.path().join("data.new");
     if fresh.exists() {
-        // From an `initdb` that was interrupted; nobody has ever connected to it.
+        // Left by an interrupted `initdb`.
         fs::remove_dir_all(&fresh).map_err(Error::io("remove", &fresh))?;
     }
     directory.create_for_account(&fresh)?;
     tracing::info!(
         postgres.version = binaries.version(),
         postgres.directory = %directory.path().display(),
-        "making a Postgres cluster"
+        "creating a Postgres cluster"
     );
 
     let initdb = binaries.program("initdb");
@@ -326,8 +319,8 @@ fn initialize(mode: Mode, directory: &Directory, binaries: &Binaries) -> Result<
     fs::rename(&fresh, &data).map_err(Error::io("create", &data))
 }
 
-/// For systems without the locale C.UTF-8 (macOS, old distributions). Postgres 17
-/// brings one of its own; before that, letters beyond ASCII have no case there.
+/// For systems without the locale C.UTF-8 (macOS, old distributions). Postgres 17 has a builtin
+/// one; before, non-ASCII letters have no case there.
 fn locale_fallbacks(major: u32) -> &'static [&'static [&'static str]] {
     const BUILTIN: &[&str] = &[
         "--locale=C",

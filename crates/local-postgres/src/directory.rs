@@ -1,11 +1,11 @@
-//! The directory of a cluster on disk, and the right to use it.
+//! The directory of a cluster, and its lock.
 //!
 //! ```text
-//! <directory>/         ours; 0700, or 0711 when root runs Postgres as another account
-//!     lock             held for as long as the cluster is open, with our process id in it
-//!     postgres.log     what Postgres says
-//!     data/            what Postgres keeps; belongs to the account that runs it
-//!     socket/          the socket, if its path is short enough for one
+//! <directory>/         mode 0700, or 0711 if root runs Postgres as another account
+//!     lock             locked while the cluster is open; contains the owner's process ID
+//!     postgres.log     the log of Postgres
+//!     data/            the data directory, owned by the account that runs Postgres
+//!     socket/          the socket, unless its path would be too long
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -18,14 +18,14 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::Error;
 use crate::account::Account;
 
-/// A log longer than this is begun anew at the next start.
+/// A longer log is truncated at the next start.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
 
-/// The longest path of a socket that every system takes (macOS: 103 bytes).
+/// The maximum length of a socket path on all systems (macOS: 103 bytes).
 const SOCKET_PATH_LIMIT: usize = 100;
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
 
-/// A directory that is ours alone until it is dropped.
+/// A directory that is locked until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -34,16 +34,15 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory where it is missing, and takes it.
-    pub(crate) fn claim(path: &Path) -> Result<Self, Error> {
-        let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
+    /// Creates the directory if it is missing, and locks it.
+    pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
+        let absolute = std::path::absolute(path).map_err(Error::io("resolve", path))?;
         let account = Account::for_cluster(&data(&absolute))?;
         create_directory(&absolute, account.is_switched())?;
         let path = absolute
             .canonicalize()
-            .map_err(Error::io("find", &absolute))?;
+            .map_err(Error::io("resolve", &absolute))?;
         if account.is_switched() {
-            // Ours to open; what lies above it is not.
             fs::set_permissions(&path, Permissions::from_mode(0o711))
                 .map_err(Error::io("change the mode of", &path))?;
         }
@@ -77,7 +76,7 @@ impl Directory {
         self.path.join("postgres.log")
     }
 
-    /// The major version that made the cluster, or `None` if there is no cluster yet.
+    /// The major version that created the cluster, or `None` if there is no cluster yet.
     pub(crate) fn major(&self) -> Result<Option<u32>, Error> {
         let data = self.data();
         let version = data.join("PG_VERSION");
@@ -98,24 +97,23 @@ impl Directory {
         }
     }
 
-    /// Opens the log for appending, shortened if it has grown long.
+    /// Opens the log for appending, and truncates it if it is too long.
     pub(crate) fn log(&self) -> Result<File, Error> {
         let path = self.log_path();
         let log = open_private(&path)?;
         let length = log.metadata().map_err(Error::io("read", &path))?.len();
         if length > LOG_LIMIT {
-            log.set_len(0).map_err(Error::io("shorten", &path))?;
+            log.set_len(0).map_err(Error::io("truncate", &path))?;
         }
         Ok(log)
     }
 
-    /// Makes a directory for the socket. The second value is to be removed afterwards.
-    ///
-    /// A path of a socket is limited to about a hundred bytes, so a cluster far down
-    /// has its socket in a private directory for temporary files.
+    /// Creates a directory for the socket. If the path of the cluster is too long for a socket,
+    /// this is a private temporary directory, also returned as the second value, which the
+    /// caller must remove.
     pub(crate) fn socket_directory(&self) -> Result<(PathBuf, Option<PathBuf>), Error> {
         let inside = self.path.join("socket");
-        if is_fit_for_socket(&inside) {
+        if is_valid_for_socket(&inside) {
             self.create_for_account(&inside)?;
             return Ok((inside, None));
         }
@@ -128,7 +126,7 @@ impl Directory {
             let Ok(path) = directory.path().canonicalize() else {
                 continue;
             };
-            if is_fit_for_socket(&path) && self.account.check_reach(&parent).is_ok() {
+            if is_valid_for_socket(&path) && self.account.check_reach(&parent).is_ok() {
                 self.account.give(&path)?;
                 let _ = directory.keep();
                 return Ok((path.clone(), Some(path)));
@@ -137,7 +135,7 @@ impl Directory {
         Err(Error::NoSocketDirectory)
     }
 
-    /// Creates a directory that only the account may enter, if it is not there.
+    /// Creates a directory that only the account can enter, unless it exists.
     pub(crate) fn create_for_account(&self, path: &Path) -> Result<(), Error> {
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -150,26 +148,25 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Closing the file would do, but a process being forked at this moment may
-        // hold a copy for an instant longer.
+        // Closing the file is not enough if a process that is being forked has inherited it.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
-/// Where the data of the cluster in `directory` really is, should it be a link.
+/// The data directory of the cluster, with symbolic links resolved.
 pub(crate) fn data(directory: &Path) -> PathBuf {
     let data = directory.join("data");
     data.canonicalize().unwrap_or(data)
 }
 
-/// Creates a directory with all that lead to it. Those that are created can be
-/// entered by other accounts only if `is_open`, and never be listed by them.
-pub(crate) fn create_directory(path: &Path, is_open: bool) -> Result<(), Error> {
+/// Creates a directory and its missing ancestors. Other accounts can enter them only if
+/// `is_shared`, and cannot list them.
+pub(crate) fn create_directory(path: &Path, is_shared: bool) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
     if let Some(parent) = path.parent() {
-        create_directory(parent, is_open)?;
+        create_directory(parent, is_shared)?;
     }
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -177,12 +174,12 @@ pub(crate) fn create_directory(path: &Path, is_open: bool) -> Result<(), Error> 
         }
         _ => {}
     }
-    let mode = if is_open { 0o711 } else { 0o700 };
+    let mode = if is_shared { 0o711 } else { 0o700 };
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(Error::io("change the mode of", path))
 }
 
-/// Runs what may take a while off the async threads.
+/// Runs blocking work outside of the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
@@ -214,7 +211,8 @@ fn lock(directory: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Opens a file of ours for appending. It is never a link, should somebody else have left one.
+/// Opens a private file for appending. Does not follow symbolic links, which another user could
+/// have created.
 pub(crate) fn open_private(path: &Path) -> Result<File, Error> {
     OpenOptions::new()
         .read(true)
@@ -226,9 +224,9 @@ pub(crate) fn open_private(path: &Path) -> Result<File, Error> {
         .map_err(Error::io("open", path))
 }
 
-/// Whether a socket in the directory has a path that is short enough, and that no
-/// client splits in two: a comma separates hosts.
-fn is_fit_for_socket(directory: &Path) -> bool {
+/// Whether a socket in the directory has a path that is short enough and without commas, which
+/// clients read as separators of hosts.
+fn is_valid_for_socket(directory: &Path) -> bool {
     directory.to_str().is_some_and(|text| {
         text.len() + 1 + SOCKET_NAME.len() <= SOCKET_PATH_LIMIT && !text.contains([',', '"'])
     })
@@ -239,10 +237,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_begun_anew_when_it_is_long() {
+    fn a_long_log_is_truncated() {
         let parent = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(parent.path(), Permissions::from_mode(0o711)).unwrap();
-        let directory = Directory::claim(&parent.path().join("cluster")).unwrap();
+        let directory = Directory::lock(&parent.path().join("cluster")).unwrap();
         writeln!(directory.log().unwrap(), "short").unwrap();
         assert_eq!(directory.log().unwrap().metadata().unwrap().len(), 6);
         directory.log().unwrap().set_len(LOG_LIMIT + 1).unwrap();
@@ -253,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_cluster_is_left_alone() {
+    fn a_directory_with_other_files_is_not_a_cluster() {
         let parent = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(parent.path(), Permissions::from_mode(0o711)).unwrap();
         let path = parent.path().join("cluster");
         fs::create_dir_all(data(&path)).unwrap();
-        let directory = Directory::claim(&path).unwrap();
+        let directory = Directory::lock(&path).unwrap();
         assert_eq!(directory.major().unwrap(), None);
         fs::write(data(&path).join("letter.txt"), "dear").unwrap();
 
@@ -268,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_does_not_go_where_its_path_would_be_too_long_or_split() {
-        assert!(is_fit_for_socket(Path::new("/var/lib/my usher/socket")));
-        assert!(!is_fit_for_socket(Path::new("/a,b")));
-        assert!(!is_fit_for_socket(&Path::new("/").join("x".repeat(90))));
+    fn a_socket_path_is_short_and_without_commas() {
+        assert!(is_valid_for_socket(Path::new("/var/lib/my usher/socket")));
+        assert!(!is_valid_for_socket(Path::new("/a,b")));
+        assert!(!is_valid_for_socket(&Path::new("/").join("x".repeat(90))));
     }
 }

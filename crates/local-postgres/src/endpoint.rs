@@ -1,4 +1,4 @@
-//! Where a running cluster is reached, and the few statements that manage databases.
+//! Connecting to a running cluster, and managing its databases.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::Error;
 
-/// The name of the superuser, who needs no password: the socket is the secret.
+/// The name of the superuser, which has no password: the permissions of the socket protect it.
 pub const SUPERUSER: &str = "usher";
 
-/// The database of every cluster from which others are managed.
+/// The database that is connected to while creating and dropping others.
 const MAINTENANCE_DATABASE: &str = "postgres";
 
-/// The address of a running cluster.
+/// The socket of a running cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     socket_directory: PathBuf,
@@ -25,7 +25,7 @@ impl Endpoint {
         Self { socket_directory }
     }
 
-    /// The directory of the socket, which is the `host` of a connection.
+    /// The directory of the socket, the `host` of a connection.
     pub fn socket_directory(&self) -> &Path {
         &self.socket_directory
     }
@@ -40,8 +40,8 @@ impl Endpoint {
         )
     }
 
-    /// Creates a database, as a copy of `template` if one is given. Nobody may be
-    /// connected to the template meanwhile.
+    /// Creates a database, as a copy of `template` if one is given. Fails if there are
+    /// connections to the template.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), Error> {
         let template = template.map_or_else(String::new, |template| {
             format!(" TEMPLATE {}", quoted(template))
@@ -52,7 +52,7 @@ impl Endpoint {
             .map_err(sql("create the database", name))
     }
 
-    /// Creates a database unless it is there. Returns whether it was created.
+    /// Creates a database unless it exists. Returns whether it was created.
     pub async fn ensure_database(&self, name: &str) -> Result<bool, Error> {
         let error = match self.create_database(name, None).await {
             Ok(()) => return Ok(true),
@@ -66,7 +66,7 @@ impl Endpoint {
         }
     }
 
-    /// Drops a database if it is there, and whoever is connected to it.
+    /// Drops a database if it exists, and disconnects its clients.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
         self.execute(&format!(
             "DROP DATABASE IF EXISTS {} WITH (FORCE)",
@@ -76,21 +76,22 @@ impl Endpoint {
         .map_err(sql("drop the database", name))
     }
 
-    /// Closes a database to everybody, so that it can be copied at any time.
-    pub(crate) async fn seal_template(&self, name: &str) -> Result<(), Error> {
-        let seal = format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", quoted(name));
+    /// Disallows connections to a database, so that it can be copied at any time.
+    pub(crate) async fn close_template(&self, name: &str) -> Result<(), Error> {
+        let disallow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", quoted(name));
         let disconnect = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
             name.replace('\'', "''"),
         );
         let both = async {
-            self.execute(&seal).await?;
+            self.execute(&disallow).await?;
             self.execute(&disconnect).await
         };
-        both.await.map_err(sql("seal the database", name))
+        both.await
+            .map_err(sql("disallow connections to the database", name))
     }
 
-    /// Runs a statement on a connection of its own to the maintenance database.
+    /// Runs a statement on a new connection to the maintenance database.
     async fn execute(&self, statement: &str) -> Result<(), tokio_postgres::Error> {
         let (client, connection) = Config::new()
             .host_path(&self.socket_directory)
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_url_leads_to_the_socket_wherever_it_is() {
+    fn the_url_encodes_the_directory_and_the_database() {
         let directory = "/home/Ödön K/a&b?c=d%20#e/socket";
         let endpoint = Endpoint::new(directory.into());
 
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_plain_to_read_about() {
+    fn the_url_of_a_plain_directory() {
         let url = Endpoint::new("/var/lib/usher/socket".into()).url("usher");
 
         assert_eq!(

@@ -1,61 +1,59 @@
-//! What can go wrong around a cluster, and what to do about it.
+//! The errors of a cluster.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::MINIMUM_MAJOR;
 
-/// Why a cluster could not be found, started, used or stopped.
-///
-/// The texts are for the operator: each says what to do, where something can be done.
+/// Why a cluster could not be found, started, used or stopped. The messages are for operators
+/// and suggest a fix.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There are no usable programs on this machine, and fetching was not allowed.
+    /// No Postgres programs are installed, and downloads are disabled.
     #[error(
-        "found no Postgres {MINIMUM_MAJOR} or newer on this machine: install the package \
-         `postgresql`, name the directory that holds initdb, pg_ctl and postgres, or give the URL \
-         of a database"
+        "Postgres {MINIMUM_MAJOR} or later is not installed: install the package `postgresql`, set \
+         the directory of initdb, pg_ctl and postgres, or set a database URL"
     )]
     NoBinaries,
-    /// The named directory does not hold usable programs.
+    /// The configured directory does not contain usable programs.
     #[error(
-        "{} does not hold the programs of Postgres {MINIMUM_MAJOR} or newer ({reason}): name the \
-         directory that holds initdb, pg_ctl and postgres",
+        "{} does not contain Postgres {MINIMUM_MAJOR} or later ({reason}): set the directory of \
+         initdb, pg_ctl and postgres",
         directory.display()
     )]
     NotBinaries {
-        /// The directory that was named.
+        /// The configured directory.
         directory: PathBuf,
-        /// What is missing.
+        /// What is wrong with it.
         reason: String,
     },
     /// The programs could not be downloaded or unpacked.
     #[error(
-        "could not fetch Postgres {version}: install the package `postgresql`, or give the URL of \
-         a database"
+        "could not download Postgres {version}: install the package `postgresql`, or set a \
+         database URL"
     )]
     Fetch {
-        /// The version that was to be fetched.
+        /// The version to download.
         version: &'static str,
-        /// What stood in the way.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A directory from which programs would be run belongs to somebody else.
+    /// Other users can write to the directory of the downloaded programs.
     #[error(
-        "{} can be written by others, so the programs in it are not run: choose a directory that \
-         only you can write",
+        "{} is writable by other users, so programs in it are not run: choose a directory that \
+         only you can write to",
         directory.display()
     )]
     Untrusted {
-        /// The directory of the fetched programs.
+        /// The directory of the downloaded programs.
         directory: PathBuf,
     },
-    /// The data was written by another major version than the programs at hand.
+    /// The data was written by a different major version than the available programs.
     #[error(
-        "the cluster in {} was made by Postgres {cluster}, but the programs found are of Postgres \
-         {found}: install Postgres {cluster}, or move the data: start it with the old version, \
-         save it with `pg_dump`, move the directory away, start again and load it with `psql`",
+        "the cluster in {} was created by Postgres {cluster}, but the available version is \
+         {found}: install Postgres {cluster}, or migrate the data: run `pg_dump` with the old \
+         version, move the directory away, start again and restore the dump with `psql`",
         directory.display()
     )]
     OtherMajor {
@@ -63,59 +61,60 @@ pub enum Error {
         directory: PathBuf,
         /// The major version that wrote the data.
         cluster: u32,
-        /// The major versions that were found, or `none`.
+        /// The major versions that are available, or `none`.
         found: String,
     },
-    /// The place of the data holds something else.
+    /// The data directory contains other files.
     #[error(
-        "{} holds files but is not a Postgres cluster: choose another directory, or move them away",
+        "{} contains files but is not a Postgres cluster: choose another directory, or move them \
+         away",
         directory.display()
     )]
     NotACluster {
-        /// Where the data would be.
+        /// The data directory.
         directory: PathBuf,
     },
-    /// Another process has the cluster open.
+    /// Another process owns the cluster.
     #[error(
-        "the cluster in {} is in use by process {process}: stop that one, or choose another \
+        "the cluster in {} is in use by process {process}: stop that process, or choose another \
          directory",
         directory.display()
     )]
     InUse {
         /// The directory of the cluster.
         directory: PathBuf,
-        /// The id of the process, or `?`.
+        /// The process ID, or `?`.
         process: String,
     },
-    /// A Postgres that an earlier owner left behind does not stop.
+    /// A Postgres that an earlier owner left running does not stop.
     #[error(
-        "process {process} still runs Postgres on the cluster in {} and does not stop: end it, \
+        "Postgres (process {process}) still runs on the cluster in {} and does not stop: kill it, \
          then start again",
         directory.display()
     )]
     Leftover {
         /// The directory of the cluster.
         directory: PathBuf,
-        /// The id of the postmaster.
+        /// The process ID of the postmaster.
         process: u32,
     },
-    /// The cluster belongs to another account, and only root may act for it.
+    /// The cluster belongs to another account, and the current user is not root.
     #[error(
-        "the cluster in {} belongs to the account {owner}: start as that account or as root, or \
-         choose another directory",
+        "the cluster in {} belongs to user ID {owner}: start as that user or as root, or choose \
+         another directory",
         directory.display()
     )]
     OtherOwner {
         /// The directory of the cluster.
         directory: PathBuf,
-        /// The numeric id of the owner.
+        /// The user ID of the owner.
         owner: u32,
     },
-    /// The unprivileged account cannot get to a directory it needs.
+    /// The unprivileged account cannot enter a directory.
     #[error(
-        "Postgres does not run as root, and the account `{account}` which runs it instead cannot \
-         pass through {} to {}: choose a directory elsewhere (such as /var/lib/usher), run `chmod \
-         o+x '{}'`, or start as an ordinary user",
+        "Postgres refuses to run as root, and the account `{account}` cannot enter {}, which \
+         contains {}: choose another directory (such as /var/lib/usher), run `chmod o+x '{}'`, or \
+         start as an ordinary user",
         barrier.display(),
         wanted.display(),
         barrier.display()
@@ -123,33 +122,33 @@ pub enum Error {
     Unreachable {
         /// The account that runs Postgres.
         account: String,
-        /// The directory that the account may not pass.
+        /// The directory that the account cannot enter.
         barrier: PathBuf,
-        /// The directory that the account needs.
+        /// The path that the account needs.
         wanted: PathBuf,
     },
-    /// Started by root, on a machine without an unprivileged account.
+    /// Started by root, without an unprivileged account on the machine.
     #[error(
-        "Postgres does not run as root, and there is no account `postgres` or `nobody` to run it \
-         instead: create one, or start as an ordinary user"
+        "Postgres refuses to run as root, and the accounts `postgres` and `nobody` do not exist: \
+         create one, or start as an ordinary user"
     )]
     NoAccount,
-    /// No directory for the socket is short enough.
+    /// The paths of all candidate directories for the socket are too long.
     #[error(
-        "no directory for the socket of Postgres is short enough: choose a shorter directory for \
-         the cluster, or set TMPDIR to a short one"
+        "the path of the Postgres socket would be too long: choose a directory with a shorter \
+         path, or set TMPDIR to one"
     )]
     NoSocketDirectory,
-    /// `initdb` refused.
-    #[error("could not make a cluster in {}: {output}", directory.display())]
+    /// `initdb` failed.
+    #[error("could not create a cluster in {}: {output}", directory.display())]
     Initialize {
-        /// Where the data would be.
+        /// The data directory.
         directory: PathBuf,
-        /// What `initdb` said.
+        /// The output of `initdb`.
         output: String,
     },
-    /// Postgres ended, or was not ready in time.
-    #[error("Postgres {what}; the end of {} says:\n{tail}", log.display())]
+    /// Postgres exited, or was not ready in time.
+    #[error("Postgres {what}; the last lines of {}:\n{tail}", log.display())]
     Start {
         /// What happened.
         what: String,
@@ -158,34 +157,34 @@ pub enum Error {
         /// Its last lines.
         tail: String,
     },
-    /// Postgres does not stop, not even when killed.
-    #[error("Postgres (process {process}) does not stop: end it by hand")]
+    /// Postgres does not exit, not even after SIGKILL.
+    #[error("Postgres (process {process}) does not stop: stop it manually")]
     Stop {
-        /// The id of the postmaster.
+        /// The process ID of the postmaster.
         process: u32,
     },
-    /// The cluster answered an administrative statement with an error.
+    /// Creating or dropping a database failed.
     #[error("could not {action}")]
     Sql {
-        /// What was to be done.
+        /// What failed.
         action: String,
-        /// What Postgres said.
+        /// The error of Postgres.
         source: tokio_postgres::Error,
     },
-    /// A file, directory or process could not be handled.
+    /// An operation on a file, directory or process failed.
     #[error("could not {action} {}", path.display())]
     Io {
-        /// What was to be done.
+        /// What failed.
         action: &'static str,
         /// The file, directory or program.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Says what was being done to which path when the system refused.
+    /// Adds the failed action and its path to an error of the system.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,

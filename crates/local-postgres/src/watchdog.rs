@@ -1,9 +1,8 @@
-//! A small process that cleans up after us when we cannot.
+//! A small process that stops Postgres when its owner dies.
 //!
-//! It waits for the end of a pipe whose other end only we hold. That end comes
-//! when we close it or die, however we die; then it stops the Postgres it was told
-//! of, if that still runs, and removes what is not meant to stay. It has a process
-//! group of its own, so that Ctrl-C does not take it before its work is done.
+//! It reads from a pipe until the owner closes it or dies for any reason. Then it stops Postgres
+//! if that is still running, and removes temporary directories. It has its own process group, so
+//! that Ctrl-C does not signal it.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -12,10 +11,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::Error;
 
-/// `$1`: the signal; `$2`: the data; the others: what to remove.
+/// `$1`: the signal; `$2`: the data directory; the others: the directories to remove.
 ///
-/// The process id in `postmaster.pid` is compared before the signal, lest it has
-/// gone to somebody else. The file goes when Postgres has ended.
+/// The process ID in `postmaster.pid` is compared before the signal is sent, since it may have
+/// been reused. Postgres removes the file when it exits.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 pid=
@@ -33,16 +32,16 @@ fi
 rm -rf -- "$@" || { sleep 2; rm -rf -- "$@"; } # an `initdb` may still have been writing
 "#;
 
-/// How Postgres is stopped when its owner has died.
+/// How Postgres is stopped when its owner dies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Farewell {
-    /// Its clients are cut off and its data is written.
+pub(crate) enum StopMode {
+    /// Fast shutdown: clients are disconnected and data is written.
     Fast,
-    /// It ends at once; the data is about to be removed.
+    /// Immediate shutdown, for data that is about to be removed.
     Immediate,
 }
 
-/// The process and our end of the pipe. Dropping it lets the work begin.
+/// The process and the writing end of its pipe. Dropping it closes the pipe.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     process: Option<Child>,
@@ -50,12 +49,12 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts to watch over `data`; `remove` is removed at the end.
-    pub(crate) fn start(farewell: Farewell, data: &Path, remove: &[&Path]) -> Result<Self, Error> {
+    /// Starts the process. It removes the directories in `remove` at the end.
+    pub(crate) fn start(mode: StopMode, data: &Path, remove: &[&Path]) -> Result<Self, Error> {
         let shell = Path::new("/bin/sh");
-        let signal = match farewell {
-            Farewell::Fast => "INT",
-            Farewell::Immediate => "QUIT",
+        let signal = match mode {
+            StopMode::Fast => "INT",
+            StopMode::Immediate => "QUIT",
         };
         let mut process = Command::new(shell)
             .args(["-c", SCRIPT, "usher-watchdog", signal])
@@ -68,7 +67,7 @@ impl Watchdog {
                 "/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin",
             )
             .stdin(Stdio::piped())
-            .stdout(Stdio::null()) // a pipe of ours would be kept open for its reader
+            .stdout(Stdio::null()) // an inherited pipe would stay open
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
@@ -79,7 +78,7 @@ impl Watchdog {
         })
     }
 
-    /// Tells it of the process to stop.
+    /// Sends it the process ID of Postgres.
     pub(crate) fn watch(&mut self, pid: u32) -> Result<(), Error> {
         match &mut self.pipe {
             Some(pipe) => writeln!(pipe, "{pid}").map_err(Error::io("write to", Path::new("sh"))),
@@ -87,7 +86,7 @@ impl Watchdog {
         }
     }
 
-    /// Lets it do its work, and waits until that is done.
+    /// Closes the pipe and waits for its exit.
     pub(crate) fn finish(mut self) {
         self.pipe = None;
         if let Some(mut process) = self.process.take() {
@@ -113,7 +112,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Collects a process that ends on its own, without waiting for it here.
+/// Waits for a process in the background.
 pub(crate) fn reap(mut process: Child) {
     std::thread::spawn(move || process.wait());
 }

@@ -7,26 +7,26 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use super::*;
-use crate::testing::use_programs_for_tests;
+use crate::testing::use_test_binaries;
 
 #[tokio::test]
-async fn a_restart_keeps_the_data() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+async fn data_survives_a_restart() {
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
     assert!(cluster.ensure_database("usher").await.unwrap());
     assert!(!cluster.ensure_database("usher").await.unwrap());
     let client = connect(&cluster.url("usher")).await;
     client
-        .batch_execute("CREATE TABLE kept AS SELECT 42 AS number")
+        .batch_execute("CREATE TABLE numbers AS SELECT 42 AS number")
         .await
         .unwrap();
     cluster.stop().await.unwrap();
-    assert!(!place.data().join("postmaster.pid").exists());
+    assert!(!directory.data().join("postmaster.pid").exists());
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     let client = connect(&cluster.url("usher")).await;
-    let number: i32 = one(&client, "SELECT number FROM kept").await;
+    let number: i32 = one(&client, "SELECT number FROM numbers").await;
     assert_eq!(number, 42);
     assert_eq!(show(&client, "server_encoding").await, "UTF8");
     assert_eq!(show(&client, "fsync").await, "on");
@@ -36,10 +36,10 @@ async fn a_restart_keeps_the_data() {
 
 #[tokio::test]
 async fn postgres_never_runs_as_root() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
-    let owner = fs::metadata(place.data()).unwrap().uid();
+    let owner = fs::metadata(directory.data()).unwrap().uid();
     let runner = user_of(cluster.postmaster.id());
 
     assert_ne!(runner, 0);
@@ -47,62 +47,62 @@ async fn postgres_never_runs_as_root() {
     if !is_root() {
         assert_eq!(runner, rustix::process::geteuid().as_raw());
     }
-    assert_eq!(mode_of(&place.data()), 0o700);
+    assert_eq!(mode_of(&directory.data()), 0o700);
     assert_eq!(mode_of(cluster.endpoint().socket_directory()), 0o700);
-    assert_eq!(mode_of(&place.path.join("postgres.log")), 0o600);
+    assert_eq!(mode_of(&directory.path.join("postgres.log")), 0o600);
     cluster.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_second_owner_is_refused_and_told_who_the_first_is() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+async fn a_second_owner_gets_an_error_with_the_process_of_the_first() {
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
-    let error = Cluster::open(place.options()).await.unwrap_err();
+    let error = Cluster::open(directory.options()).await.unwrap_err();
 
     let ours = std::process::id().to_string();
     assert!(
         matches!(&error, Error::InUse { process, .. } if *process == ours),
         "{error:?}"
     );
-    let found = Cluster::running(&place.path).unwrap();
+    let found = Cluster::running(&directory.path).unwrap();
     assert_eq!(&found, cluster.endpoint());
     cluster.stop().await.unwrap();
-    assert_eq!(Cluster::running(&place.path), None);
+    assert_eq!(Cluster::running(&directory.path), None);
 }
 
 #[tokio::test]
-async fn a_postgres_that_was_left_running_does_not_hold_the_next_start_back() {
-    let place = Place::new();
-    let mut cluster = Cluster::open(place.options()).await.unwrap();
+async fn a_postgres_left_running_is_stopped_by_the_next_start() {
+    let directory = TestDirectory::new();
+    let mut cluster = Cluster::open(directory.options()).await.unwrap();
     let left = cluster.postmaster.id();
     let client = connect(&cluster.url("postgres")).await;
     client
-        .batch_execute("CREATE TABLE kept AS SELECT 42 AS number")
+        .batch_execute("CREATE TABLE numbers AS SELECT 42 AS number")
         .await
         .unwrap();
-    // As after `kill -9` of us and of the watchdog.
+    // As after `kill -9` of the owner and the watchdog.
     cluster.watchdog.kill();
     std::mem::forget(cluster.postmaster);
     drop(cluster.directory);
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     assert_ne!(cluster.postmaster.id(), left);
     let client = connect(&cluster.url("postgres")).await;
-    let number: i32 = one(&client, "SELECT number FROM kept").await;
+    let number: i32 = one(&client, "SELECT number FROM numbers").await;
     assert_eq!(number, 42);
     cluster.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_process_that_has_taken_the_number_of_a_dead_postgres_does_not_hold_the_start_back() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
-    let file = fs::read_to_string(place.data().join("postmaster.pid")).unwrap();
+async fn a_reused_process_id_in_postmaster_pid_does_not_prevent_the_start() {
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
+    let file = fs::read_to_string(directory.data().join("postmaster.pid")).unwrap();
     let own = user_of(cluster.postmaster.id());
     cluster.stop().await.unwrap();
-    let mut bystander = Directory::claim(&place.path)
+    let mut bystander = Directory::lock(&directory.path)
         .unwrap()
         .account()
         .command(Path::new("/bin/sleep"))
@@ -112,14 +112,14 @@ async fn a_process_that_has_taken_the_number_of_a_dead_postgres_does_not_hold_th
     assert_eq!(user_of(bystander.id()), own);
     let lines: Vec<&str> = file.lines().skip(1).collect();
     let stale = format!("{}\n{}\n", bystander.id(), lines.join("\n"));
-    let file = place.data().join("postmaster.pid");
+    let file = directory.data().join("postmaster.pid");
     fs::write(&file, stale).unwrap();
-    Account::for_cluster(&place.data())
+    Account::for_cluster(&directory.data())
         .unwrap()
         .give(&file)
         .unwrap();
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     cluster.stop().await.unwrap();
     assert_eq!(bystander.try_wait().unwrap(), None);
@@ -128,37 +128,37 @@ async fn a_process_that_has_taken_the_number_of_a_dead_postgres_does_not_hold_th
 }
 
 #[tokio::test]
-async fn an_interrupted_initdb_does_not_count() {
-    let place = Place::new();
-    fs::create_dir_all(place.path.join("data.new/base")).unwrap();
+async fn an_interrupted_initdb_is_repeated() {
+    let directory = TestDirectory::new();
+    fs::create_dir_all(directory.path.join("data.new/base")).unwrap();
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     cluster.stop().await.unwrap();
-    assert!(!place.path.join("data.new").exists());
+    assert!(!directory.path.join("data.new").exists());
 }
 
 #[tokio::test]
-async fn a_cluster_of_another_major_version_is_refused_and_left_as_it_is() {
-    let place = Place::new();
-    fs::create_dir_all(place.data()).unwrap();
-    fs::write(place.data().join("PG_VERSION"), "7\n").unwrap();
+async fn a_cluster_of_another_major_version_is_an_error_and_unchanged() {
+    let directory = TestDirectory::new();
+    fs::create_dir_all(directory.data()).unwrap();
+    fs::write(directory.data().join("PG_VERSION"), "7\n").unwrap();
 
-    let error = Cluster::open(place.options()).await.unwrap_err();
+    let error = Cluster::open(directory.options()).await.unwrap_err();
 
     let text = error.to_string();
     assert!(
         matches!(error, Error::OtherMajor { cluster: 7, .. }),
         "{text}"
     );
-    assert!(text.contains("made by Postgres 7"), "{text}");
+    assert!(text.contains("created by Postgres 7"), "{text}");
     assert!(text.contains("pg_dump"), "{text}");
-    let version = fs::read_to_string(place.data().join("PG_VERSION")).unwrap();
+    let version = fs::read_to_string(directory.data().join("PG_VERSION")).unwrap();
     assert_eq!(version, "7\n");
 }
 
 #[tokio::test]
-async fn a_directory_that_root_can_enter_but_postgres_cannot_is_named() {
+async fn a_directory_that_only_root_can_enter_is_an_error_that_names_it() {
     if !is_root() {
         return; // an ordinary user runs Postgres as themselves
     }
@@ -180,31 +180,31 @@ async fn a_directory_that_root_can_enter_but_postgres_cannot_is_named() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_root_has_copied_there_is_given_to_the_account() {
+async fn a_cluster_copied_by_root_is_given_to_the_account() {
     if !is_root() {
         return;
     }
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
     cluster.stop().await.unwrap();
     let chowned = Command::new("chown")
         .args(["-R", "0:0"])
-        .arg(&place.path)
+        .arg(&directory.path)
         .status();
     assert!(chowned.unwrap().success());
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
-    assert_ne!(fs::metadata(place.data()).unwrap().uid(), 0);
+    assert_ne!(fs::metadata(directory.data()).unwrap().uid(), 0);
     cluster.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_long_path_with_spaces_and_commas_works_and_leaves_no_socket_behind() {
-    let place = Place::inside(&format!("my, usher's/{}/postgres", "long".repeat(40)));
-    let cluster = Cluster::open(place.options()).await.unwrap();
+async fn a_long_path_with_spaces_and_commas_has_a_temporary_socket_directory() {
+    let directory = TestDirectory::inside(&format!("my, usher's/{}/postgres", "long".repeat(40)));
+    let cluster = Cluster::open(directory.options()).await.unwrap();
     let socket_directory = cluster.endpoint().socket_directory().to_owned();
-    assert!(!socket_directory.starts_with(place.parent.path()));
+    assert!(!socket_directory.starts_with(directory.parent.path()));
     assert_eq!(mode_of(&socket_directory), 0o700);
 
     connect(&cluster.url("postgres")).await;
@@ -214,13 +214,13 @@ async fn a_long_path_with_spaces_and_commas_works_and_leaves_no_socket_behind() 
 }
 
 #[tokio::test]
-async fn the_url_works_for_psql_too() {
+async fn the_url_works_with_psql() {
     let has_psql = Command::new("psql").arg("--version").output();
     if !has_psql.is_ok_and(|output| output.status.success()) {
-        return; // fetched programs come without it
+        return; // not in the downloaded archive
     }
-    let place = Place::inside("with space/postgres");
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let directory = TestDirectory::inside("with space/postgres");
+    let cluster = Cluster::open(directory.options()).await.unwrap();
     cluster.create_database("o'hara db", None).await.unwrap();
 
     let output = Command::new("psql")
@@ -235,9 +235,9 @@ async fn the_url_works_for_psql_too() {
 }
 
 #[tokio::test]
-async fn ctrl_c_reaches_us_and_not_postgres() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+async fn postgres_has_its_own_process_group() {
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     let postgres = cluster.postmaster.id();
 
@@ -247,101 +247,101 @@ async fn ctrl_c_reaches_us_and_not_postgres() {
 }
 
 #[tokio::test]
-async fn a_postgres_that_does_not_start_says_why() {
-    let place = Place::new();
-    Cluster::open(place.options())
+async fn a_failed_start_is_an_error_with_the_end_of_the_log() {
+    let directory = TestDirectory::new();
+    Cluster::open(directory.options())
         .await
         .unwrap()
         .stop()
         .await
         .unwrap();
     fs::write(
-        place.data().join("postgresql.conf"),
+        directory.data().join("postgresql.conf"),
         "no_such_setting = 1\n",
     )
     .unwrap();
 
-    let error = Cluster::open(place.options()).await.unwrap_err();
+    let error = Cluster::open(directory.options()).await.unwrap_err();
 
     assert!(error.to_string().contains("no_such_setting"), "{error}");
 }
 
 #[tokio::test]
-async fn a_dropped_cluster_stops_and_can_be_opened_at_once() {
-    let place = Place::new();
-    let cluster = Cluster::open(place.options()).await.unwrap();
+async fn a_dropped_cluster_can_be_opened_again_immediately() {
+    let directory = TestDirectory::new();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
     let _client = connect(&cluster.url("postgres")).await;
     drop(cluster);
 
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     cluster.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn opening_and_using_a_cluster_can_be_spawned() {
+async fn the_futures_of_a_cluster_are_send() {
     fn is_send<T: Send>(_: &T) {}
-    let place = Place::new();
+    let directory = TestDirectory::new();
 
-    is_send(&Cluster::open(place.options()));
+    is_send(&Cluster::open(directory.options()));
     is_send(&async {
-        let cluster = Cluster::open(place.options()).await?;
+        let cluster = Cluster::open(directory.options()).await?;
         cluster.ensure_database("usher").await?;
         cluster.stop().await
     });
 }
 
-/// The owner that the next test kills: not a test of its own.
+/// The process that the next test kills; not a test.
 #[tokio::test]
-async fn hold_a_cluster_until_killed() {
-    let Some(directory) = std::env::var_os("USHER_TEST_HOLD") else {
+async fn own_a_cluster_until_killed() {
+    let Some(directory) = std::env::var_os("USHER_TEST_OWN") else {
         return;
     };
     let mut options = Options::new(directory);
-    use_programs_for_tests(&mut options);
+    use_test_binaries(&mut options);
     let cluster = Cluster::open(options).await.unwrap();
-    cluster.create_database("held", None).await.unwrap();
+    cluster.create_database("owned", None).await.unwrap();
     std::future::pending::<()>().await;
     drop(cluster);
 }
 
 #[tokio::test]
 async fn postgres_does_not_outlive_a_killed_owner() {
-    let place = Place::new();
+    let directory = TestDirectory::new();
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "cluster::tests::hold_a_cluster_until_killed"])
-        .env("USHER_TEST_HOLD", &place.path)
+        .args(["--exact", "cluster::tests::own_a_cluster_until_killed"])
+        .env("USHER_TEST_OWN", &directory.path)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let begin = Instant::now();
-    while Cluster::running(&place.path).is_none() {
+    let start = Instant::now();
+    while Cluster::running(&directory.path).is_none() {
         assert_eq!(owner.try_wait().unwrap(), None);
-        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let postgres = PidFile::read(&place.data()).unwrap().process;
+    let postgres = PidFile::read(&directory.data()).unwrap().process;
     owner.kill().unwrap();
     assert_eq!(owner.wait().unwrap().signal(), Some(9));
 
-    // At once: Postgres may still be about to stop.
-    let cluster = Cluster::open(place.options()).await.unwrap();
+    // Without waiting: Postgres may still be stopping.
+    let cluster = Cluster::open(directory.options()).await.unwrap();
 
     assert_ne!(cluster.postmaster.id(), postgres);
-    // The watchdog of the killed owner must leave this one alone.
+    // The watchdog of the killed owner must not stop the new Postgres.
     tokio::time::sleep(Duration::from_millis(300)).await;
     connect(&cluster.url("postgres")).await;
     cluster.stop().await.unwrap();
 }
 
-/// A directory for a cluster which goes with the test.
-struct Place {
+/// A temporary directory for a cluster.
+struct TestDirectory {
     parent: TempDir,
     path: PathBuf,
 }
 
-impl Place {
+impl TestDirectory {
     fn new() -> Self {
         Self::inside("postgres")
     }
@@ -359,7 +359,7 @@ impl Place {
 
     fn options(&self) -> Options {
         let mut options = Options::new(&self.path);
-        use_programs_for_tests(&mut options);
+        use_test_binaries(&mut options);
         options
     }
 }

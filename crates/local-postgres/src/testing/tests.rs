@@ -17,7 +17,7 @@ async fn a_database_is_a_copy_of_its_template() {
 }
 
 #[tokio::test]
-async fn tests_do_not_see_what_others_write() {
+async fn databases_of_tests_are_separate() {
     let (mine, theirs) = (migrated().await, migrated().await);
     let client = connect(mine.url()).await;
     client
@@ -32,7 +32,7 @@ async fn tests_do_not_see_what_others_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_is_prepared_once_however_many_tests_begin_at_once() {
+async fn concurrent_tests_prepare_a_template_once() {
     let many: Vec<_> = (0..8).map(|_| tokio::spawn(migrated())).collect();
 
     let mut names = Vec::new();
@@ -47,7 +47,7 @@ async fn a_template_is_prepared_once_however_many_tests_begin_at_once() {
 }
 
 #[tokio::test]
-async fn a_dropped_database_is_gone_a_moment_later_even_while_in_use() {
+async fn a_dropped_database_is_removed_even_while_in_use() {
     let cluster = TestCluster::shared().await;
     let database = cluster.database().await;
     let _client = connect(database.url()).await;
@@ -55,16 +55,16 @@ async fn a_dropped_database_is_gone_a_moment_later_even_while_in_use() {
     let client = connect(&cluster.cluster().url("postgres")).await;
     drop(database);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     let query = "SELECT 1 FROM pg_database WHERE datname = $1";
     while client.query_opt(query, &[&name]).await.unwrap().is_some() {
-        assert!(begin.elapsed() < Duration::from_secs(10));
+        assert!(start.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn a_cluster_for_tests_does_not_wait_for_the_disk_and_takes_many_connections() {
+async fn a_test_cluster_does_not_sync_and_allows_many_connections() {
     let cluster = TestCluster::shared().await.cluster();
     let client = connect(&cluster.url("postgres")).await;
 
@@ -81,7 +81,7 @@ async fn a_cluster_for_tests_does_not_wait_for_the_disk_and_takes_many_connectio
 }
 
 #[tokio::test]
-async fn a_stopped_cluster_leaves_nothing() {
+async fn a_stopped_cluster_is_removed() {
     let cluster = TestCluster::start().await;
     let directory = cluster.cluster().directory().to_owned();
     let socket_directory = cluster.cluster().endpoint().socket_directory().to_owned();
@@ -97,7 +97,7 @@ async fn migrated() -> TestDatabase {
         .await
         .database_from_template("migrated", async |url| {
             PREPARED.fetch_add(1, Ordering::Relaxed);
-            let client = connect(&url).await; // left open: the template is sealed all the same
+            let client = connect(&url).await; // left open; the template is closed nevertheless
             let statements = "CREATE TABLE users (name text); INSERT INTO users VALUES ('ada')";
             client.batch_execute(statements).await.unwrap();
         })
