@@ -1,35 +1,30 @@
-//! One way to deliver a message.
+//! The trait of delivery methods.
 
 use async_trait::async_trait;
 use usher_domain::notification::NotificationMethod;
 
 use crate::Notification;
 
-/// One way to deliver a message.
+/// Delivers messages by one delivery method.
 ///
-/// A dispatcher makes one attempt and says what came of it. It does not try again and does
-/// not log; the worker does. It may be dropped at any point, when its time is over.
+/// A dispatcher makes a single attempt and returns its result. The worker retries and logs. The
+/// future may be dropped at any point, when the time limit is reached.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Dispatcher: Send + Sync {
-    /// The way. The inbox needs no dispatcher.
+    /// The delivery method. The inbox needs no dispatcher.
     fn method(&self) -> NotificationMethod;
 
     /// Delivers the message.
     async fn dispatch(&self, notification: &Notification) -> Result<(), DispatchError>;
 
-    /// Goes the way as far as it can be gone without a message, to tell those who run the
-    /// service whether it is open.
-    ///
-    /// # Errors
-    ///
-    /// What is in the way.
+    /// Checks without sending a message whether delivery would succeed.
     async fn check(&self) -> Result<(), DispatchError>;
 }
 
 /// Why a message was not delivered.
 ///
-/// The reasons are kept and logged, so they contain no address and nothing of the message.
+/// The reasons are stored and logged, so they contain no e-mail address and no message text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DispatchError {
     /// Another attempt may succeed.

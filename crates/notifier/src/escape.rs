@@ -1,43 +1,43 @@
-//! How a value gets into the text around it without an effect there.
+//! Escaping of values for the text that contains them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is encoded in an address: all but the unreserved characters (RFC 3986, 2.3).
+/// The characters to encode in a URL: all but the unreserved ones (RFC 3986, 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// As it is.
+/// Unchanged.
 pub(crate) fn verbatim(value: &str) -> String {
     value.to_owned()
 }
 
-/// In one line: every run of white space and control characters is one blank, and nothing
-/// turns the direction of the text.
+/// In one line: sequences of white space and control characters become a space, and characters
+/// that change the direction of the text are removed.
 pub(crate) fn line(value: &str) -> String {
     let visible: String = value
         .chars()
-        .filter(|c| !turns_direction(*c))
+        .filter(|c| !changes_direction(*c))
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// In one line, without an effect as Markdown or HTML.
+/// In one line, escaped for Markdown and HTML.
 pub(crate) fn markdown(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     push_markdown(&mut escaped, &line(value));
     escaped
 }
 
-/// With its line breaks, without another effect as Markdown or HTML.
+/// With its line breaks, escaped for Markdown and HTML.
 pub(crate) fn markdown_lines(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for (i, text) in value.trim().lines().enumerate() {
         if i > 0 {
-            // A hard break: the paragraph goes on, so that no line begins a block.
+            // A hard break continues the paragraph, so that no line starts a block.
             escaped.push_str("\\\n");
         }
         push_markdown(&mut escaped, &line(text));
@@ -45,21 +45,21 @@ pub(crate) fn markdown_lines(value: &str) -> String {
     escaped
 }
 
-/// As a part of an address.
+/// Encoded as a part of a URL.
 pub(crate) fn url(value: &str) -> String {
     utf8_percent_encode(value, RESERVED).to_string()
 }
 
-/// Appends `line` with a backslash before what CommonMark, or one of its common extensions,
-/// would read as more than a character.
+/// Appends `line` with a backslash before characters that are syntax in CommonMark or one of its
+/// common extensions.
 ///
-/// Many readers show the text as it is. So what occurs in ordinary names and has an effect
-/// only at the start of a line (`-`, `1.`) is left alone elsewhere.
+/// Some recipients see the Markdown source. So characters that are common in names and are syntax
+/// only at the start of a line (`-`, `1.`) are not escaped elsewhere.
 fn push_markdown(escaped: &mut String, line: &str) {
     for (i, c) in line.char_indices() {
         let before = &line[..i];
-        let has_effect = match c {
-            // The last two are no markup, but make links and mentions without any.
+        let is_syntax = match c {
+            // The last two turn text into links and mentions.
             '\\' | '`' | '*' | '_' | '~' | '[' | ']' | '{' | '}' | '<' | '>' | '&' | '|' | '#'
             | '!' | '$' | '^' | ':' | '@' => true,
             '-' | '+' | '=' => before.is_empty(),
@@ -67,15 +67,15 @@ fn push_markdown(escaped: &mut String, line: &str) {
             ')' => is_list_number(before),
             _ => false,
         };
-        if has_effect {
+        if is_syntax {
             escaped.push('\\');
         }
         escaped.push(c);
     }
 }
 
-/// Whether a dot or parenthesis after it begins a list. Nothing is a number too, since one
-/// may stand before the value.
+/// Whether a dot or parenthesis after `before` starts a list. The empty string counts as a
+/// number, since the template may have one before the value.
 fn is_list_number(before: &str) -> bool {
     before.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -88,9 +88,9 @@ fn ends_with_www(before: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
-/// The marks, embeddings, overrides and isolates of bidirectional text, with which a name
-/// could make the words around it read differently.
-fn turns_direction(c: char) -> bool {
+/// The marks, embeddings, overrides and isolates of bidirectional text, with which a name could
+/// reorder the text around it.
+fn changes_direction(c: char) -> bool {
     matches!(
         c,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_value_has_an_effect(
+        fn values_are_plain_text(
             before in "([0-9a-z]{1,3} ?)?",
             value in r"([ -/:-@\[-`{-~]|[\n\ta-c0-9é\u{202e}]|www\.|<!--|&lt;){0,24}",
         ) {
@@ -122,7 +122,7 @@ mod tests {
         }
 
         #[test]
-        fn no_own_words_have_an_effect_but_their_lines(
+        fn custom_texts_are_plain_text_with_line_breaks(
             value in r"([ -/:-@\[-`{-~]|[\n\ta-c0-9]|\n\n    ){0,24}",
         ) {
             let base = Url::parse("https://usher.test").unwrap();
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_stay_as_they_are() {
+    fn ordinary_names_are_not_escaped() {
         for name in ["john-doe", "Zoë O'Neil, Jr.", "v1.2.3", "Ann (ops)", "20 %"] {
             assert_eq!(markdown(name), name);
         }
     }
 
     #[test]
-    fn what_begins_a_block_is_escaped_at_the_start_only() {
+    fn block_syntax_is_escaped_at_the_start_only() {
         assert_eq!(markdown("- a - b"), "\\- a - b");
         assert_eq!(markdown("1. a 2. b"), "1\\. a 2. b");
         assert_eq!(markdown("12) a"), "12\\) a");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_need_no_markup_are_broken() {
+    fn automatic_links_are_escaped() {
         assert_eq!(markdown("https://evil.io"), "https\\://evil.io");
         assert_eq!(markdown("WWW.evil.io"), "WWW\\.evil.io");
         assert_eq!(markdown("a@evil.io"), "a\\@evil.io");
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn own_words_keep_their_lines_and_begin_no_block() {
+    fn custom_texts_keep_line_breaks_and_start_no_block() {
         assert_eq!(markdown_lines("a\n\n# b\r\n    c\n"), "a\\\n\\\n\\# b\\\nc");
     }
 
     #[test]
-    fn addresses_take_no_more_than_a_part() {
+    fn url_values_are_percent_encoded() {
         assert_eq!(
             url("a/../b?c#d&e=é f"),
             "a%2F..%2Fb%3Fc%23d%26e%3D%C3%A9%20f"

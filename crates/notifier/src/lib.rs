@@ -1,30 +1,31 @@
-//! The worker that delivers notifications: by mail, by webhook and into the inbox.
+//! The worker that delivers notifications by e-mail, by webhook and to the inbox.
 //!
-//! What is to be said stands in the outbox ([`OutboxStore`](usher_store::OutboxStore)), one
-//! row for each message and way, written in the transaction of the change it tells about. A
-//! [`Notifier`] takes due rows, writes them out from their templates, hands them to the
-//! [`Dispatcher`] of their way, and notes what came of it. What failed is tried again, later
-//! each time, unless another attempt cannot succeed or enough were made.
+//! Messages are rows of the outbox ([`OutboxStore`](usher_store::OutboxStore)), one per recipient
+//! and delivery method, written in the transaction of the change they are about. A [`Notifier`]
+//! leases due rows, renders their templates, passes them to the [`Dispatcher`] of their delivery
+//! method and records the result. Failed deliveries are retried with exponential back-off, unless
+//! the failure is permanent or the attempts are exhausted. The worker subscribes to the outbox,
+//! so that new messages are delivered immediately, and polls as well.
 //!
-//! **How often a message arrives.** Any number of workers may run: a message is leased before
-//! it is sent, and nobody else takes it meanwhile. A worker starts no delivery that it could
-//! not end within its lease. So a message arrives once, except that it arrives again when a
-//! worker dies, loses the store or hears no answer between the delivery and the note of it.
-//! For that case a mail's `Message-ID` and a webhook's `msg_id` are the same each time. The
-//! inbox has no such gap: there delivery and note are one transaction.
+//! **Delivery guarantee.** Any number of workers may run. A message is leased before it is
+//! delivered, and a worker starts no delivery that could outlast its lease. So a message is
+//! delivered once, or more often if a worker crashes, loses the store or gets no response between
+//! the delivery and recording it. Repeated deliveries have the same `Message-ID` (e-mail) or
+//! `msg_id` (webhook). Delivery to the inbox is exactly once, since it is recorded in the same
+//! transaction.
 //!
-//! **What a name can do.** Nothing: values are inserted so that they have no effect as
-//! Markdown, HTML or address, and cannot begin a new line or header (`render.rs`). A message
-//! in somebody's own words goes to the inbox as it is, and is escaped everywhere else.
+//! **Injection.** Values are escaped so that they have no effect as Markdown, HTML, URL or mail
+//! header (`render.rs`). Custom messages are stored in the inbox unchanged and escaped elsewhere.
 //!
-//! **What the log knows.** The message's identifier, its template, way and attempt, and why an
-//! attempt failed. Never an address or a text, since a text may be a passcode.
+//! **Logging.** The message's ID, template, delivery method, attempt and the reason of a failure.
+//! Never an e-mail address or a text, since it may contain a passcode.
 //!
-//! Not here: who is told what (that is decided where the change is made), and the settings
-//! (the binary reads them and passes [`SmtpSettings`] and the webhook's address).
+//! Out of scope: who receives which message (decided where the change is made), and settings (the
+//! binary passes [`SmtpSettings`] and the webhook's URL).
 //!
-//! To add a way: give it a [`NotificationMethod`](usher_domain::notification::NotificationMethod),
-//! and implement [`Dispatcher`] in a file of its own.
+//! To add a delivery method, add it to
+//! [`NotificationMethod`](usher_domain::notification::NotificationMethod) and implement
+//! [`Dispatcher`] in a file of its own.
 
 mod dispatch;
 mod escape;
@@ -41,4 +42,4 @@ pub use dispatch::{DispatchError, Dispatcher};
 pub use notification::{Action, Notification, Recipient};
 pub use smtp::{Smtp, SmtpCredentials, SmtpSettings, SmtpSettingsError, SmtpTls};
 pub use webhook::{Webhook, WebhookError};
-pub use worker::{Notifier, NotifierOptions, WakeHandle};
+pub use worker::{Notifier, NotifierOptions};

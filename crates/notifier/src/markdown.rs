@@ -1,13 +1,12 @@
-//! Markdown as plain text and as HTML.
+//! Conversion of Markdown to plain text and HTML.
 //!
-//! HTML in it is text, pictures are their descriptions, and a link leads to `http` or
-//! `https` or is only its words.
+//! HTML is converted to text, images to their descriptions, and links with other schemes than
+//! `http` and `https` to their text.
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 use url::Url;
 
-/// Where an address leads: by `http` or `https`, as it says or else below `base`. `None` if
-/// it is an address of another kind.
+/// Resolves a link against `base`. `None` if its scheme is not `http` or `https`.
 pub(crate) fn link(address: &str, base: &Url) -> Option<Url> {
     let url = match Url::parse(address) {
         Ok(url) => url,
@@ -23,30 +22,30 @@ pub(crate) fn link(address: &str, base: &Url) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-/// The text as HTML.
+/// Converts Markdown to HTML.
 pub(crate) fn to_html(markdown: &str, base: &Url) -> String {
     let mut out = String::new();
     html::push_html(&mut out, events(markdown, base).into_iter());
     out
 }
 
-/// The text without markup. A link is its words and its address.
+/// Converts Markdown to plain text. Links become their text and URL.
 pub(crate) fn to_plain(markdown: &str, base: &Url) -> String {
     let mut out = String::new();
-    let mut addresses = Vec::new();
+    let mut links = Vec::new();
     for event in events(markdown, base) {
         match event {
             Event::Text(text) | Event::Code(text) => out.push_str(&text),
             Event::SoftBreak | Event::HardBreak => out.push('\n'),
             Event::Start(Tag::Link { dest_url, .. }) => {
-                addresses.push((out.len(), dest_url));
+                links.push((out.len(), dest_url));
             }
             Event::End(TagEnd::Link) => {
-                if let Some((start, address)) = addresses.pop()
-                    && out[start..] != *address
+                if let Some((start, url)) = links.pop()
+                    && out[start..] != *url
                 {
                     out.push_str(" (");
-                    out.push_str(&address);
+                    out.push_str(&url);
                     out.push(')');
                 }
             }
@@ -69,7 +68,7 @@ pub(crate) fn to_plain(markdown: &str, base: &Url) -> String {
     out.trim().to_owned()
 }
 
-/// Ends `out` with as many line breaks as `gap`, unless nothing was written yet.
+/// Ends `out` with the line breaks in `gap`, unless it is empty.
 fn separate(out: &mut String, gap: &str) {
     if out.is_empty() || out.ends_with("- ") {
         return;
@@ -79,13 +78,13 @@ fn separate(out: &mut String, gap: &str) {
     }
 }
 
-/// What the text consists of, without what is not wanted.
+/// The events of the parser, without HTML, images and other links.
 fn events<'a>(markdown: &'a str, base: &Url) -> Vec<Event<'a>> {
-    let mut kept = Vec::new();
-    let mut links_kept = Vec::new();
+    let mut events = Vec::new();
+    let mut is_link = Vec::new();
     for event in Parser::new_ext(markdown, Options::empty()) {
         match event {
-            Event::Html(text) | Event::InlineHtml(text) => kept.push(Event::Text(text)),
+            Event::Html(text) | Event::InlineHtml(text) => events.push(Event::Text(text)),
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
             Event::Start(Tag::Link {
                 link_type,
@@ -97,9 +96,9 @@ fn events<'a>(markdown: &'a str, base: &Url) -> Vec<Event<'a>> {
                     LinkType::Email => None,
                     _ => link(&dest_url, base),
                 };
-                links_kept.push(url.is_some());
+                is_link.push(url.is_some());
                 if let Some(url) = url {
-                    kept.push(Event::Start(Tag::Link {
+                    events.push(Event::Start(Tag::Link {
                         link_type,
                         dest_url: CowStr::from(String::from(url)),
                         title,
@@ -108,14 +107,14 @@ fn events<'a>(markdown: &'a str, base: &Url) -> Vec<Event<'a>> {
                 }
             }
             Event::End(TagEnd::Link) => {
-                if links_kept.pop() == Some(true) {
-                    kept.push(event);
+                if is_link.pop() == Some(true) {
+                    events.push(event);
                 }
             }
-            event => kept.push(event),
+            event => events.push(event),
         }
     }
-    kept
+    events
 }
 
 #[cfg(test)]
@@ -127,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_web_pages_only() {
-        let lead = |address| link(address, &base()).map(String::from);
-        assert_eq!(lead("https://a.io/b").as_deref(), Some("https://a.io/b"));
-        for below in ["/users?filter=a", "users?filter=a", "//users?filter=a"] {
+    fn only_web_links_are_resolved() {
+        let resolve = |text| link(text, &base()).map(String::from);
+        assert_eq!(resolve("https://a.io/b").as_deref(), Some("https://a.io/b"));
+        for relative in ["/users?filter=a", "users?filter=a", "//users?filter=a"] {
             assert_eq!(
-                lead(below).as_deref(),
+                resolve(relative).as_deref(),
                 Some("https://usher.test/sub/users?filter=a")
             );
         }
@@ -145,12 +144,12 @@ mod tests {
             "file:///etc/passwd",
             "/javascript:alert(1)",
         ] {
-            assert_eq!(lead(other), None, "{other}");
+            assert_eq!(resolve(other), None, "{other}");
         }
     }
 
     #[test]
-    fn html_is_text_and_pictures_are_words() {
+    fn html_becomes_text_and_images_their_descriptions() {
         let html = to_html(
             "a <b onclick=x>c</b>\n\n<script>\nd\n</script>\n\n![e](https://f.io/g.png)",
             &base(),
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_elsewhere_is_only_its_words() {
+    fn a_link_with_another_scheme_becomes_its_text() {
         assert_eq!(
             to_html("[a](javascript:b) <c@d.io> [e](/f) <https://g.io>", &base()),
             "<p>a c@d.io <a href=\"https://usher.test/sub/f\">e</a> \
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_keeps_paragraphs_lists_and_addresses() {
+    fn plain_text_has_paragraphs_lists_and_urls() {
         assert_eq!(
             to_plain(
                 "# A\n\nb \\*c\\* `d`\\\ne [f](/g)\n\n- h\n- i\n\nj <k>",

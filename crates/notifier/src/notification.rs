@@ -1,4 +1,4 @@
-//! A message written out, as dispatchers get it.
+//! A rendered message, the input of dispatchers.
 
 use std::fmt;
 
@@ -6,59 +6,58 @@ use chrono::{DateTime, Utc};
 use usher_domain::UserId;
 use uuid::Uuid;
 
-/// A message written out.
+/// A rendered message.
 ///
-/// Its text may be a secret (a passcode), so `Debug` shows only what may be logged.
+/// Its text may contain a passcode, so `Debug` prints only its ID and the name of its template.
 #[derive(Clone, PartialEq)]
 pub struct Notification {
-    /// The message; the same with each attempt.
+    /// The ID of the message, the same for each attempt.
     pub id: Uuid,
-    /// Its template.
+    /// The ID of the template.
     pub template_id: Uuid,
-    /// The name of its template.
+    /// The name of the template.
     pub template_name: String,
-    /// To whom.
+    /// The recipient.
     pub recipient: Recipient,
-    /// The values in it, as they are.
+    /// The values of the placeholders, unescaped.
     pub labels: Vec<(String, String)>,
-    /// What it is about.
+    /// The IDs of the objects that the message is about.
     pub targets: Vec<Uuid>,
-    /// When it was put into the outbox.
+    /// When the message was enqueued.
     pub created_at: DateTime<Utc>,
-    /// The title: one line of plain text.
+    /// The title as a line of plain text.
     pub title: String,
     /// The title as Markdown.
     pub title_markdown: String,
-    /// The text without markup.
+    /// The body as plain text.
     pub body: String,
-    /// The text as Markdown, in which no value has an effect.
+    /// The body as Markdown, with escaped values.
     pub body_markdown: String,
-    /// The text as HTML, whose only tags are those of Markdown, and whose links all lead to
-    /// `http` or `https`.
+    /// The body as HTML. It contains only tags of Markdown and `http` and `https` links.
     pub body_html: String,
     /// The buttons.
     pub actions: Vec<Action>,
 }
 
-/// Who gets a message.
+/// The recipient of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recipient {
-    /// The user.
+    /// The ID of the user.
     pub user_id: UserId,
-    /// Their username.
+    /// The username.
     pub username: String,
-    /// What to call them, in one line: the display name, or else the username.
+    /// The display name in one line, or the username if it is empty.
     pub name: String,
-    /// Their address.
+    /// The e-mail address.
     pub email: String,
 }
 
 /// A button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// What stands on it: one line of plain text.
+    /// The label: a line of plain text.
     pub label: String,
-    /// Where it leads, by `http` or `https`.
+    /// The `http` or `https` URL.
     pub url: String,
 }
 

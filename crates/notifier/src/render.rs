@@ -1,9 +1,8 @@
-//! Messages, written out from their templates.
+//! Rendering of messages from their templates.
 //!
-//! Templates are Jinja. They know `labels`, `user_name`, `user_username`, `user_email` and
-//! `base_url`; a label that is missing is empty. They stand in the database and are trusted,
-//! the values are not: each text has its own rule by which values are inserted into it
-//! (`escape.rs`).
+//! Templates are Jinja, with the variables `labels`, `user_name`, `user_username`, `user_email`
+//! and `base_url`; a missing label is empty. Templates come from the database and are trusted.
+//! Values are not, and are escaped for the context of each text (`escape.rs`).
 
 use std::collections::BTreeMap;
 
@@ -15,13 +14,13 @@ use usher_store::{OutboxMessage, RenderedNotification};
 
 use crate::{Action, Notification, Recipient, escape, markdown};
 
-/// How many steps a template may take, so that none goes on for ever.
+/// The maximum number of steps of a template.
 const FUEL: u64 = 50_000;
 
-/// Why a message could not be written out. Says nothing of its values.
+/// Why a message could not be rendered. Does not contain values.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RenderError {
-    #[error("the template does not work, line {line}: {kind}")]
+    #[error("invalid template, line {line}: {kind}")]
     Template {
         kind: minijinja::ErrorKind,
         line: usize,
@@ -30,7 +29,7 @@ pub(crate) enum RenderError {
     Actions,
 }
 
-/// Writes messages out. One for each rule of inserting values.
+/// Renders messages, with an environment for each escaping rule.
 pub(crate) struct Renderer {
     verbatim: Environment<'static>,
     line: Environment<'static>,
@@ -52,7 +51,7 @@ impl Renderer {
         }
     }
 
-    /// The message for the inbox. What people write in their own words arrives unchanged.
+    /// Renders the message for the inbox. Custom messages are not escaped.
     pub(crate) fn inbox(
         &self,
         message: &OutboxMessage,
@@ -80,7 +79,7 @@ impl Renderer {
         })
     }
 
-    /// The message for all other ways.
+    /// Renders the message for dispatchers.
     pub(crate) fn notification(
         &self,
         message: &OutboxMessage,
@@ -101,13 +100,13 @@ impl Renderer {
             recipient: Recipient {
                 user_id: message.user_id,
                 username: message.username.clone(),
-                name: escape::line(called(message)),
+                name: escape::line(display_name(message)),
                 email: message.email.clone(),
             },
             labels: message.labels.clone(),
             targets: message.targets.clone(),
             created_at: message.created_at,
-            // The template's own line breaks must not get into a header either.
+            // Line breaks in the template must not get into a mail header either.
             title: escape::line(&title),
             title_markdown: escape::line(&title_markdown),
             body: markdown::to_plain(&body_markdown, &self.base_url),
@@ -117,20 +116,20 @@ impl Renderer {
         })
     }
 
-    /// What the templates may name.
+    /// The variables of templates.
     fn values(&self, message: &OutboxMessage) -> Value {
         let labels: BTreeMap<String, String> = message.labels.iter().cloned().collect();
         let base_url = self.base_url.as_str().trim_end_matches('/');
         minijinja::context! {
             labels => Value::from(labels),
-            user_name => called(message),
+            user_name => display_name(message),
             user_username => message.username.as_str(),
             user_email => message.email.as_str(),
             base_url => Value::from_safe_string(base_url.to_owned()),
         }
     }
 
-    /// The buttons, without those that lead to no web page.
+    /// The buttons with an `http` or `https` URL.
     fn actions(&self, message: &OutboxMessage, values: &Value) -> Result<Vec<Action>, RenderError> {
         #[derive(Deserialize)]
         struct Template {
@@ -141,8 +140,8 @@ impl Renderer {
             .map_err(|_| RenderError::Actions)?;
         let mut actions = Vec::new();
         for template in templates.unwrap_or_default() {
-            let address = render(&self.url, &template.url, values)?;
-            if let Some(url) = markdown::link(&address, &self.base_url) {
+            let url = render(&self.url, &template.url, values)?;
+            if let Some(url) = markdown::link(&url, &self.base_url) {
                 actions.push(Action {
                     label: render(&self.line, &template.label, values)?,
                     url: url.into(),
@@ -153,16 +152,16 @@ impl Renderer {
     }
 }
 
-/// What to call the receiver.
-fn called(message: &OutboxMessage) -> &str {
+/// The display name of the recipient, or their username.
+fn display_name(message: &OutboxMessage) -> &str {
     match message.name.trim() {
         "" => &message.username,
         name => name,
     }
 }
 
-/// An environment whose templates insert values as `insert` says.
-fn environment(insert: fn(&str) -> String) -> Environment<'static> {
+/// An environment whose templates escape values with `escape`.
+fn environment(escape_value: fn(&str) -> String) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_fuel(Some(FUEL));
     environment.add_filter("urlencode", |value: String| {
@@ -177,7 +176,7 @@ fn environment(insert: fn(&str) -> String) -> Environment<'static> {
             if value.is_safe() {
                 out.write_str(&text)?;
             } else {
-                out.write_str(&insert(&text))?;
+                out.write_str(&escape_value(&text))?;
             }
             Ok(())
         },

@@ -16,7 +16,7 @@ pub(crate) fn base_url() -> Url {
     Url::parse("https://usher.test").unwrap()
 }
 
-/// A message to Alice about Bob, by the way.
+/// A message to Alice about Bob.
 pub(crate) fn message(method: NotificationMethod) -> OutboxMessage {
     OutboxMessage {
         id: Uuid::from_u128(1),
@@ -61,7 +61,7 @@ pub(crate) fn labels(labels: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The message, written out.
+/// The rendered message.
 pub(crate) fn notification(message: &OutboxMessage) -> Notification {
     Renderer::new(base_url()).notification(message).unwrap()
 }

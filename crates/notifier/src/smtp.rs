@@ -1,4 +1,4 @@
-//! Delivery by mail.
+//! Delivery by e-mail.
 
 use std::{error::Error, time::Duration};
 
@@ -23,74 +23,73 @@ use usher_domain::notification::NotificationMethod;
 use crate::{DispatchError, Dispatcher, Notification};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the server may take to say goodbye.
+/// How long the server may take to respond to QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest reason that is kept, in characters.
+/// The maximum length of a recorded reason, in characters.
 const MAX_REASON: usize = 200;
 
-/// How to reach the mail server.
+/// How to connect to the mail server.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
-    /// Where it listens: `host:port`, an IPv6 address in brackets.
+    /// `host:port`, with an IPv6 address in brackets.
     pub smarthost: String,
-    /// From whom mails come: `usher@example.com` or `Usher <usher@example.com>`.
+    /// The sender: `usher@example.com` or `Usher <usher@example.com>`.
     pub from: String,
-    /// How to sign in there; `None` is not at all.
+    /// The credentials; `None` for no authentication.
     pub credentials: Option<SmtpCredentials>,
-    /// How the connection is encrypted; `None` is [`Implicit`](SmtpTls::Implicit) on port
-    /// 465, [`Required`](SmtpTls::Required) where there are credentials, so that nobody in
-    /// between can ask for them, and else [`Opportunistic`](SmtpTls::Opportunistic).
+    /// How the connection is encrypted. `None` is [`Implicit`](SmtpTls::Implicit) on port 465,
+    /// [`Required`](SmtpTls::Required) with credentials, so that an attacker in the network
+    /// cannot get them, and otherwise [`Opportunistic`](SmtpTls::Opportunistic).
     pub tls: Option<SmtpTls>,
-    /// By which name to greet; `None` is that of the machine.
+    /// The host name in the greeting; `None` for the name of the machine.
     pub hello: Option<String>,
 }
 
-/// How to sign in at the mail server.
+/// The credentials at the mail server.
 #[derive(Clone, Debug)]
 pub struct SmtpCredentials {
-    /// The account.
+    /// The username.
     pub username: String,
-    /// Its password.
+    /// The password.
     pub password: SecretString,
 }
 
-/// How the connection to the mail server is encrypted. A certificate must be valid, for the
-/// server's name and to the machine's authorities.
+/// How the connection to the mail server is encrypted. The certificate must be valid for the
+/// server's name and trusted by the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpTls {
-    /// Not at all.
+    /// No encryption.
     None,
-    /// By STARTTLS if the server offers it.
+    /// STARTTLS if the server offers it.
     Opportunistic,
-    /// By STARTTLS, or nothing is sent.
+    /// STARTTLS; fails if the server does not offer it.
     Required,
-    /// From the first byte.
+    /// TLS from the start of the connection.
     Implicit,
 }
 
-/// Why mail cannot be set up.
+/// Why the settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpSettingsError {
-    /// The server is not a host and a port.
-    #[error("the mail server must be given as host:port")]
+    /// The server is not `host:port`.
+    #[error("the mail server must be host:port")]
     Smarthost,
-    /// The sender is not an address.
-    #[error("the sender of mails must be an email address, with or without a name before it")]
+    /// The sender is not an e-mail address.
+    #[error("the sender must be an e-mail address, optionally with a name")]
     From(#[source] lettre::address::AddressError),
-    /// TLS does not work on this machine.
-    #[error("TLS for mail cannot be set up")]
+    /// The TLS client could not be created.
+    #[error("could not create the TLS client")]
     Tls(#[source] lettre::transport::smtp::Error),
 }
 
-/// Delivers by mail: one connection for each, which ends with it.
+/// Delivers messages by e-mail, on a new connection for each.
 ///
-/// A mail has a plain and an HTML part, and the header `Auto-Submitted` (RFC 3834), so that
-/// no absence notice answers it. Answers of 5xx are for good, except those to the sign-in
-/// (an operator may be about to mend it); all other trouble is worth another attempt.
+/// An e-mail has a plain and an HTML part, and the header `Auto-Submitted` (RFC 3834), so that
+/// auto-responders ignore it. Responses of 5xx are permanent failures, except to authentication,
+/// which an operator may be about to fix; all other failures are temporary.
 ///
-/// The connection is lettre's, but not its transport: that waits for the server's goodbye
-/// before it says that the mail was taken, and a server that is silent then would get the
-/// mail again.
+/// Uses lettre's connection, but not its transport, which waits for the response to QUIT before
+/// it reports success: if there were none, the e-mail would be sent again.
 pub struct Smtp {
     host: String,
     port: u16,
@@ -103,7 +102,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// Reads the settings. Connects to nothing yet.
+    /// Validates the settings. Does not connect yet.
     pub fn new(settings: SmtpSettings) -> Result<Self, SmtpSettingsError> {
         let (host, port) =
             host_and_port(&settings.smarthost).ok_or(SmtpSettingsError::Smarthost)?;
@@ -158,7 +157,7 @@ impl Smtp {
     async fn send(&self, mail: &Message) -> Result<(), lettre::transport::smtp::Error> {
         let mut connection = self.connect().await?;
         connection.send(mail.envelope(), &mail.formatted()).await?;
-        // The server has the mail; what it says now changes nothing.
+        // The server has accepted the e-mail, so an error does not matter.
         let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
         Ok(())
     }
@@ -166,7 +165,7 @@ impl Smtp {
     fn mail(&self, notification: &Notification) -> Result<Message, DispatchError> {
         let recipient = &notification.recipient;
         let address: Address = recipient.email.parse().map_err(|_| {
-            DispatchError::Permanent("the receiver's address is none for mail".to_owned())
+            DispatchError::Permanent("the recipient's e-mail address is invalid".to_owned())
         })?;
         let message_id = format!("<{}@{}>", notification.id, self.from.email.domain());
         Message::builder()
@@ -179,7 +178,7 @@ impl Smtp {
                 plain(notification),
                 self.html(notification)?,
             ))
-            .map_err(|_| DispatchError::Permanent("the mail cannot be written".to_owned()))
+            .map_err(|_| DispatchError::Permanent("could not build the e-mail".to_owned()))
     }
 
     fn html(&self, notification: &Notification) -> Result<String, DispatchError> {
@@ -196,7 +195,7 @@ impl Smtp {
         };
         self.html
             .render_str(include_str!("mail.html"), values)
-            .map_err(|_| DispatchError::Permanent("the mail cannot be laid out".to_owned()))
+            .map_err(|_| DispatchError::Permanent("could not render the e-mail".to_owned()))
     }
 }
 
@@ -211,7 +210,7 @@ impl Dispatcher for Smtp {
         self.send(&mail).await.map_err(|error| failure(&error))
     }
 
-    /// Greets the server, and signs in where there are credentials.
+    /// Connects to the server, and authenticates if there are credentials.
     async fn check(&self) -> Result<(), DispatchError> {
         let mut connection = self.connect().await.map_err(|error| failure(&error))?;
         let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
@@ -219,11 +218,12 @@ impl Dispatcher for Smtp {
     }
 }
 
-/// What a failure means, without the words of the server, which often repeat an address.
+/// Classifies an error. The reason does not contain the server's message, which often includes an
+/// e-mail address.
 fn failure(error: &lettre::transport::smtp::Error) -> DispatchError {
     if let Some(code) = error.status() {
         let code = u16::from(code);
-        let reason = format!("the mail server answered {code}");
+        let reason = format!("the mail server responded with {code}");
         return if is_final(code) {
             DispatchError::Permanent(reason)
         } else {
@@ -232,15 +232,15 @@ fn failure(error: &lettre::transport::smtp::Error) -> DispatchError {
     }
     let reason = match error.source() {
         Some(source) if !error.is_response() => {
-            format!("no talk with the mail server: {source}")
+            format!("could not connect to the mail server: {source}")
         }
-        _ => "the mail server answered nothing that SMTP knows".to_owned(),
+        _ => "the mail server sent an invalid response".to_owned(),
     };
     DispatchError::Temporary(reason.chars().take(MAX_REASON).collect())
 }
 
-/// Whether the answer holds for later attempts as well. 530 to 538 are about the sign-in
-/// (RFC 4954, 6; RFC 3207, 4).
+/// Whether the failure is permanent. 530 to 538 are about authentication (RFC 4954, 6; RFC 3207,
+/// 4).
 fn is_final(code: u16) -> bool {
     code >= 500 && !(530..=538).contains(&code)
 }
@@ -288,7 +288,7 @@ fn html_environment() -> Environment<'static> {
     environment
 }
 
-/// Says that no person wrote the mail (RFC 3834, 5).
+/// Marks the e-mail as automatically generated (RFC 3834, 5).
 #[derive(Clone)]
 struct AutoSubmitted;
 

@@ -1,4 +1,4 @@
-//! Delivery by a call to another service.
+//! Delivery by webhook.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -8,28 +8,28 @@ use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::{Map, Value, json};
 use url::Url;
-use usher_domain::{notification::NotificationMethod, time};
+use usher_domain::{error_chain, notification::NotificationMethod, time};
 
 use crate::{DispatchError, Dispatcher, Notification};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why the webhook cannot be set up.
+/// Why a webhook could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The address is none that can be called.
-    #[error("the webhook's address must begin with http:// or https://")]
+    /// The URL's scheme is not `http` or `https`.
+    #[error("the webhook URL must start with http:// or https://")]
     Endpoint,
-    /// TLS does not work on this machine.
-    #[error("TLS for the webhook cannot be set up")]
+    /// The TLS client could not be created.
+    #[error("could not create the TLS client")]
     Tls(#[source] rustls::Error),
-    /// The HTTP client does not work on this machine.
-    #[error("the webhook's client cannot be set up")]
+    /// The HTTP client could not be created.
+    #[error("could not create the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
-/// Delivers by `POST` of a JSON object to one address.
+/// Delivers messages by `POST` of a JSON object to a URL.
 ///
 /// ```json
 /// {
@@ -54,12 +54,12 @@ pub enum WebhookError {
 /// }
 /// ```
 ///
-/// `labels` are values as they are; the `_markdown` texts have them without an effect. The
-/// user is the receiver. `msg_id` is the same with each attempt. Passcodes come this way too
-/// (label `one_time_passcode`), so the address should be `https`; a username and password in
-/// it are sent as basic authentication.
+/// `labels` are unescaped; in the `_markdown` texts they are escaped. The user is the recipient.
+/// `msg_id` is the same for each attempt. Passcodes are delivered too (label
+/// `one_time_passcode`), so the URL should be `https`; a username and password in it are sent as
+/// basic authentication.
 ///
-/// Any 2xx means that it was delivered. Redirects are not followed. 408, 429 and 5xx are
+/// Any 2xx status means success. Redirects are not followed. 408, 429 and 5xx are
 /// worth another attempt, and so is silence; all other answers are for good.
 pub struct Webhook {
     client: Client,
@@ -67,7 +67,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Calls that address. Connects to nothing yet.
+    /// Creates a dispatcher. Does not connect yet.
     pub fn new(endpoint: Url) -> Result<Self, WebhookError> {
         if !matches!(endpoint.scheme(), "http" | "https") {
             return Err(WebhookError::Endpoint);
@@ -102,12 +102,12 @@ impl Dispatcher for Webhook {
             .json(&body(notification))
             .send()
             .await
-            .map_err(|error| unreachable_reason(&error))?;
+            .map_err(|error| connection_failure(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        let reason = format!("the webhook answered {}", status.as_u16());
+        let reason = format!("the webhook responded with status {}", status.as_u16());
         Err(if is_final(status) {
             DispatchError::Permanent(reason)
         } else {
@@ -115,11 +115,12 @@ impl Dispatcher for Webhook {
         })
     }
 
-    /// Sends a `HEAD`, which changes nothing. What is answered does not count: many only
-    /// know `POST`.
+    /// Sends a `HEAD` request. Any response counts, since many webhooks only support `POST`.
     async fn check(&self) -> Result<(), DispatchError> {
-        let asked = self.client.head(self.endpoint.clone()).send().await;
-        asked.map(drop).map_err(|error| unreachable_reason(&error))
+        let response = self.client.head(self.endpoint.clone()).send().await;
+        response
+            .map(drop)
+            .map_err(|error| connection_failure(&error))
     }
 }
 
@@ -156,18 +157,14 @@ fn body(notification: &Notification) -> Value {
     })
 }
 
-/// Why there was no answer, without the address, which may contain a password.
-fn unreachable_reason(error: &reqwest::Error) -> DispatchError {
+/// The reason without the URL, which may contain a password.
+fn connection_failure(error: &reqwest::Error) -> DispatchError {
     if error.is_timeout() {
-        return DispatchError::Temporary("the webhook did not answer in time".to_owned());
+        return DispatchError::Temporary("the webhook timed out".to_owned());
     }
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(Error::source) {
-        cause = Some(deeper);
-    }
-    DispatchError::Temporary(match cause {
-        Some(cause) => format!("no talk with the webhook: {cause}"),
-        None => "no talk with the webhook".to_owned(),
+    DispatchError::Temporary(match error.source().map(error_chain::root_cause) {
+        Some(cause) => format!("could not connect to the webhook: {cause}"),
+        None => "could not connect to the webhook".to_owned(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The worker: takes what is due, delivers it, and notes what came of it.
+//! The worker: leases due messages, delivers them and records the result.
 
 use std::{
     collections::HashMap,
@@ -33,36 +33,38 @@ use uuid::Uuid;
 
 use crate::{DispatchError, Dispatcher, render::Renderer};
 
-/// How long delivered and given-up messages are kept.
-const KEEP: TimeDelta = TimeDelta::days(7);
-/// How often older ones are deleted.
+/// How long delivered and failed messages stay in the outbox.
+const RETENTION: TimeDelta = TimeDelta::days(7);
+/// How often older messages are deleted.
 const CLEAN_INTERVAL: Duration = Duration::from_hours(1);
 /// The pause after the first failed attempt; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// How many deliveries fit into a lease one after the other.
+/// The pauses before the worker subscribes to the outbox again: the shortest and the longest.
+const SUBSCRIBE_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
+/// How many consecutive deliveries fit into a lease.
 const DELIVERIES_IN_LEASE: u32 = 6;
-/// How often it is tried to note a delivery while the store is unavailable.
-const NOTE_ATTEMPTS: u32 = 3;
+/// How often the worker tries to record a delivery while the store is unavailable.
+const RECORD_ATTEMPTS: u32 = 3;
 
-/// How a [`Notifier`] works.
+/// The options of a [`Notifier`].
 #[derive(Clone)]
 pub struct NotifierOptions {
-    /// Where people reach the service; links lead there.
+    /// The URL of the service, the base of links in messages.
     pub base_url: Url,
-    /// How often to look for due messages: 15 seconds. That is how late they come, unless
-    /// somebody [wakes](WakeHandle::wake) the worker.
+    /// How often to poll for due messages: 15 seconds. New messages are delivered sooner, as
+    /// long as the worker is [subscribed](OutboxStore::subscribe) to the outbox.
     pub fetch_interval: Duration,
-    /// For how long messages are leased: 2 minutes. One delivery has a sixth of it.
+    /// How long messages are leased: 2 minutes. One delivery may take a sixth of it.
     pub lease: Duration,
-    /// How many messages are leased at once, at most: 50.
+    /// The maximum number of messages to lease together: 50.
     pub batch: u32,
-    /// How many deliveries are under way at once, at most: 16.
+    /// The maximum number of concurrent deliveries: 16.
     pub concurrency: usize,
-    /// After how many failed attempts a message is given up: 5.
+    /// The number of failed attempts after which a message fails permanently: 5.
     pub max_attempts: u32,
-    /// Where the time comes from.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -85,49 +87,38 @@ impl NotifierOptions {
         self.lease / DELIVERIES_IN_LEASE
     }
 
-    /// How many messages to lease: no more than can be delivered before the lease ends,
-    /// however long each takes.
+    /// How many messages to lease: at most as many as fit into the lease if every delivery
+    /// takes its full time.
     fn limit(&self) -> u32 {
-        let one_after_the_other = DELIVERIES_IN_LEASE - 1;
-        let at_once = u32::try_from(self.concurrency).unwrap_or(u32::MAX).max(1);
-        self.batch.min(at_once.saturating_mul(one_after_the_other))
+        let consecutive = DELIVERIES_IN_LEASE - 1;
+        let concurrent = u32::try_from(self.concurrency).unwrap_or(u32::MAX).max(1);
+        self.batch.min(concurrent.saturating_mul(consecutive))
     }
 }
 
-/// Makes a [`Notifier`] look for due messages at once. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct WakeHandle(Arc<Notify>);
-
-impl WakeHandle {
-    /// Looks now, or after what is under way; several calls are as good as one.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// Empties the outbox.
+/// Delivers the messages in the outbox.
 pub struct Notifier {
     store: Arc<dyn OutboxStore>,
     dispatchers: HashMap<NotificationMethod, Arc<dyn Dispatcher>>,
     renderer: Renderer,
     options: NotifierOptions,
     id: Uuid,
-    wake: WakeHandle,
+    enqueued: Notify,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 enum Outcome {
     Delivered,
-    /// Somebody else has the message by now.
+    /// The lease expired, so another worker may have the message.
     LeaseLost,
-    /// It was delivered, and the store does not know.
-    NotNoted(StoreError),
+    /// The message was delivered, but the store could not record it.
+    NotRecorded(StoreError),
     Failed(DispatchError),
 }
 
 impl Notifier {
-    /// Delivers by these ways, and into the inbox by itself. A message that is to go any
-    /// other way is given up.
+    /// Creates a notifier that delivers through `dispatchers` and, without one, to the inbox.
+    /// A message with any other delivery method fails permanently.
     pub fn new(
         store: Arc<dyn OutboxStore>,
         dispatchers: impl IntoIterator<Item = Arc<dyn Dispatcher>>,
@@ -142,18 +133,44 @@ impl Notifier {
             renderer: Renderer::new(options.base_url.clone()),
             options,
             id: Uuid::new_v4(),
-            wake: WakeHandle::default(),
+            enqueued: Notify::new(),
         }
     }
 
-    /// What others wake it with.
-    pub fn wake_handle(&self) -> WakeHandle {
-        self.wake.clone()
+    /// Runs until `shutdown` completes. Deliveries in progress are then finished and recorded,
+    /// within a sixth of the lease; other leased messages are released.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let polling = pin!(self.poll(shutdown));
+        let listening = pin!(self.listen());
+        future::select(polling, listening).await;
     }
 
-    /// Works until `shutdown`. What is being delivered then is ended and noted, within a
-    /// sixth of the lease; what was leased besides goes back.
-    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+    /// Has new messages delivered right after they were enqueued. Does not return.
+    async fn listen(&self) {
+        let [shortest, longest] = SUBSCRIBE_PAUSES;
+        let mut pause = shortest;
+        loop {
+            match self.store.subscribe().await {
+                Ok(mut enqueued) => {
+                    pause = shortest;
+                    // For messages that were enqueued before.
+                    self.enqueued.notify_one();
+                    while enqueued.next().await.is_some() {
+                        self.enqueued.notify_one();
+                    }
+                    tracing::debug!("the subscription to the outbox ended");
+                }
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn Error,
+                    "cannot subscribe to the outbox; polling only"
+                ),
+            }
+            sleep(pause).await;
+            pause = longest.min(pause * 2);
+        }
+    }
+
+    async fn poll(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown.fuse());
         let mut cleaned_at: Option<Instant> = None;
         loop {
@@ -173,13 +190,13 @@ impl Notifier {
             }
             tokio::select! {
                 () = shutdown.as_mut() => return,
-                () = self.wake.0.notified() => {}
+                () = self.enqueued.notified() => {}
                 () = sleep(self.options.fetch_interval) => {}
             }
         }
     }
 
-    /// Delivers batch after batch until nothing is due.
+    /// Delivers batches until no message is due.
     async fn deliver_due(&self, stopping: &AtomicBool) {
         let limit = self.options.limit();
         let lease = TimeDelta::from_std(self.options.lease).unwrap_or(TimeDelta::MAX);
@@ -191,7 +208,7 @@ impl Notifier {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn Error,
-                        "looking for notifications failed"
+                        "could not lease notifications"
                     );
                     return;
                 }
@@ -201,7 +218,7 @@ impl Notifier {
                 .for_each_concurrent(self.options.concurrency.max(1), async |message| {
                     let would_end = leased_at.elapsed() + self.options.delivery_timeout();
                     if stopping.load(Ordering::Relaxed) {
-                        self.put_back(&message).await;
+                        self.release(&message).await;
                     } else if would_end <= self.options.lease {
                         let span = tracing::error_span!(
                             "notification",
@@ -212,7 +229,7 @@ impl Notifier {
                         );
                         self.deliver(&message).instrument(span).await;
                     }
-                    // Else the lease ends by itself, and somebody takes the message.
+                    // Otherwise the lease expires, and the message is leased again.
                 })
                 .await;
             if is_last {
@@ -222,22 +239,22 @@ impl Notifier {
     }
 
     async fn deliver(&self, message: &OutboxMessage) {
-        // One message that breaks a library must not stop all others.
+        // A message that makes a library panic must not stop the others.
         let outcome = AssertUnwindSafe(self.attempt(message))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| {
-                let reason = "the notifier stumbled over the message";
+                let reason = "the notifier panicked";
                 Outcome::Failed(DispatchError::Temporary(reason.to_owned()))
             });
         match outcome {
             Outcome::Delivered => tracing::info!("delivered a notification"),
             Outcome::LeaseLost => tracing::warn!(
-                "the lease of a notification ended before its delivery; it may arrive twice"
+                "the lease expired before the notification was delivered; it may arrive twice"
             ),
-            Outcome::NotNoted(error) => tracing::error!(
+            Outcome::NotRecorded(error) => tracing::error!(
                 error = &error as &dyn Error,
-                "delivered a notification, but could not note it; it will arrive twice"
+                "delivered a notification, but could not record it; it will arrive twice"
             ),
             Outcome::Failed(failure) => {
                 let attempt = attempt_number(message);
@@ -250,36 +267,42 @@ impl Notifier {
                 };
                 if let Some(pause) = pause {
                     let retry_in_seconds = pause.as_secs();
-                    tracing::warn!(reason, retry_in_seconds, "delivering a notification failed");
+                    tracing::warn!(
+                        reason,
+                        retry_in_seconds,
+                        "could not deliver a notification; will retry"
+                    );
                 } else {
-                    tracing::error!(reason, "gave a notification up");
+                    tracing::error!(reason, "could not deliver a notification; will not retry");
                 }
-                self.note_failure(message, &reason, pause).await;
+                self.record_failure(message, &reason, pause).await;
             }
         }
     }
 
     async fn attempt(&self, message: &OutboxMessage) -> Outcome {
-        // Leases count as attempts, also those of workers that died of the message.
+        // Leases count as attempts, including those of workers that crashed.
         if message.attempts >= self.options.max_attempts.saturating_mul(2) {
-            return given_up("no attempt came to an end");
+            return permanent_failure("no attempt finished");
         }
         match message.method {
             NotificationMethod::Inbox => self.deliver_to_inbox(message).await,
             method => match self.dispatchers.get(&method) {
                 Some(dispatcher) => self.dispatch(message, &**dispatcher).await,
-                None => given_up(&format!("delivery by {} is not set up", method.as_str())),
+                None => {
+                    permanent_failure(&format!("delivery by {} is not set up", method.as_str()))
+                }
             },
         }
     }
 
     async fn deliver_to_inbox(&self, message: &OutboxMessage) -> Outcome {
         if message.template.id == ONE_TIME_PASSCODE {
-            return given_up("a passcode does not go to the inbox");
+            return permanent_failure("passcodes are not delivered to the inbox");
         }
         let rendered = match self.renderer.inbox(message) {
             Ok(rendered) => rendered,
-            Err(error) => return given_up(&error.to_string()),
+            Err(error) => return permanent_failure(&error.to_string()),
         };
         let now = self.options.clock.now();
         let delivered = self
@@ -289,9 +312,9 @@ impl Notifier {
         match delivered {
             Ok(Some(())) => Outcome::Delivered,
             Ok(None) => Outcome::LeaseLost,
-            Err(StoreError::Conflict(conflict)) => given_up(&conflict.to_string()),
+            Err(StoreError::Conflict(conflict)) => permanent_failure(&conflict.to_string()),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "writing into an inbox failed");
+                tracing::warn!(error = &error as &dyn Error, "could not write to an inbox");
                 Outcome::Failed(DispatchError::Temporary(error.to_string()))
             }
         }
@@ -300,64 +323,68 @@ impl Notifier {
     async fn dispatch(&self, message: &OutboxMessage, dispatcher: &dyn Dispatcher) -> Outcome {
         let notification = match self.renderer.notification(message) {
             Ok(notification) => notification,
-            Err(error) => return given_up(&error.to_string()),
+            Err(error) => return permanent_failure(&error.to_string()),
         };
         let limit = self.options.delivery_timeout();
         match timeout(limit, dispatcher.dispatch(&notification)).await {
-            Ok(Ok(())) => self.note_delivery(message).await,
+            Ok(Ok(())) => self.record_delivery(message).await,
             Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_) => Outcome::Failed(DispatchError::Temporary("it took too long".to_owned())),
+            Err(_) => Outcome::Failed(DispatchError::Temporary(
+                "the delivery timed out".to_owned(),
+            )),
         }
     }
 
-    async fn note_delivery(&self, message: &OutboxMessage) -> Outcome {
+    async fn record_delivery(&self, message: &OutboxMessage) -> Outcome {
         let mut attempt = 1;
         loop {
             let now = self.options.clock.now();
             match self.store.mark_sent(self.id, message.id, now).await {
                 Ok(Some(())) => return Outcome::Delivered,
                 Ok(None) => return Outcome::LeaseLost,
-                Err(StoreError::Unavailable(_)) if attempt < NOTE_ATTEMPTS => {
+                Err(StoreError::Unavailable(_)) if attempt < RECORD_ATTEMPTS => {
                     sleep(Duration::from_secs(attempt.into())).await;
                     attempt += 1;
                 }
-                Err(error) => return Outcome::NotNoted(error),
+                Err(error) => return Outcome::NotRecorded(error),
             }
         }
     }
 
-    /// Notes a failure. If that fails too, the lease ends by itself.
-    async fn note_failure(&self, message: &OutboxMessage, reason: &str, pause: Option<Duration>) {
+    /// Records a failure. If that fails too, the lease expires.
+    async fn record_failure(&self, message: &OutboxMessage, reason: &str, pause: Option<Duration>) {
         let now = self.options.clock.now();
         let retry_at = pause.map(|pause| now + pause);
-        let noted = self
+        let recorded = self
             .store
             .mark_failed(self.id, message.id, reason, retry_at, now)
             .await;
-        match noted {
+        match recorded {
             Ok(Some(())) => {}
             Ok(None) => {
-                tracing::warn!("the lease of a notification ended before its failure was noted");
+                tracing::warn!(
+                    "the lease expired before the failure of a notification was recorded"
+                );
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn Error,
-                "could not note the failure of a notification"
+                "could not record the failure of a notification"
             ),
         }
     }
 
-    /// Lets others have the message at once.
-    async fn put_back(&self, message: &OutboxMessage) {
-        self.note_failure(
+    /// Makes the message due again immediately, for other workers.
+    async fn release(&self, message: &OutboxMessage) {
+        self.record_failure(
             message,
-            "the worker was stopped before",
+            "the worker was stopped before the delivery",
             Some(Duration::ZERO),
         )
         .await;
     }
 
     async fn clean(&self) {
-        let before = self.options.clock.now() - KEEP;
+        let before = self.options.clock.now() - RETENTION;
         match self.store.delete_old_messages(before).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "deleted old notifications from the outbox"),
@@ -374,12 +401,12 @@ fn attempt_number(message: &OutboxMessage) -> u32 {
     message.attempts.saturating_add(1)
 }
 
-fn given_up(reason: &str) -> Outcome {
+fn permanent_failure(reason: &str) -> Outcome {
     Outcome::Failed(DispatchError::Permanent(reason.to_owned()))
 }
 
-/// How long to wait after the failed attempt: twice as long with each, and a quarter more
-/// or less, so that what failed together does not come back together.
+/// How long to wait after a failed attempt: exponential back-off with 25 % jitter, so that
+/// messages that failed together are not retried together.
 fn pause_after(attempt: u32) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
     doubled

@@ -81,6 +81,14 @@ impl Target {
         );
     }
 
+    /// Has the system notice within two minutes that an idle connection is lost.
+    pub(crate) fn detect_lost_connection(&mut self) {
+        self.config
+            .keepalives_idle(Duration::from_mins(1))
+            .keepalives_interval(Duration::from_secs(15))
+            .keepalives_retries(4);
+    }
+
     /// Sets what the connection starts with, unless the URL says otherwise.
     fn set(&mut self, options: &str) {
         let own = self.config.get_options().unwrap_or_default();

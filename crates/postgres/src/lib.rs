@@ -158,6 +158,7 @@ pub struct PgStore {
     new_keys: Batcher<CreateKeys>,
     new_settings: Batcher<UpsertSettings>,
     readers: Readers,
+    outbox: notification::Listener,
     delivery: Delivery,
     secret_keys: SecretKeys,
     keyring: Arc<OnceCell<Keyring>>,
@@ -186,6 +187,7 @@ impl PgStore {
         if let Some(timeout) = options.statement_timeout {
             target.limit_statements(timeout);
         }
+        let outbox = notification::Listener::new(target.clone(), options.connect_timeout);
         let (pool, for_credentials) = Pool::pair(options, target)?;
         let patience = options.call_timeout;
         Ok(Self {
@@ -194,6 +196,7 @@ impl PgStore {
             new_settings: Batcher::new(UpsertSettings(pool.clone()), patience),
             pool,
             readers: Readers::new(options.max_connections, options.acquire_timeout),
+            outbox,
             delivery: Delivery::default(),
             secret_keys: options.secret_keys.clone(),
             keyring: Arc::default(),

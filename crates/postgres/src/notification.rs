@@ -19,11 +19,13 @@ mod inbox;
 mod outbox;
 mod preference;
 mod settings;
+mod subscription;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use enqueue::{Message, Receivers, insert_messages};
+pub(crate) use subscription::Listener;
 
 #[async_trait]
 impl NotificationStore for PgStore {

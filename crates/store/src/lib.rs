@@ -37,7 +37,9 @@ pub use external_login::{
     Conversion, ExternalLogin, ExternalLoginStore, ExternalSignIn, NewExternalUser, RefreshLease,
     SignInOutcome,
 };
-pub use notification::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotification};
+pub use notification::{
+    NotificationStore, OutboxMessage, OutboxStore, RenderedNotification, Subscription,
+};
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
 };

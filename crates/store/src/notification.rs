@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::stream::BoxStream;
 use usher_domain::{
     AuditContext, UserId,
     notification::{
@@ -105,6 +106,10 @@ pub trait NotificationStore: Send + Sync {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
+    /// Subscribes to the outbox. Best effort: a worker polls as well, and subscribes again
+    /// when the subscription ends.
+    async fn subscribe(&self) -> Result<Subscription, StoreError>;
+
     /// Takes up to `limit` due messages for the time of `lease`: nobody else takes them
     /// until it ends. None while the notifier is paused. Those whose receivers were deleted
     /// or turned the template off since are given up and not among them.
@@ -149,6 +154,10 @@ pub trait OutboxStore: Send + Sync {
     /// Deletes delivered and given-up messages that are older than `before`, in batches.
     async fn delete_old_messages(&self, before: DateTime<Utc>) -> Result<u64, StoreError>;
 }
+
+/// Yields an item after messages were enqueued, by this process or another; one item may
+/// stand for several messages. Ends when the store loses its connection.
+pub type Subscription = BoxStream<'static, ()>;
 
 /// A message that is due, with all that is needed to write it out.
 #[derive(Clone, Debug, PartialEq)]

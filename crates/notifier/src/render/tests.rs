@@ -9,7 +9,7 @@ fn renderer() -> Renderer {
     Renderer::new(base_url())
 }
 
-/// What mail and webhooks get of a template with one hostile label.
+/// The notification of a template with one malicious label.
 fn with_label(body: &str, value: &str) -> Notification {
     let mut message = message(NotificationMethod::Smtp);
     message.template = template("{{ labels.x }}", body, json!([]));
@@ -39,7 +39,7 @@ fn placeholders_are_filled() {
 }
 
 #[test]
-fn the_receiver_is_called_by_name_or_else_username() {
+fn the_recipient_is_addressed_by_display_name_or_username() {
     let mut message = message(NotificationMethod::Inbox);
     message.template = template(
         "{{ user_name }} {{ user_username }} {{ user_email }}",
@@ -77,7 +77,7 @@ fn a_name_has_no_effect_as_markup() {
             let notification = with_label(&format!("{before}{{{{ labels.x }}}}{after}"), name);
             assert_eq!(notification.title, name);
             assert_eq!(notification.body, format!("{before}{name}{after}"));
-            // One paragraph without any tag.
+            // One paragraph without tags.
             let paragraph = notification.body_html.strip_prefix("<p>");
             let words = paragraph.and_then(|rest| rest.strip_suffix("</p>\n"));
             assert!(words.is_some_and(|words| !words.contains('<')), "{words:?}");
@@ -86,7 +86,7 @@ fn a_name_has_no_effect_as_markup() {
 }
 
 #[test]
-fn a_name_stays_within_its_line() {
+fn a_name_cannot_add_a_line() {
     let name = "a\r\n\r\n# b\nBcc: c@d.e\u{2029}f\u{202e}g\0";
     let notification = with_label("x {{ labels.x }} y", name);
     assert_eq!(notification.title, "a # b Bcc: c@d.e fg");
@@ -103,7 +103,7 @@ fn a_name_stays_within_its_line() {
 }
 
 #[test]
-fn a_template_with_several_lines_makes_a_title_of_one() {
+fn a_title_is_one_line() {
     let mut message = message(NotificationMethod::Inbox);
     message.template = template("a\r\nBcc: b", "", json!([]));
     assert_eq!(renderer().inbox(&message).unwrap().title, "a Bcc: b");
@@ -113,7 +113,7 @@ fn a_template_with_several_lines_makes_a_title_of_one() {
 }
 
 #[test]
-fn a_name_stays_within_its_part_of_an_address() {
+fn a_name_is_encoded_in_a_url() {
     let mut message = message(NotificationMethod::Smtp);
     message.labels = labels(&[("username", "a/../b?c=d&e#f \" onclick=g")]);
     let actions = renderer().inbox(&message).unwrap().actions;
@@ -124,7 +124,7 @@ fn a_name_stays_within_its_part_of_an_address() {
 }
 
 #[test]
-fn a_button_leads_to_a_web_page_or_is_not_there() {
+fn only_buttons_with_web_urls_are_rendered() {
     let mut message = message(NotificationMethod::Inbox);
     message.labels = labels(&[("x", "javascript:alert(1)")]);
     let mut urls = |url: &str| {
@@ -140,7 +140,7 @@ fn a_button_leads_to_a_web_page_or_is_not_there() {
 }
 
 #[test]
-fn a_link_in_the_text_takes_encoded_values() {
+fn the_urlencode_filter_encodes_values_of_links() {
     let notification = with_label(
         "[see]({{ base_url }}/@{{ labels.x | urlencode }})",
         "a_b) [c](d",
@@ -152,7 +152,7 @@ fn a_link_in_the_text_takes_encoded_values() {
 }
 
 #[test]
-fn own_words_arrive_unchanged_in_the_inbox_and_escaped_elsewhere() {
+fn custom_messages_are_escaped_except_in_the_inbox() {
     let mut message = message(NotificationMethod::Inbox);
     message.template = template(
         "{{ labels.custom_title }}",
@@ -187,7 +187,7 @@ fn a_missing_label_is_empty() {
 }
 
 #[test]
-fn a_template_that_does_not_work_is_an_error_without_values() {
+fn an_invalid_template_is_an_error_without_values() {
     let mut message = message(NotificationMethod::Inbox);
     for broken in [
         "{{ labels.username",
@@ -206,7 +206,7 @@ fn a_template_that_does_not_work_is_an_error_without_values() {
     ));
 }
 
-/// A template as the migration has it.
+/// A template of the migration.
 struct Seed {
     name: String,
     title: String,
@@ -214,7 +214,7 @@ struct Seed {
     actions: String,
 }
 
-/// The templates of the migration: each begins with its identifier and ends with its texts.
+/// The templates of the migration: each starts with its ID and ends with its texts.
 fn seeds() -> Vec<Seed> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -223,7 +223,7 @@ fn seeds() -> Vec<Seed> {
     let sql = std::fs::read_to_string(path).unwrap();
     let inserts = &sql[sql.find("INSERT INTO").unwrap()..];
     let mut rows: Vec<Vec<String>> = Vec::new();
-    // Every second piece is within quotes; none of the texts has an escaped quote.
+    // Every second part is quoted; none of the texts contains an escaped quote.
     assert!(!inserts.contains("''"));
     for text in inserts.split('\'').skip(1).step_by(2) {
         if uuid::Uuid::try_parse(text).is_ok() {
@@ -245,7 +245,7 @@ fn seeds() -> Vec<Seed> {
 }
 
 #[test]
-fn every_seeded_template_can_be_written_out() {
+fn every_seeded_template_can_be_rendered() {
     let seeds = seeds();
     assert_eq!(seeds.len(), 28);
     let mut renderer = renderer();
@@ -306,7 +306,7 @@ fn every_seeded_template_can_be_written_out() {
 }
 
 #[test]
-fn the_passcode_is_in_its_message_as_it_is() {
+fn the_passcode_is_in_its_message_unchanged() {
     let seed = seeds()
         .into_iter()
         .find(|seed| seed.name == "One-Time Passcode")

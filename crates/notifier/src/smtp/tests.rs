@@ -17,8 +17,8 @@ use crate::{
     sample::{base_url, labels, message, notification},
 };
 
-/// A mail server that hears one mail out. It answers the command that begins with the word
-/// of `refusal` with its line (empty: not at all), and all else as it should; then it gives what it heard.
+/// A mail server for one e-mail. It responds to the command in `refusal` with the given line (if
+/// empty, not at all), and accepts all others. Returns the lines it received.
 async fn server(
     extensions: &'static [&'static str],
     refusal: Option<(&'static str, &'static str)>,
@@ -85,7 +85,7 @@ async fn refused(command: &'static str, answer: &'static str) -> DispatchError {
         .unwrap_err()
 }
 
-/// A mail as its receiver's program shows it: lines joined, quoted-printable undone.
+/// Decodes quoted-printable and joins lines.
 fn unquoted(lines: &[String]) -> String {
     let joined = lines.join("\n").replace("=\n", "");
     let mut bytes = Vec::new();
@@ -137,7 +137,7 @@ async fn a_mail_has_a_plain_and_an_html_part() {
 }
 
 #[tokio::test]
-async fn a_hostile_name_adds_neither_header_nor_markup() {
+async fn a_malicious_name_adds_no_header_or_markup() {
     let (smarthost, talk) = server(&[], None).await;
     let smtp = Smtp::new(settings(smarthost)).unwrap();
     let mut message = message(NotificationMethod::Smtp);
@@ -163,9 +163,11 @@ async fn a_hostile_name_adds_neither_header_nor_markup() {
 }
 
 #[tokio::test]
-async fn the_answer_says_whether_to_try_again() {
-    let temporary = |code| DispatchError::Temporary(format!("the mail server answered {code}"));
-    let permanent = |code| DispatchError::Permanent(format!("the mail server answered {code}"));
+async fn the_response_decides_whether_to_retry() {
+    let temporary =
+        |code| DispatchError::Temporary(format!("the mail server responded with {code}"));
+    let permanent =
+        |code| DispatchError::Permanent(format!("the mail server responded with {code}"));
     let full = "452 <alice@example.com> has no space";
     assert_eq!(refused("RCPT", full).await, temporary(452));
     let unknown = "550 5.1.1 <alice@example.com> unknown";
@@ -176,11 +178,11 @@ async fn the_answer_says_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn nonsense_and_silence_are_worth_another_attempt() {
+async fn invalid_and_missing_responses_are_temporary_failures() {
     let nonsense = refused("RCPT", "alice@example.com?").await;
     assert!(
         matches!(&nonsense, DispatchError::Temporary(reason)
-        if reason == "the mail server answered nothing that SMTP knows"),
+        if reason == "the mail server sent an invalid response"),
         "{nonsense:?}"
     );
 
@@ -192,11 +194,11 @@ async fn nonsense_and_silence_are_worth_another_attempt() {
         .dispatch(&notification(&message(NotificationMethod::Smtp)))
         .await;
     assert!(matches!(nobody, Err(DispatchError::Temporary(reason))
-        if reason.starts_with("no talk with the mail server: ")));
+        if reason.starts_with("could not connect to the mail server: ")));
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_given_up_at_once() {
+async fn an_invalid_email_address_is_a_permanent_failure() {
     let mut message = message(NotificationMethod::Smtp);
     message.email = "nobody".to_owned();
     let smtp = Smtp::new(settings("127.0.0.1:1".to_owned())).unwrap();
@@ -207,7 +209,7 @@ async fn an_address_that_is_none_is_given_up_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_no_goodbye_has_the_mail_all_the_same() {
+async fn a_missing_response_to_quit_is_not_a_failure() {
     let (smarthost, _talk) = server(&[], Some(("QUIT", ""))).await;
     Smtp::new(settings(smarthost))
         .unwrap()
@@ -228,7 +230,7 @@ fn with_credentials(smarthost: String, tls: Option<SmtpTls>) -> SmtpSettings {
 }
 
 #[tokio::test]
-async fn credentials_are_used() {
+async fn credentials_are_sent() {
     let (smarthost, talk) = server(&["AUTH PLAIN"], None).await;
     let smtp = Smtp::new(with_credentials(smarthost, Some(SmtpTls::None))).unwrap();
 
@@ -240,7 +242,7 @@ async fn credentials_are_used() {
 }
 
 #[tokio::test]
-async fn credentials_are_not_told_to_a_server_without_tls() {
+async fn credentials_are_not_sent_without_tls() {
     let (smarthost, talk) = server(&["AUTH PLAIN"], None).await;
     let smtp = Smtp::new(with_credentials(smarthost, None)).unwrap();
 
@@ -260,7 +262,7 @@ async fn credentials_are_not_told_to_a_server_without_tls() {
 }
 
 #[test]
-fn the_port_and_the_credentials_say_how_to_encrypt() {
+fn the_port_and_the_credentials_decide_how_to_encrypt() {
     assert_eq!(default_tls(465, true), SmtpTls::Implicit);
     assert_eq!(default_tls(465, false), SmtpTls::Implicit);
     assert_eq!(default_tls(587, true), SmtpTls::Required);
@@ -268,7 +270,7 @@ fn the_port_and_the_credentials_say_how_to_encrypt() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused() {
+fn invalid_settings_are_errors() {
     assert_eq!(host_and_port("mail.test:25"), Some(("mail.test", 25)));
     assert_eq!(host_and_port("[::1]:25"), Some(("::1", 25)));
     for text in [
@@ -298,7 +300,7 @@ fn settings_that_cannot_work_are_refused() {
     ));
 }
 
-/// What was logged.
+/// Captures the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -313,9 +315,9 @@ impl io::Write for Log {
     }
 }
 
-/// The server repeats the address and could repeat more; the worker logs at every level.
+/// The server repeats the e-mail address in its response; the worker logs at every level.
 #[tokio::test]
-async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
+async fn email_addresses_and_passcodes_are_not_logged_or_recorded() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -337,7 +339,7 @@ async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
         store.expect_mark_sent().returning(|_, _, _| Ok(Some(())));
         store
             .expect_mark_failed()
-            .withf(|_, _, reason, _, _| reason == "the mail server answered 550")
+            .withf(|_, _, reason, _, _| reason == "the mail server responded with 550")
             .returning(|_, _, _, _, _| Ok(Some(())));
         let smtp: Arc<dyn Dispatcher> = Arc::new(Smtp::new(settings(smarthost)).unwrap());
         let notifier = Notifier::new(Arc::new(store), [smtp], NotifierOptions::new(base_url()));
@@ -348,7 +350,7 @@ async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("delivered a notification"), "{log}");
-    assert!(log.contains("gave a notification up"), "{log}");
+    assert!(log.contains("will not retry"), "{log}");
     assert!(
         log.contains("message.template=\"User account created\""),
         "{log}"
@@ -359,7 +361,7 @@ async fn neither_addresses_nor_passcodes_are_logged_or_kept_as_reasons() {
 }
 
 #[tokio::test]
-async fn a_check_greets_and_sends_nothing() {
+async fn a_check_connects_and_sends_nothing() {
     let (smarthost, talk) = server(&[], None).await;
 
     Smtp::new(settings(smarthost))
@@ -372,12 +374,12 @@ async fn a_check_greets_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_is_in_the_way() {
+async fn a_failed_check_returns_the_reason() {
     let (smarthost, _talk) = server(&[], Some(("EHLO", "554 go away"))).await;
     let refused = Smtp::new(settings(smarthost)).unwrap().check().await;
     assert!(refused.unwrap_err().to_string().contains("554"));
 
-    // The port of a listener that is gone.
+    // A port without a listener.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let smarthost = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -386,6 +388,6 @@ async fn a_check_says_what_is_in_the_way() {
         refused
             .unwrap_err()
             .to_string()
-            .starts_with("no talk with the mail server")
+            .starts_with("could not connect to the mail server")
     );
 }

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::sample::{message, notification};
 
-/// What was called, and with what to answer.
+/// The received requests, and the status to respond with.
 #[derive(Clone)]
 struct Other {
     status: StatusCode,
@@ -22,7 +22,7 @@ async fn hear(
     (other.status, [("location", "/hook")])
 }
 
-/// Another service, and its address.
+/// Starts a webhook and returns its URL.
 async fn other(status: u16) -> (Other, Url) {
     let other = Other {
         status: StatusCode::from_u16(status).unwrap(),
@@ -87,7 +87,7 @@ async fn the_message_is_posted_as_json() {
 }
 
 #[tokio::test]
-async fn the_answer_says_whether_to_try_again() {
+async fn the_status_decides_whether_to_retry() {
     for (status, is_final) in [
         (301, true),
         (307, true),
@@ -100,7 +100,7 @@ async fn the_answer_says_whether_to_try_again() {
         (503, false),
     ] {
         let (other, endpoint) = other(status).await;
-        let reason = format!("the webhook answered {status}");
+        let reason = format!("the webhook responded with status {status}");
         let expected = if is_final {
             DispatchError::Permanent(reason)
         } else {
@@ -112,7 +112,7 @@ async fn the_answer_says_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_worth_another_attempt_and_the_reason_has_no_password() {
+async fn a_connection_failure_is_temporary_and_its_reason_has_no_password() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -122,12 +122,15 @@ async fn nobody_there_is_worth_another_attempt_and_the_reason_has_no_password() 
         panic!();
     };
 
-    assert!(reason.starts_with("no talk with the webhook: "), "{reason}");
+    assert!(
+        reason.starts_with("could not connect to the webhook: "),
+        "{reason}"
+    );
     assert!(!reason.contains("secret"), "{reason}");
 }
 
 #[test]
-fn only_web_addresses_can_be_called() {
+fn only_http_urls_are_valid() {
     for address in ["file:///hook", "ftp://a.io/hook"] {
         let endpoint = Url::parse(address).unwrap();
         assert!(matches!(
@@ -138,7 +141,7 @@ fn only_web_addresses_can_be_called() {
 }
 
 #[tokio::test]
-async fn a_check_posts_nothing_and_takes_any_answer() {
+async fn a_check_posts_nothing_and_accepts_any_response() {
     let (other, endpoint) = other(202).await;
 
     Webhook::new(endpoint).unwrap().check().await.unwrap();

@@ -49,7 +49,7 @@ fn mail() -> OutboxMessage {
     message(NotificationMethod::Smtp)
 }
 
-/// Mail that comes to this, once for each message.
+/// A mail dispatcher that returns this result, once.
 fn mail_that(result: Result<(), DispatchError>) -> MockDispatcher {
     let mut dispatcher = mute_mail();
     dispatcher
@@ -59,7 +59,7 @@ fn mail_that(result: Result<(), DispatchError>) -> MockDispatcher {
     dispatcher
 }
 
-/// Mail that must not be used.
+/// A mail dispatcher that must not be called.
 fn mute_mail() -> MockDispatcher {
     let mut dispatcher = MockDispatcher::new();
     dispatcher
@@ -76,8 +76,8 @@ fn unavailable() -> StoreError {
     StoreError::Unavailable("gone".into())
 }
 
-/// Expects that the message fails with this reason, for good or to be tried again within
-/// these seconds.
+/// Expects that a failure with this reason is recorded, permanent or with a retry in this range
+/// of seconds.
 fn expect_failure(
     store: &mut MockOutboxStore,
     reason: &'static str,
@@ -103,7 +103,7 @@ async fn deliver_due(notifier: &Notifier) {
 }
 
 #[tokio::test]
-async fn what_was_delivered_is_noted() {
+async fn a_delivery_is_recorded() {
     let mut store = store_with(vec![mail()]);
     store
         .expect_mark_sent()
@@ -120,7 +120,7 @@ async fn what_was_delivered_is_noted() {
 }
 
 #[tokio::test]
-async fn the_lease_is_the_worker_s_own() {
+async fn a_delivery_is_recorded_by_the_worker_that_leased_it() {
     let mut store = MockOutboxStore::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let workers = Arc::clone(&seen);
@@ -144,12 +144,12 @@ async fn the_lease_is_the_worker_s_own() {
 }
 
 #[tokio::test]
-async fn nothing_due_or_a_paused_notifier_is_nothing_to_do() {
+async fn without_due_messages_nothing_is_dispatched() {
     deliver_due(&notifier(store_with(Vec::new()), vec![mute_mail()])).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_asked_again_later() {
+async fn an_unavailable_store_ends_the_round() {
     let mut store = MockOutboxStore::new();
     store
         .expect_lease_messages()
@@ -182,7 +182,7 @@ async fn a_full_batch_is_followed_by_another() {
 }
 
 #[tokio::test]
-async fn trouble_is_tried_again_later_each_time() {
+async fn temporary_failures_are_retried_with_exponential_back_off() {
     for (attempts, seconds) in [(0, 22..38), (1, 45..75), (2, 90..150), (3, 180..300)] {
         let message = OutboxMessage { attempts, ..mail() };
         let mut store = store_with(vec![message]);
@@ -192,7 +192,7 @@ async fn trouble_is_tried_again_later_each_time() {
 }
 
 #[tokio::test]
-async fn the_last_attempt_is_the_last() {
+async fn the_last_attempt_fails_permanently() {
     let message = OutboxMessage {
         attempts: 4,
         ..mail()
@@ -203,7 +203,7 @@ async fn the_last_attempt_is_the_last() {
 }
 
 #[tokio::test]
-async fn what_cannot_succeed_is_not_tried_again() {
+async fn a_permanent_failure_is_not_retried() {
     let mut store = store_with(vec![mail()]);
     expect_failure(&mut store, "no such address", None);
     let refusal = DispatchError::Permanent("no such address".to_owned());
@@ -211,28 +211,24 @@ async fn what_cannot_succeed_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_message_that_kills_its_workers_is_given_up() {
+async fn a_message_that_crashes_workers_fails_permanently() {
     let message = OutboxMessage {
         attempts: 10,
         ..mail()
     };
     let mut store = store_with(vec![message]);
-    expect_failure(&mut store, "no attempt came to an end", None);
+    expect_failure(&mut store, "no attempt finished", None);
     deliver_due(&notifier(store, vec![mute_mail()])).await;
 }
 
 #[tokio::test]
-async fn a_panic_is_one_failed_attempt_and_stops_nothing_else() {
+async fn a_panic_fails_one_attempt_and_no_other_message() {
     let other = OutboxMessage {
         id: Uuid::from_u128(9),
         ..mail()
     };
     let mut store = store_with(vec![mail(), other]);
-    expect_failure(
-        &mut store,
-        "the notifier stumbled over the message",
-        Some(22..38),
-    );
+    expect_failure(&mut store, "the notifier panicked", Some(22..38));
     store
         .expect_mark_sent()
         .with(always(), eq(Uuid::from_u128(9)), always())
@@ -243,7 +239,7 @@ async fn a_panic_is_one_failed_attempt_and_stops_nothing_else() {
     deliver_due(&notifier).await;
 }
 
-/// Mail that stumbles over the first message.
+/// Panics on the first message.
 struct PanickingMail;
 
 #[async_trait]
@@ -263,19 +259,19 @@ impl Dispatcher for PanickingMail {
 }
 
 #[tokio::test]
-async fn a_way_that_is_not_set_up_is_none() {
+async fn a_delivery_method_without_dispatcher_fails_permanently() {
     let mut store = store_with(vec![message(NotificationMethod::Webhook)]);
     expect_failure(&mut store, "delivery by webhook is not set up", None);
     deliver_due(&notifier(store, vec![mute_mail()])).await;
 }
 
 #[tokio::test]
-async fn a_template_that_does_not_work_is_given_up() {
+async fn an_invalid_template_fails_permanently() {
     for method in [NotificationMethod::Smtp, NotificationMethod::Inbox] {
         let mut message = message(method);
         message.template.body_template = "a\n{{".to_owned();
         let mut store = store_with(vec![message]);
-        let reason = "the template does not work, line 2: syntax error";
+        let reason = "invalid template, line 2: syntax error";
         expect_failure(&mut store, reason, None);
         deliver_due(&notifier(store, vec![mute_mail()])).await;
     }
@@ -298,7 +294,7 @@ async fn the_inbox_needs_no_dispatcher() {
 }
 
 #[tokio::test]
-async fn an_inbox_that_cannot_be_written_is_tried_again_unless_its_user_is_gone() {
+async fn an_inbox_failure_is_retried_unless_the_user_was_deleted() {
     for (error, reason, retry_in) in [
         (unavailable(), "the store is unavailable", Some(22..38)),
         (Conflict::UserDeleted.into(), "the user was deleted", None),
@@ -313,16 +309,16 @@ async fn an_inbox_that_cannot_be_written_is_tried_again_unless_its_user_is_gone(
 }
 
 #[tokio::test]
-async fn a_passcode_never_goes_to_the_inbox() {
+async fn a_passcode_is_never_delivered_to_the_inbox() {
     let mut message = message(NotificationMethod::Inbox);
     message.template.id = ONE_TIME_PASSCODE;
     let mut store = store_with(vec![message]);
-    expect_failure(&mut store, "a passcode does not go to the inbox", None);
+    expect_failure(&mut store, "passcodes are not delivered to the inbox", None);
     deliver_due(&notifier(store, Vec::new())).await;
 }
 
 #[tokio::test]
-async fn a_lost_lease_changes_nothing() {
+async fn a_lost_lease_is_not_an_error() {
     let mut store = store_with(vec![mail()]);
     store
         .expect_mark_sent()
@@ -339,7 +335,7 @@ async fn a_lost_lease_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_is_noted_as_soon_as_the_store_is_back() {
+async fn recording_a_delivery_is_retried_while_the_store_is_unavailable() {
     let mut store = store_with(vec![mail()]);
     let mut calls = 0;
     store.expect_mark_sent().times(3).returning(move |_, _, _| {
@@ -354,7 +350,7 @@ async fn a_delivery_is_noted_as_soon_as_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_delivered_but_not_noted_is_no_failure() {
+async fn a_delivery_that_cannot_be_recorded_is_not_a_failure() {
     let mut store = store_with(vec![mail()]);
     store
         .expect_mark_sent()
@@ -363,7 +359,7 @@ async fn what_was_delivered_but_not_noted_is_no_failure() {
     deliver_due(&notifier(store, vec![mail_that(Ok(()))])).await;
 }
 
-/// Mail that takes as long as it is let.
+/// A dispatcher that never finishes.
 struct SlowMail(Mutex<Vec<Instant>>);
 
 #[async_trait]
@@ -387,7 +383,7 @@ async fn no_delivery_outlasts_the_lease() {
     let mut store = store_with(vec![mail(); 49]);
     store
         .expect_mark_failed()
-        .withf(|_, _, reason, _, _| reason == "it took too long")
+        .withf(|_, _, reason, _, _| reason == "the delivery timed out")
         .times(49)
         .returning(|_, _, _, _, _| Ok(Some(())));
     let slow = Arc::new(SlowMail(Mutex::default()));
@@ -399,7 +395,7 @@ async fn no_delivery_outlasts_the_lease() {
     assert_eq!(slow.0.lock().unwrap().len(), 49);
 }
 
-/// Mail during which the machine sleeps for most of the lease.
+/// A dispatcher that takes most of the lease.
 struct SleepyMail;
 
 #[async_trait]
@@ -419,7 +415,7 @@ impl Dispatcher for SleepyMail {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_delivery_begins_that_could_outlast_the_lease() {
+async fn no_delivery_starts_that_could_outlast_the_lease() {
     let mut store = store_with(vec![mail(); 2]);
     store
         .expect_mark_sent()
@@ -435,7 +431,7 @@ async fn no_delivery_begins_that_could_outlast_the_lease() {
 }
 
 #[test]
-fn a_batch_is_no_more_than_fits_into_the_lease() {
+fn a_batch_fits_into_the_lease() {
     let limit = |batch, concurrency| {
         let options = NotifierOptions {
             batch,
@@ -450,14 +446,70 @@ fn a_batch_is_no_more_than_fits_into_the_lease() {
     assert_eq!(limit(50, usize::MAX), 50);
 }
 
-#[tokio::test(start_paused = true)]
-async fn it_looks_at_each_interval_and_when_woken_and_cleans_up_hourly() {
-    let start = Instant::now();
-    let seen = Arc::new(Mutex::new((Vec::new(), Vec::new())));
+/// A store without due messages that records when, in seconds, it was asked for some.
+fn idle_store(start: Instant) -> (MockOutboxStore, Arc<Mutex<Vec<u64>>>) {
     let mut store = MockOutboxStore::new();
-    let looks = Arc::clone(&seen);
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::clone(&polls);
     store.expect_lease_messages().returning(move |_, _, _, _| {
-        looks.lock().unwrap().0.push(start.elapsed().as_secs());
+        recorded.lock().unwrap().push(start.elapsed().as_secs());
+        Ok(Vec::new())
+    });
+    store.expect_delete_old_messages().returning(|_| Ok(0));
+    (store, polls)
+}
+
+/// Runs the notifier as the server does, in a task of its own.
+async fn run_for(store: MockOutboxStore, seconds: u64) {
+    let notifier = notifier(store, Vec::new());
+    let shutdown = sleep(Duration::from_secs(seconds));
+    tokio::spawn(async move { notifier.run(shutdown).await })
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enqueued_message_is_leased_immediately() {
+    let (mut store, polls) = idle_store(Instant::now());
+    store.expect_subscribe().times(1).return_once(|| {
+        let enqueued = stream::once(sleep(Duration::from_secs(20)));
+        Ok(enqueued.chain(stream::pending()).boxed())
+    });
+
+    run_for(store, 40).await;
+
+    assert_eq!(*polls.lock().unwrap(), [0, 0, 15, 20, 35]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_subscription_is_renewed_and_missed_messages_are_leased() {
+    let (mut store, polls) = idle_store(Instant::now());
+    let mut attempts = 0;
+    store.expect_subscribe().times(4).returning(move || {
+        attempts += 1;
+        match attempts {
+            // Lost after five seconds.
+            1 => Ok(stream::once(sleep(Duration::from_secs(5))).skip(1).boxed()),
+            2 | 3 => Err(unavailable()),
+            _ => Ok(stream::pending().boxed()),
+        }
+    });
+
+    run_for(store, 20).await;
+
+    // The pauses between the attempts are 1, 2 and 4 seconds.
+    assert_eq!(*polls.lock().unwrap(), [0, 0, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_subscription_the_outbox_is_polled_and_cleaned_hourly() {
+    let start = Instant::now();
+    let mut store = MockOutboxStore::new();
+    store.expect_subscribe().returning(|| Err(unavailable()));
+    let seen = Arc::new(Mutex::new((Vec::new(), Vec::new())));
+    let polls = Arc::clone(&seen);
+    store.expect_lease_messages().returning(move |_, _, _, _| {
+        polls.lock().unwrap().0.push(start.elapsed().as_secs());
         Ok(Vec::new())
     });
     let cleanings = Arc::clone(&seen);
@@ -468,32 +520,25 @@ async fn it_looks_at_each_interval_and_when_woken_and_cleans_up_hourly() {
             cleanings.lock().unwrap().1.push(start.elapsed().as_secs());
             Ok(1)
         });
-    let notifier = notifier(store, Vec::new());
-    let wake = notifier.wake_handle();
-    tokio::spawn(async move {
-        sleep(Duration::from_secs(20)).await;
-        wake.wake();
-    });
 
-    // As the server runs it, beside all else.
-    let shutdown = sleep(Duration::from_secs(3700));
-    tokio::spawn(async move { notifier.run(shutdown).await })
-        .await
-        .unwrap();
+    run_for(store, 3700).await;
 
-    let (looks, cleanings) = &*seen.lock().unwrap();
-    assert_eq!(looks[..5], [0, 15, 20, 35, 50]);
-    assert_eq!(*cleanings, [0, 3605]);
+    let (polls, cleanings) = &*seen.lock().unwrap();
+    assert_eq!(polls[..4], [0, 15, 30, 45]);
+    assert_eq!(*cleanings, [0, 3600]);
     assert_eq!(start.elapsed().as_secs(), 3700);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_ends_what_is_under_way_and_puts_back_the_rest() {
+async fn a_shutdown_finishes_deliveries_in_progress_and_releases_the_rest() {
     let second = OutboxMessage {
         id: Uuid::from_u128(9),
         ..mail()
     };
     let mut store = store_with(vec![mail(), second]);
+    store
+        .expect_subscribe()
+        .returning(|| Ok(stream::pending().boxed()));
     store
         .expect_mark_sent()
         .with(always(), eq(Uuid::from_u128(1)), always())
@@ -523,7 +568,7 @@ async fn a_shutdown_ends_what_is_under_way_and_puts_back_the_rest() {
     notifier.run(shutdown).await;
 }
 
-/// Mail that says when it begins, and ends when it is told to.
+/// A dispatcher that signals its start and finishes on a signal.
 struct StoppedMail(Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>);
 
 #[async_trait]

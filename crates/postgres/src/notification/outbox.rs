@@ -14,7 +14,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 use usher_domain::{UserId, notification::NotificationMethod};
-use usher_store::{OutboxMessage, OutboxStore, RenderedNotification, StoreError};
+use usher_store::{OutboxMessage, OutboxStore, RenderedNotification, StoreError, Subscription};
 use uuid::Uuid;
 
 use super::{
@@ -35,6 +35,10 @@ const DELETED_AT_ONCE: i64 = 1000;
 
 #[async_trait]
 impl OutboxStore for PgStore {
+    async fn subscribe(&self) -> Result<Subscription, StoreError> {
+        Ok(self.outbox.listen().await?)
+    }
+
     async fn lease_messages(
         &self,
         worker: Uuid,

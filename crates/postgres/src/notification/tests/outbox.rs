@@ -1,7 +1,9 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt as _;
 use serde_json::json;
+use tokio::time::timeout;
 use usher_domain::{
     User, UserId,
     notification::{
@@ -13,7 +15,10 @@ use usher_store::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotific
 use uuid::Uuid;
 
 use super::{MAIL, message, outbox};
-use crate::testing::{TestStore, at_once, command_line, now};
+use crate::{
+    PgOptions, PgStore,
+    testing::{TestStore, at_once, command_line, now},
+};
 
 const WORKER: Uuid = Uuid::from_u128(1);
 const OTHER_WORKER: Uuid = Uuid::from_u128(2);
@@ -451,4 +456,53 @@ async fn old_messages_are_deleted_once_there_is_nothing_more_to_do_with_them() {
     assert_eq!((none, old.unwrap()), (0, 2502));
     let left = "SELECT status FROM notification_messages ORDER BY status";
     assert_eq!(store.column(left).await, ["leased", "temporary_failure"]);
+}
+
+#[tokio::test]
+async fn subscribers_of_every_store_are_signalled_when_a_message_is_committed() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let replica = PgStore::lazy(&PgOptions::new(store.url())).unwrap();
+    let mut own = store.subscribe().await.unwrap();
+    let mut other = replica.subscribe().await.unwrap();
+
+    store
+        .enqueue_notifications(vec![message(CUSTOM, ada.id)], now())
+        .await
+        .unwrap();
+
+    own.next().await.unwrap();
+    other.next().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_duplicate_message_signals_nothing() {
+    let store = TestStore::new().await;
+    let ada = store.add_user("ada").await;
+    let enqueue = async |template| {
+        let messages = vec![message(template, ada.id)];
+        store.enqueue_notifications(messages, now()).await.unwrap();
+    };
+    enqueue(USER_ACCOUNT_CREATED).await;
+    let mut enqueued = store.subscribe().await.unwrap();
+
+    enqueue(USER_ACCOUNT_CREATED).await;
+
+    let signal = timeout(Duration::from_millis(200), enqueued.next()).await;
+    assert!(signal.is_err());
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_connection() {
+    let store = TestStore::new().await;
+    let mut enqueued = store.subscribe().await.unwrap();
+
+    store
+        .sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND query LIKE 'LISTEN %'",
+        )
+        .await;
+
+    assert_eq!(enqueued.next().await, None);
 }
