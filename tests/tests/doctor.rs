@@ -107,11 +107,7 @@ async fn problems_are_reported_with_their_remedy_and_without_secrets() -> Result
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     for (check, level, remedy) in [
         ("settings", "warning", "did you mean USHER_ACCESS_URL?"),
-        (
-            "access URL",
-            "warning",
-            "put a proxy that does TLS in front",
-        ),
+        ("access URL", "warning", "add a proxy that terminates TLS"),
         ("database", "error", "USHER_PG_CONNECTION_URL"),
         ("mail", "error", "USHER_EMAIL_SMARTHOST"),
         ("webhook", "error", "USHER_NOTIFICATIONS_WEBHOOK_ENDPOINT"),
@@ -121,7 +117,7 @@ async fn problems_are_reported_with_their_remedy_and_without_secrets() -> Result
         assert!(line.starts_with(level) && line.contains(remedy), "{line}");
     }
     let text = format!("{output:?}");
-    assert!(text.contains("4 things must be mended"), "{text}");
+    assert!(text.contains("4 problems found"), "{text}");
     assert!(!text.contains("hidden"), "{text}");
     Ok(())
 }

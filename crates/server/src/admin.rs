@@ -1,7 +1,7 @@
-//! Commands for operators who have no key: they act on the database, also beside a server.
+//! Operators' commands that work on the database directly, whether a server is running or not.
 //!
-//! Each goes through the same store method as the API, so that it leaves the same audit
-//! row; who acted is the nil user there, since no user did.
+//! They use the same store methods as the API, and so write the same audit log entries; the
+//! initiator is the nil user.
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
@@ -32,25 +32,25 @@ use crate::{
 /// The flags of `usher create-admin-user`.
 #[derive(Args, Clone, Debug)]
 pub struct CreateAdminUser {
-    /// The username: letters and digits, with single hyphens between them.
+    /// The username: letters and digits, separated by single hyphens.
     #[arg(long, value_name = "NAME", value_parser = username)]
     pub username: Username,
 
-    /// The address that they sign in with.
+    /// The e-mail address.
     #[arg(long, value_name = "ADDRESS", value_parser = email)]
     pub email: Email,
 
-    /// The password. Without it, it is asked for, or read from standard input.
+    /// The password. By default the command prompts for it, or reads it from standard input.
     #[arg(long, value_name = "PASSWORD")]
     pub password: Option<SecretString>,
 
     /// Database.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// Secrets that are made.
+    /// Passwords and SSH keys.
     #[command(flatten)]
     pub secrets: SecretSettings,
-    /// Logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }
@@ -58,20 +58,21 @@ pub struct CreateAdminUser {
 /// The flags of `usher reset-password`.
 #[derive(Args, Clone, Debug)]
 pub struct ResetPassword {
-    /// The username or the address.
+    /// The username or e-mail address.
     pub user: String,
 
-    /// The new password. Without it, it is asked for, or read from standard input.
+    /// The new password. By default the command prompts for it, or reads it from standard
+    /// input.
     #[arg(long, value_name = "PASSWORD")]
     pub password: Option<SecretString>,
 
     /// Database.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// Secrets that are made.
+    /// Passwords and SSH keys.
     #[command(flatten)]
     pub secrets: SecretSettings,
-    /// Logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }
@@ -93,10 +94,10 @@ pub async fn create_admin_user(command: CreateAdminUser) -> Result<()> {
     })
     .await?;
     let (name, email) = (user.username, user.email);
-    terminal::print(&format!("Created {name} ({email}), who is an owner."))
+    terminal::print(&format!("Created owner {name} ({email})."))
 }
 
-/// Sets the password of a user, which ends their sessions and tokens.
+/// Sets a user's password, which revokes their sessions and tokens.
 pub async fn reset_password(command: ResetPassword) -> Result<()> {
     let cost = command.secrets.hash_cost()?;
     let hash = hash_new_password(command.password.clone(), cost)?;
@@ -105,7 +106,7 @@ pub async fn reset_password(command: ResetPassword) -> Result<()> {
     })
     .await?;
     let name = user.username;
-    let text = format!("Set the password of {name}. Their sessions and tokens have ended.");
+    let text = format!("Set the password of {name} and revoked their sessions and tokens.");
     terminal::print(&text)
 }
 
@@ -132,7 +133,7 @@ async fn create_owner(
         roles: vec![SiteRole::Owner],
         organization_ids: vec![organization.id],
         ssh_key: SshKeyPair::generate(command.secrets.ssh_keygen_algorithm, &mut rng)
-            .context("could not make an SSH key")?,
+            .context("could not generate an SSH key")?,
         created_at: by.initiator.at,
     };
     match store.create_user(new, &by).await {
@@ -140,7 +141,7 @@ async fn create_owner(
             bail!("the username {} is taken", command.username)
         }
         Err(StoreError::Conflict(Conflict::Email)) => {
-            bail!("the address {} is taken", command.email)
+            bail!("the e-mail address {} is taken", command.email)
         }
         created => created.context("could not create the user"),
     }
@@ -152,11 +153,11 @@ async fn set_password(store: &PgStore, name: &str, hash: PasswordHash) -> Result
     } else {
         UserLookup::Username(name.to_owned())
     };
-    let missing = || anyhow!("there is no user {name}");
+    let missing = || anyhow!("user {name} not found");
     let user = store.find_user(lookup).await?.ok_or_else(missing)?;
     if user.is_system || user.login_type != LoginType::Password {
         bail!(
-            "{} does not sign in with a password, but by {}",
+            "{} has no password: their login type is {}",
             user.username,
             user.login_type.as_str()
         );
@@ -175,22 +176,22 @@ async fn set_password(store: &PgStore, name: &str, hash: PasswordHash) -> Result
     Ok(user)
 }
 
-/// Does something with the store, on a database that is ready for it.
+/// Runs `work` with the store of a migrated database.
 pub(crate) async fn with_store<T>(
     settings: &DatabaseSettings,
     work: impl AsyncFnOnce(&PgStore) -> Result<T>,
 ) -> Result<T> {
     let database = Database::open_or_join(settings).await?;
     let done = async {
-        // A database that servers share is migrated when its operator says so.
-        if database.is_own() {
+        // An existing database is migrated by its operator.
+        if database.is_local() {
             database.migrate().await?;
         }
         let store = database.connect().await?;
         store
             .deployment_id()
             .await
-            .context("the database is not set up: run `usher migrate` first")?;
+            .context("the database is not migrated: run `usher migrate` first")?;
         work(&store).await
     };
     let done = done.await;
@@ -198,7 +199,7 @@ pub(crate) async fn with_store<T>(
     done
 }
 
-/// Takes the new password, hashed: a command makes one hash and ends.
+/// Reads and hashes the new password.
 fn hash_new_password(given: Option<SecretString>, cost: HashCost) -> Result<PasswordHash> {
     let chosen = Password::choose(terminal::new_password(given)?)
         .map_err(|weakness| anyhow!("the password {weakness}"))?;

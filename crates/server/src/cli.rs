@@ -1,8 +1,7 @@
-//! The command line: commands, and how flags and variables come together.
+//! The command line.
 //!
-//! Every flag but `--help` and `--version` has a variable of its name. The variables are
-//! put before the flags as if they had been typed there, so that both are read alike and a
-//! flag wins.
+//! Every flag but `--help` and `--version` has an environment variable. Variables are inserted
+//! before the flags as if they were flags, so that both are parsed alike and flags win.
 
 use std::{collections::BTreeSet, error::Error as _, ffi::OsString, process::ExitCode};
 
@@ -20,12 +19,12 @@ use crate::{
     user_count::Recount,
 };
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug)]
 pub struct Cli {
     /// The command.
     pub command: Command,
-    /// What the operator should know about how it was asked for.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
@@ -33,9 +32,9 @@ pub struct Cli {
 #[command(
     name = "usher",
     version,
-    about = "A users service: people, organizations, roles, sessions and tokens over HTTP",
-    after_help = "Start with `usher server`. It needs no configuration: without the URL of a \
-                  database it runs a Postgres of its own.",
+    about = "A users service: users, organizations, roles, sessions and tokens over HTTP",
+    after_help = "Start with `usher server`. It needs no configuration: without a database URL \
+                  it runs a local Postgres.",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -47,22 +46,22 @@ struct Arguments {
 /// A command with its flags.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the API.
+    /// Run the server.
     #[command(after_help = SERVER_EXAMPLES)]
     Server(Box<ServerSettings>),
-    /// Bring the database to the schema of this version, as `server` does when it starts.
+    /// Migrate the database to the schema of this version, as `server` does at its start.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(Migrate),
-    /// Create a user who is an owner, whether there are users or not.
+    /// Create a user with the role owner.
     #[command(after_help = CREATE_EXAMPLES)]
     CreateAdminUser(CreateAdminUser),
-    /// Set the password of a user and end all their sessions and tokens.
+    /// Set a user's password and revoke their sessions and tokens.
     #[command(after_help = RESET_EXAMPLES)]
     ResetPassword(ResetPassword),
-    /// Find out whether the server can run as it is set up, and how to mend what is wrong.
+    /// Check the settings and everything they refer to, and suggest fixes.
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Box<ServerSettings>),
-    /// Compare the kept numbers of users with the users themselves, and put right what differs.
+    /// Check the maintained user counts against the users, and fix them if they differ.
     #[command(after_help = RECOUNT_EXAMPLES)]
     Recount(Recount),
     /// Print the OpenAPI document of the API.
@@ -72,59 +71,59 @@ pub enum Command {
 }
 
 const SERVER_EXAMPLES: &str = "\
-Every flag is also a variable: --http-address is USHER_HTTP_ADDRESS. A flag wins.
+Every flag is also an environment variable: --http-address is USHER_HTTP_ADDRESS. Flags take
+precedence.
 
 Examples:
   usher server
-      Listen on http://127.0.0.1:3000, with a Postgres of our own
+      Listen on http://127.0.0.1:3000, with a local Postgres
   usher server --http-address :8080 --access-url https://users.example.com
-      Listen on every address, behind a proxy that does TLS
+      Listen on all interfaces, behind a proxy that terminates TLS
   USHER_PG_CONNECTION_URL='postgres://usher:secret@db/usher?sslmode=verify-full' usher server
-      Keep the data in a database elsewhere";
+      Use an existing database";
 
 const MIGRATE_EXAMPLES: &str = "\
 Examples:
   usher migrate
-      The Postgres of our own, whether a server runs on it or not
+      Migrate the local Postgres, whether a server is running or not
   USHER_PG_CONNECTION_URL=postgres://usher:secret@db/usher usher migrate
-      A database elsewhere, before its servers are replaced";
+      Migrate an existing database before an upgrade of its servers";
 
 const CREATE_EXAMPLES: &str = "\
-Others on the machine can see a password that is on the command line.
+A password on the command line is visible to other users of the machine.
 
 Examples:
   usher create-admin-user --username alice --email alice@example.com
   usher create-admin-user --username alice --email alice@example.com < password.txt";
 
 const RESET_EXAMPLES: &str = "\
-Others on the machine can see a password that is on the command line.
+A password on the command line is visible to other users of the machine.
 
 Examples:
   usher reset-password alice
   usher reset-password alice@example.com < password.txt";
 
 const DOCTOR_EXAMPLES: &str = "\
-Takes the settings of `usher server`, and starts and changes nothing. Prints a line for each
-thing that it looked at, which begins with ok, warning or error; ends with status 0 unless
-there is an error.
+Takes the settings of `usher server`. Starts and changes nothing. Prints one line per check,
+which begins with ok, warning or error. The exit status is 0 unless there is an error.
 
 Examples:
   usher doctor
-      Where the server is set up by variables
+      Check the settings in the environment
   usher doctor | grep -v ^ok
-      Only what deserves a look";
+      Show only problems";
 
 const RECOUNT_EXAMPLES: &str = "\
-The numbers keep themselves right. An import that turned triggers off went past them.
+Triggers maintain the counts. Run this after an import that disabled triggers.
 
 Examples:
   usher recount
-      The Postgres of our own, whether a server runs on it or not
+      Check the local Postgres, whether a server is running or not
   USHER_PG_CONNECTION_URL=postgres://usher:secret@db/usher usher recount
-      A database elsewhere, while its servers run";
+      Check an existing database; its servers may be running";
 
 impl Command {
-    /// How the command logs, if it does.
+    /// The log settings, if the command logs.
     pub fn log(&self) -> Option<&LogSettings> {
         match self {
             Self::Server(settings) | Self::Doctor(settings) => Some(&settings.log),
@@ -137,32 +136,32 @@ impl Command {
     }
 }
 
-/// Reads the command line and the variables.
+/// Parses the command line and the environment variables.
 ///
 /// # Errors
 ///
-/// A [`Refusal`], which is also what `--help` gives.
+/// An [`Exit`] for a usage error, and for `--help` and `--version`.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
-) -> Result<Cli, Refusal> {
+) -> Result<Cli, Exit> {
     let mut definition = definition();
     let arguments = with_variables(&definition, arguments.into_iter().collect(), environment);
     let parsed = definition
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
-    let Arguments { command } = parsed.map_err(|error| Refusal::from_clap(&error))?;
+    let Arguments { command } = parsed.map_err(|error| Exit::from_clap(&error))?;
     let mut warnings = environment.warnings(&flags(&definition));
     if let Command::Server(settings) = &command {
         match settings.check() {
             Ok(more) => warnings.extend(more),
-            Err(error) => return Err(Refusal::usage(&format!("{error:#}"))),
+            Err(error) => return Err(Exit::usage(&format!("{error:#}"))),
         }
     }
     Ok(Cli { command, warnings })
 }
 
-/// The commands and flags, with the variable of each flag named in its help.
+/// The commands and flags, with each flag's environment variable in its help.
 pub fn definition() -> clap::Command {
     Arguments::command().mut_subcommands(|command| {
         command.mut_args(|argument| {
@@ -175,7 +174,7 @@ pub fn definition() -> clap::Command {
     })
 }
 
-/// The version, and that of the API.
+/// The version of the program and of the API.
 pub fn long_version() -> String {
     format!(
         "usher {} (API {})",
@@ -184,7 +183,7 @@ pub fn long_version() -> String {
     )
 }
 
-/// The flags of all commands that have a variable.
+/// The flags of all commands that have an environment variable.
 fn flags(definition: &clap::Command) -> BTreeSet<String> {
     definition
         .get_subcommands()
@@ -200,7 +199,7 @@ fn settings_of(command: &clap::Command) -> impl Iterator<Item = &str> {
         .filter(|flag| !matches!(*flag, "help" | "version"))
 }
 
-/// The arguments with those variables, as flags, that are not given as flags already.
+/// Inserts the environment variables as flags, unless the flag is given.
 fn with_variables(
     definition: &clap::Command,
     mut arguments: Vec<OsString>,
@@ -235,20 +234,20 @@ fn with_variables(
     arguments
 }
 
-/// Why the program does not do what was typed: it is not clear, or help was asked for.
+/// A text to print instead of running a command.
 #[derive(Debug)]
-pub struct Refusal {
-    /// What to tell.
+pub struct Exit {
+    /// The text.
     pub text: String,
-    /// Whether that is what was asked for.
-    pub is_answer: bool,
+    /// Whether the text is a usage error, and not the output of `--help` or `--version`.
+    pub is_error: bool,
 }
 
-impl Refusal {
+impl Exit {
     fn usage(text: &str) -> Self {
         Self {
             text: format!("error: {text}"),
-            is_answer: false,
+            is_error: true,
         }
     }
 
@@ -260,14 +259,14 @@ impl Refusal {
         }
         Self {
             text: error.render().to_string(),
-            is_answer: !error.use_stderr(),
+            is_error: error.use_stderr(),
         }
     }
 
-    /// Tells it, and gives the status that the program ends with.
-    pub fn tell(&self) -> ExitCode {
-        if !self.is_answer {
-            terminal::complain(&self.text);
+    /// Prints the text and returns the exit status.
+    pub fn print(&self) -> ExitCode {
+        if self.is_error {
+            terminal::print_error(&self.text);
             return ExitCode::from(2);
         }
         match terminal::print(&self.text) {
@@ -277,7 +276,7 @@ impl Refusal {
     }
 }
 
-/// A value that cannot be read, with the flag and the variable that it may be from.
+/// The message for an invalid value, with its flag and environment variable.
 fn bad_value(error: &clap::Error) -> Option<String> {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

@@ -1,4 +1,4 @@
-//! The database: the one that the operator names, or a Postgres of our own.
+//! The database: an existing one that the operator configured, or a local Postgres.
 
 use std::{
     env,
@@ -18,12 +18,12 @@ use crate::{
     terminal,
 };
 
-/// The name of the database in a Postgres of our own.
+/// The name of the database in a local Postgres.
 const NAME: &str = "usher";
 
-/// How long a server waits for a database that cannot be reached when it starts.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The first and the longest pause between attempts.
+/// How long a starting server waits for an unavailable database.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// The first and the longest pause between connection attempts.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
 
 /// The flags of `usher migrate`.
@@ -32,63 +32,63 @@ pub struct Migrate {
     /// Database.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// Logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }
 
-/// Brings the database to the schema of this version.
+/// Migrates the database to the schema of this version.
 pub async fn migrate(command: Migrate) -> Result<()> {
     let database = Database::open_or_join(&command.database).await?;
     let migrated = database.migrate().await;
     database.close().await?;
     migrated?;
-    terminal::print("The database has the schema of this version.")
+    terminal::print("The database schema is up to date.")
 }
 
-/// A database that can be reached, and the Postgres that was started for it.
+/// A database, and the local Postgres that was started for it.
 pub struct Database {
     url: SecretString,
     max_connections: usize,
     secret_keys: SecretKeys,
-    place: Place,
+    location: Location,
 }
 
-enum Place {
-    /// The operator named it.
-    Named,
-    /// In a Postgres of our own, which a server beside us runs.
-    Beside,
-    /// In a Postgres of our own that we run.
-    Own(Box<Cluster>, PathBuf),
+enum Location {
+    /// Configured by the operator.
+    Configured,
+    /// In the local Postgres of a running server.
+    Shared,
+    /// In a local Postgres that this process runs, with the data directory.
+    Local(Box<Cluster>, PathBuf),
 }
 
 impl Database {
-    /// Finds the database that was named, or starts a Postgres of our own.
+    /// Returns the configured database, or starts a local Postgres.
     ///
     /// # Errors
     ///
-    /// If that does not start, also because another server runs it, or a setting cannot be
-    /// used.
+    /// If a setting is invalid, or the local Postgres does not start or is in use by another
+    /// server.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self> {
         let secret_keys = secret_keys(settings)?;
-        let (url, place) = match named(settings) {
-            Some(url) => (url, Place::Named),
+        let (url, location) = match configured(settings) {
+            Some(url) => (url, Location::Configured),
             None => start(settings).await?,
         };
         Ok(Self {
             url,
             max_connections: settings.pg_max_connections,
             secret_keys,
-            place,
+            location,
         })
     }
 
-    /// The same, for a command that may run beside a server.
+    /// Like [`open`](Self::open), but shares the local Postgres of a running server.
     ///
     /// # Errors
     ///
-    /// If a Postgres of our own does not start.
+    /// If a setting is invalid or the local Postgres does not start.
     pub async fn open_or_join(settings: &DatabaseSettings) -> Result<Self> {
         match Self::find(settings)? {
             Some(found) => Ok(found),
@@ -96,18 +96,18 @@ impl Database {
         }
     }
 
-    /// Finds the database that was named, or a Postgres of our own if a server runs it.
-    /// Starts nothing.
+    /// Returns the configured database, or the local Postgres of a running server. Starts
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// If a setting cannot be used.
+    /// If a setting is invalid.
     pub fn find(settings: &DatabaseSettings) -> Result<Option<Self>> {
         let secret_keys = secret_keys(settings)?;
-        let (url, place) = match named(settings) {
-            Some(url) => (url, Place::Named),
+        let (url, location) = match configured(settings) {
+            Some(url) => (url, Location::Configured),
             None => match Cluster::running(&cluster_directory(&data_directory(settings)?)) {
-                Some(running) => (running.url(NAME).into(), Place::Beside),
+                Some(running) => (running.url(NAME).into(), Location::Shared),
                 None => return Ok(None),
             },
         };
@@ -115,28 +115,28 @@ impl Database {
             url,
             max_connections: settings.pg_max_connections,
             secret_keys,
-            place,
+            location,
         }))
     }
 
-    /// Looks at it without changing it.
+    /// Inspects the database without changing it.
     ///
     /// # Errors
     ///
-    /// If it cannot be reached.
+    /// If the database is unavailable.
     pub async fn inspect(&self) -> Result<Inspection, PgError> {
         usher_postgres::inspect(self.url.expose_secret()).await
     }
 
-    /// Brings it to the schema of this version, which takes one statement if it has that.
-    /// Waits a while for a database that cannot be reached yet.
+    /// Migrates the database to the schema of this version, which takes one statement if it is
+    /// up to date. Waits for an unavailable database.
     ///
     /// # Errors
     ///
-    /// If it cannot be reached or a migration fails.
+    /// If the database stays unavailable or a migration fails.
     pub async fn migrate(&self) -> Result<()> {
-        let migrated = patiently(async || usher_postgres::migrate(self.url.expose_secret()).await);
-        migrated.await.with_context(|| self.trouble())
+        let migrated = retrying(async || usher_postgres::migrate(self.url.expose_secret()).await);
+        migrated.await.with_context(|| self.unusable())
     }
 
     /// Opens the store on it.
@@ -146,19 +146,19 @@ impl Database {
     /// If it cannot be reached.
     pub async fn connect(&self) -> Result<PgStore> {
         let connected = PgStore::connect(self.options()).await;
-        connected.with_context(|| self.trouble())
+        connected.with_context(|| self.unusable())
     }
 
-    /// Opens the store on it with the schema of this version, with one connection where it
-    /// has that already: opening another takes longer than all else at the start. Waits a
-    /// while for a database that cannot be reached yet.
+    /// Opens a store and migrates the database. If the schema is up to date, this opens a single
+    /// connection: opening another would take most of the start. Waits for an unavailable
+    /// database.
     ///
     /// # Errors
     ///
-    /// If it cannot be reached or a migration fails.
+    /// If the database stays unavailable or a migration fails.
     pub async fn connect_migrated(&self) -> Result<PgStore> {
-        let store = PgStore::lazy(&self.options()).with_context(|| self.trouble())?;
-        // Whatever is wrong, trying to migrate tells it best.
+        let store = PgStore::lazy(&self.options()).with_context(|| self.unusable())?;
+        // If the check fails, the migration fails with a better error.
         if !matches!(store.is_migrated().await, Ok(true)) {
             self.migrate().await?;
         }
@@ -172,47 +172,50 @@ impl Database {
         options
     }
 
-    /// Whether nobody else can have migrated it: we run the Postgres that it is in.
-    pub fn is_own(&self) -> bool {
-        matches!(self.place, Place::Own(..))
+    /// Whether the database is in a local Postgres that this process runs.
+    pub fn is_local(&self) -> bool {
+        matches!(self.location, Location::Local(..))
     }
 
-    /// Where the data is, for the operator.
+    /// Describes to the operator where the data is.
     pub fn describe(&self) -> String {
-        match &self.place {
-            Place::Named => "in the database of USHER_PG_CONNECTION_URL".to_owned(),
-            Place::Beside => "in the Postgres of a running server".to_owned(),
-            Place::Own(cluster, directory) => format!(
-                "in {} (Postgres {}, which stops with the server)",
+        match &self.location {
+            Location::Configured => "in the database of USHER_PG_CONNECTION_URL".to_owned(),
+            Location::Shared => "in the local Postgres of a running server".to_owned(),
+            Location::Local(cluster, directory) => format!(
+                "in {} (local Postgres {})",
                 directory.display(),
                 cluster.binaries().version()
             ),
         }
     }
 
-    /// Stops the Postgres that was started for it.
+    /// Stops the local Postgres that was started for the database.
     ///
     /// # Errors
     ///
-    /// If it does not stop.
+    /// If Postgres does not stop.
     pub async fn close(self) -> Result<()> {
-        match self.place {
-            Place::Own(cluster, _) => cluster.stop().await.context("could not stop Postgres"),
-            Place::Named | Place::Beside => Ok(()),
+        match self.location {
+            Location::Local(cluster, _) => cluster
+                .stop()
+                .await
+                .context("could not stop the local Postgres"),
+            Location::Configured | Location::Shared => Ok(()),
         }
     }
 
-    fn trouble(&self) -> &'static str {
-        match self.place {
-            Place::Named => {
-                "the database of --pg-connection-url (USHER_PG_CONNECTION_URL) cannot be used"
+    fn unusable(&self) -> &'static str {
+        match self.location {
+            Location::Configured => {
+                "cannot use the database of --pg-connection-url (USHER_PG_CONNECTION_URL)"
             }
-            Place::Beside | Place::Own(..) => "the Postgres of our own cannot be used",
+            Location::Shared | Location::Local(..) => "cannot use the local Postgres",
         }
     }
 }
 
-fn named(settings: &DatabaseSettings) -> Option<SecretString> {
+fn configured(settings: &DatabaseSettings) -> Option<SecretString> {
     let url = settings.pg_connection_url.as_ref()?;
     (!url.expose_secret().is_empty()).then(|| url.clone())
 }
@@ -220,12 +223,12 @@ fn named(settings: &DatabaseSettings) -> Option<SecretString> {
 fn secret_keys(settings: &DatabaseSettings) -> Result<SecretKeys> {
     let given = settings.external_token_encryption_keys.as_ref();
     let keys = given.map(SecretKeys::parse).transpose().context(
-        "--external-token-encryption-keys (USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS) cannot be used",
+        "invalid --external-token-encryption-keys (USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS)",
     )?;
     Ok(keys.unwrap_or_default())
 }
 
-async fn start(settings: &DatabaseSettings) -> Result<(SecretString, Place)> {
+async fn start(settings: &DatabaseSettings) -> Result<(SecretString, Location)> {
     let directory = data_directory(settings)?;
     let mut options = Options::new(cluster_directory(&directory));
     options
@@ -233,16 +236,16 @@ async fn start(settings: &DatabaseSettings) -> Result<(SecretString, Place)> {
         .clone_from(&settings.postgres_bin_dir);
     let cluster = Cluster::open(options)
         .await
-        .context("could not start a Postgres of our own")?;
+        .context("could not start the local Postgres")?;
     cluster
         .ensure_database(NAME)
         .await
-        .context("could not prepare the Postgres of our own")?;
+        .context("could not create the database in the local Postgres")?;
     let url = cluster.url(NAME).into();
-    Ok((url, Place::Own(Box::new(cluster), directory)))
+    Ok((url, Location::Local(Box::new(cluster), directory)))
 }
 
-/// Where the Postgres of our own is in the data directory.
+/// The directory of the local Postgres.
 pub(crate) fn cluster_directory(data_directory: &Path) -> PathBuf {
     data_directory.join("postgres")
 }
@@ -253,7 +256,8 @@ pub(crate) fn data_directory(settings: &DatabaseSettings) -> Result<PathBuf> {
         Some(directory) => directory.clone(),
         None => default_data_directory()?,
     };
-    std::path::absolute(&directory).with_context(|| format!("cannot find {}", directory.display()))
+    std::path::absolute(&directory)
+        .with_context(|| format!("cannot resolve {}", directory.display()))
 }
 
 fn default_data_directory() -> Result<PathBuf> {
@@ -262,30 +266,29 @@ fn default_data_directory() -> Result<PathBuf> {
         data_home(variable("XDG_DATA_HOME"), variable("HOME")).map(|data| data.join("usher"));
     if !rustix::process::geteuid().is_root() {
         return home.ok_or_else(|| {
-            anyhow!("there is no home directory to keep data in: set --data-dir (USHER_DATA_DIR)")
+            anyhow!("no home directory for the data: set --data-dir (USHER_DATA_DIR)")
         });
     }
-    // Postgres does not run as root, so another account must get there.
-    let open = home.filter(|home| Cluster::check_directory(&cluster_directory(home)).is_ok());
-    Ok(open.unwrap_or_else(|| "/var/lib/usher".into()))
+    // Postgres refuses to run as root, so another account must be able to enter the directory.
+    let accessible = home.filter(|home| Cluster::check_directory(&cluster_directory(home)).is_ok());
+    Ok(accessible.unwrap_or_else(|| "/var/lib/usher".into()))
 }
 
-/// Where programs of this user keep data (XDG Base Directory Specification). A path that
-/// is not absolute does not count.
+/// The user's data directory (XDG Base Directory Specification), which ignores relative paths.
 fn data_home(xdg_data_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     xdg_data_home
         .filter(|path| path.is_absolute())
         .or_else(|| Some(home.filter(|path| path.is_absolute())?.join(".local/share")))
 }
 
-/// Tries again for a while if the database cannot be reached.
-async fn patiently(work: impl AsyncFn() -> Result<(), PgError>) -> Result<(), PgError> {
-    let end = Instant::now() + PATIENCE;
+/// Retries while the database is unavailable, up to [`CONNECT_DEADLINE`].
+async fn retrying(work: impl AsyncFn() -> Result<(), PgError>) -> Result<(), PgError> {
+    let end = Instant::now() + CONNECT_DEADLINE;
     let [mut pause, longest] = PAUSES;
     loop {
         match work().await {
-            Err(error) if may_pass(&error) && Instant::now() + pause < end => {
-                tracing::warn!(%error, "the database cannot be reached yet, trying again");
+            Err(error) if is_transient(&error) && Instant::now() + pause < end => {
+                tracing::warn!(%error, "the database is unavailable; retrying");
                 sleep(pause).await;
                 pause = longest.min(pause * 2);
             }
@@ -294,7 +297,7 @@ async fn patiently(work: impl AsyncFn() -> Result<(), PgError>) -> Result<(), Pg
     }
 }
 
-fn may_pass(error: &PgError) -> bool {
+fn is_transient(error: &PgError) -> bool {
     matches!(
         error,
         PgError::Unavailable(_) | PgError::TimedOut(_) | PgError::ConnectionLost(_)
@@ -308,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_is_kept_where_programs_of_the_user_keep_it() {
+    fn the_data_directory_follows_the_xdg_specification() {
         let home = |xdg: Option<&str>, home: Option<&str>| {
             data_home(xdg.map(PathBuf::from), home.map(PathBuf::from))
         };
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_used_is_named_and_not_told() {
+    fn an_invalid_key_is_named_without_its_value() {
         let settings = |keys: &str| DatabaseSettings {
             pg_connection_url: None,
             pg_max_connections: 1,
@@ -334,10 +337,10 @@ mod tests {
             postgres_bin_dir: None,
             external_token_encryption_keys: Some(keys.into()),
         };
-        let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let valid = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-        let keys = secret_keys(&settings(good)).unwrap();
-        let error = secret_keys(&settings(&format!("{good},c2hvcnQ="))).unwrap_err();
+        let keys = secret_keys(&settings(valid)).unwrap();
+        let error = secret_keys(&settings(&format!("{valid},c2hvcnQ="))).unwrap_err();
 
         assert_eq!(keys.ids().count(), 1);
         let text = format!("{error:#}");
@@ -353,10 +356,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_waited_out() {
+    async fn a_short_outage_is_retried() {
         let attempts = Cell::new(0);
 
-        let outcome = patiently(async || {
+        let outcome = retrying(async || {
             attempts.update(|attempts| attempts + 1);
             match attempts.get() {
                 ..5 => Err(PgError::Unavailable("starting".into())),
@@ -370,21 +373,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_not_waited_out_for_ever() {
+    async fn a_long_outage_fails() {
         let start = Instant::now();
 
-        let outcome = patiently(async || Err(PgError::TimedOut("no answer".into()))).await;
+        let outcome = retrying(async || Err(PgError::TimedOut("no answer".into()))).await;
 
         assert!(matches!(outcome, Err(PgError::TimedOut(_))));
-        assert!(start.elapsed() <= PATIENCE, "{:?}", start.elapsed());
-        assert!(start.elapsed() > PATIENCE / 2, "{:?}", start.elapsed());
+        assert!(start.elapsed() <= CONNECT_DEADLINE, "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() > CONNECT_DEADLINE / 2,
+            "{:?}",
+            start.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fault_that_stays_is_told_at_once() {
+    async fn a_permanent_error_is_not_retried() {
         let start = Instant::now();
 
-        let outcome = patiently(async || Err(PgError::Configuration("bad".into()))).await;
+        let outcome = retrying(async || Err(PgError::Configuration("bad".into()))).await;
 
         assert!(matches!(outcome, Err(PgError::Configuration(_))));
         assert_eq!(start.elapsed(), Duration::ZERO);

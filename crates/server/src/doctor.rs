@@ -1,11 +1,10 @@
-//! `usher doctor`: whether the server can run as it is set up, and how to mend what is wrong.
+//! `usher doctor`: checks the settings of the server and suggests fixes.
 //!
-//! It takes the settings of the server and looks at everything that they name: it connects
-//! to the database, the mail server, the webhook and the identity providers. It starts
-//! nothing, sends nobody a message, and leaves a running server alone. No finding tells a
-//! secret.
+//! It connects to everything the settings name: the database, the mail server, the webhook and
+//! the identity providers. It starts nothing, sends no messages and does not affect a running
+//! server. Findings contain no secrets.
 //!
-//! One function looks at one thing and says what it found, also when all is well.
+//! Each check is a function that returns its findings, also if there is no problem.
 
 use std::fmt;
 
@@ -18,19 +17,19 @@ mod addresses;
 mod database;
 mod services;
 
-/// Looks at everything and prints a line for each finding. Warnings about the variables
-/// come from whoever read them.
+/// Runs all checks and prints a line for each finding, including the warnings of the command
+/// line parser.
 ///
 /// # Errors
 ///
-/// If something would keep the server, or a part of it, from working.
-pub async fn examine(settings: ServerSettings, warnings: Vec<String>) -> Result<()> {
-    let mut findings = look_at_settings(&settings, warnings);
-    findings.extend(addresses::look(&settings));
+/// If at least one finding is an error.
+pub async fn run(settings: ServerSettings, warnings: Vec<String>) -> Result<()> {
+    let mut findings = check_settings(&settings, warnings);
+    findings.extend(addresses::check(&settings));
     let (database, notifications, providers) = tokio::join!(
-        database::look(&settings.database),
-        services::look_at_notifications(&settings.notifications),
-        services::look_at_providers(&settings),
+        database::check(&settings.database),
+        services::check_notifications(&settings.notifications),
+        services::check_providers(&settings),
     );
     findings.extend(database);
     findings.extend(notifications);
@@ -40,52 +39,52 @@ pub async fn examine(settings: ServerSettings, warnings: Vec<String>) -> Result<
     }
     match count(&findings, Level::Error) {
         0 => Ok(()),
-        1 => bail!("1 thing must be mended"),
-        errors => bail!("{errors} things must be mended"),
+        1 => bail!("1 problem found"),
+        errors => bail!("{errors} problems found"),
     }
 }
 
-/// One thing that was looked at.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Finding {
     level: Level,
-    about: String,
+    subject: String,
     text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
-    /// It is as it should be.
+    /// No problem.
     Ok,
-    /// It works, but perhaps not as it was meant.
+    /// It works, but perhaps not as intended.
     Warning,
     /// It does not work.
     Error,
 }
 
 impl Finding {
-    fn ok(about: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(Level::Ok, about, text)
+    fn ok(subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(Level::Ok, subject, text)
     }
 
-    fn warning(about: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(Level::Warning, about, text)
+    fn warning(subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(Level::Warning, subject, text)
     }
 
-    fn error(about: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(Level::Error, about, text)
+    fn error(subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(Level::Error, subject, text)
     }
 
-    fn new(level: Level, about: impl Into<String>, text: impl Into<String>) -> Self {
+    fn new(level: Level, subject: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             level,
-            about: about.into(),
+            subject: subject.into(),
             text: text.into(),
         }
     }
 }
 
-/// In one line, so that scripts can pick lines by their first word.
+/// One line, so that scripts can filter by the first word.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
@@ -93,7 +92,7 @@ impl fmt::Display for Finding {
             Level::Warning => "warning",
             Level::Error => "error",
         };
-        write!(f, "{level:<8}{}:", self.about)?;
+        write!(f, "{level:<8}{}:", self.subject)?;
         for word in self.text.split_whitespace() {
             write!(f, " {word}")?;
         }
@@ -106,22 +105,22 @@ fn count(findings: &[Finding], level: Level) -> usize {
     of_level.count()
 }
 
-fn look_at_settings(settings: &ServerSettings, warnings: Vec<String>) -> Vec<Finding> {
-    const ABOUT: &str = "settings";
+fn check_settings(settings: &ServerSettings, warnings: Vec<String>) -> Vec<Finding> {
+    const SUBJECT: &str = "settings";
     let checked = settings.check().and_then(|more| {
         settings.for_api(Uuid::nil(), &addresses::local_url(settings)?)?;
         Ok(more)
     });
     let mut findings: Vec<_> = warnings
         .into_iter()
-        .map(|warning| Finding::warning(ABOUT, warning))
+        .map(|warning| Finding::warning(SUBJECT, warning))
         .collect();
     match checked {
-        Ok(more) => findings.extend(more.into_iter().map(|text| Finding::warning(ABOUT, text))),
-        Err(error) => findings.push(Finding::error(ABOUT, format!("{error:#}"))),
+        Ok(more) => findings.extend(more.into_iter().map(|text| Finding::warning(SUBJECT, text))),
+        Err(error) => findings.push(Finding::error(SUBJECT, format!("{error:#}"))),
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(ABOUT, "each can be used, and they agree"));
+        findings.push(Finding::ok(SUBJECT, "all settings are valid"));
     }
     findings
 }
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
     use crate::{cli, environment::Environment};
 
-    /// The settings of a server that is started with these flags.
+    /// The settings of a server with these flags.
     pub(super) fn settings(flags: &[&str]) -> ServerSettings {
         let arguments = ["usher", "doctor"].iter().chain(flags).map(Into::into);
         match cli::parse(arguments, &Environment::default())
@@ -145,9 +144,9 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line() {
-        let finding = Finding::warning("mail", "no talk:\n  refused");
+        let finding = Finding::warning("mail", "connection\n  refused");
 
-        assert_eq!(finding.to_string(), "warning mail: no talk: refused");
+        assert_eq!(finding.to_string(), "warning mail: connection refused");
         assert_eq!(
             Finding::ok("mail", "fine").to_string(),
             "ok      mail: fine"
@@ -155,18 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_do_not_go_together_are_found() {
+    fn conflicting_settings_are_findings() {
         let unknown = vec!["USHER_X is not a setting".to_owned()];
-        let found = look_at_settings(
+        let found = check_settings(
             &settings(&["--password-hash-memory=1", "--samesite-auth-cookie=none"]),
             unknown,
         );
         assert_eq!(count(&found, Level::Error), 1, "{found:?}");
         assert_eq!(count(&found, Level::Warning), 1, "{found:?}");
 
-        let found = look_at_settings(&settings(&["--samesite-auth-cookie=none"]), Vec::new());
+        let found = check_settings(&settings(&["--samesite-auth-cookie=none"]), Vec::new());
         assert_eq!(count(&found, Level::Warning), 1, "{found:?}");
-        let found = look_at_settings(&settings(&[]), Vec::new());
+        let found = check_settings(&settings(&[]), Vec::new());
         assert_eq!((found.len(), found[0].level), (1, Level::Ok));
     }
 }

@@ -1,25 +1,25 @@
-//! Durations as settings have them: `24h`, `90m`, `72h30m`, `1s`, `7d`, `1.5h`.
+//! Durations in settings: `24h`, `90m`, `72h30m`, `1s`, `7d`, `1.5h`.
 //!
-//! The forms of the crate `humantime`, which are those of Go and more, within bounds that
-//! no date can overflow.
+//! The syntax is that of the crate `humantime`, a superset of Go's; the upper bound keeps date
+//! arithmetic from overflowing.
 
 use std::time::Duration;
 
-/// The longest duration of a setting: about a thousand years.
-const LONGEST: Duration = Duration::from_hours(8_766_000);
+/// About a thousand years.
+const MAX: Duration = Duration::from_hours(8_766_000);
 
-/// Reads a duration.
+/// Parses a duration.
 pub fn parse(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text.trim()) {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(duration) if duration <= MAX => Ok(duration),
         Ok(_) | Err(humantime::DurationError::NumberOverflow) => {
-            Err("must be at most 8766000h, which is a thousand years".to_owned())
+            Err("must be at most 8766000h (a thousand years)".to_owned())
         }
         Err(_) => Err("must be numbers with units, such as 24h, 90m, 72h30m, 1s or 7d".to_owned()),
     }
 }
 
-/// Reads a duration that is not zero.
+/// Parses a duration that is not zero.
 pub fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
@@ -47,12 +47,12 @@ mod tests {
     #[case("876600h", 3_155_760_000)]
     #[case("0", 0)]
     #[case("0s", 0)]
-    fn these_are_durations(#[case] text: &str, #[case] seconds: u64) {
+    fn a_duration_has_numbers_with_units(#[case] text: &str, #[case] seconds: u64) {
         assert_eq!(parse(text), Ok(Duration::from_secs(seconds)));
     }
 
     #[test]
-    fn parts_of_a_second_are_durations_too() {
+    fn durations_may_be_fractions_of_a_second() {
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse("0.5s"), Ok(Duration::from_millis(500)));
     }
@@ -65,7 +65,7 @@ mod tests {
     #[case("1x")]
     #[case("24h!")]
     #[case("forever")]
-    fn these_are_none(#[case] text: &str) {
+    fn other_texts_are_not_durations(#[case] text: &str) {
         assert_eq!(
             parse(text).unwrap_err(),
             "must be numbers with units, such as 24h, 90m, 72h30m, 1s or 7d"
@@ -76,7 +76,7 @@ mod tests {
     #[case("8766001h")]
     #[case("99999999999999999999h")]
     #[case("1000000y")]
-    fn a_duration_has_an_end(#[case] text: &str) {
+    fn a_duration_has_an_upper_bound(#[case] text: &str) {
         assert!(parse(text).unwrap_err().contains("thousand years"));
     }
 

@@ -1,4 +1,4 @@
-//! The environment as settings: `USHER_HTTP_ADDRESS` is the flag `--http-address`.
+//! Environment variables as settings: `USHER_HTTP_ADDRESS` is the flag `--http-address`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,17 +7,17 @@ use std::{
 
 const PREFIX: &str = "USHER_";
 
-/// How many letters a name may be off to be taken for a slip of the fingers.
-const SLIP: usize = 2;
+/// The maximum edit distance of a typo.
+const TYPO: usize = 2;
 
-/// The variables whose names begin with `USHER_`.
+/// The environment variables whose names start with `USHER_`.
 ///
-/// An empty one counts as not set: files of variables often list all of them.
+/// Empty variables count as not set, since environment files often list all variables.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
-    /// Takes ours out of all variables.
+    /// Selects the variables of the program.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let ours = variables.into_iter().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
@@ -26,12 +26,12 @@ impl Environment {
         Self(ours.collect())
     }
 
-    /// The value of the variable of a flag.
+    /// The value of a flag's variable.
     pub fn of_flag(&self, flag: &str) -> Option<&OsStr> {
         self.0.get(&variable(flag)).map(OsString::as_os_str)
     }
 
-    /// What to tell the operator about variables that no flag has.
+    /// Warnings about variables that do not belong to a flag.
     pub fn warnings(&self, flags: &BTreeSet<String>) -> Vec<String> {
         let known: Vec<String> = flags.iter().map(|flag| variable(flag)).collect();
         let unknown = self.0.keys().filter(|name| !known.contains(name));
@@ -39,7 +39,7 @@ impl Environment {
     }
 }
 
-/// The name of the variable of a flag.
+/// The name of a flag's variable.
 pub fn variable(flag: &str) -> String {
     format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase())
 }
@@ -49,10 +49,10 @@ fn warning(name: &str, known: &[String]) -> String {
     let closest = known
         .iter()
         .min_by_key(distance)
-        .filter(|known| distance(known) <= SLIP);
+        .filter(|known| distance(known) <= TYPO);
     match closest {
         Some(closest) => format!("{name} is not a setting; did you mean {closest}?"),
-        None => format!("{name} is not a setting of this version and has no effect"),
+        None => format!("{name} is not a setting and has no effect"),
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_nothing_reads_is_pointed_out() {
+    fn an_unknown_variable_is_a_warning() {
         let environment = environment(&[
             ("PATH", "/bin"),
             ("USHER_ACCESS_URL", "http://x"),

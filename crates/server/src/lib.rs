@@ -1,12 +1,12 @@
-//! The program `usher`: settings, wiring, logs, shutdown, and the commands of operators.
+//! The program `usher`: settings, wiring, logging, shutdown and the operators' commands.
 //!
-//! This is the one crate that knows both the API and Postgres. It decides nothing about
-//! users: it reads settings ([`settings`]), finds or starts the database ([`database`]),
-//! puts the store under the API, and serves it ([`serve`]).
+//! This is the only crate that depends on both the API and Postgres. It reads the settings
+//! ([`settings`]), finds or starts the database ([`database`]), creates the store and the API,
+//! and serves it ([`serve`]).
 //!
-//! To add a setting: a field in its section of [`settings`], with a comment for the
-//! operator; its flag, its variable and its row in `docs/configuration.md` follow from
-//! that. To add a command: a variant of [`cli::Command`] and a function for it.
+//! To add a setting, add a field to its section of [`settings`], with a doc comment for the
+//! operator; its flag, its environment variable and its row in `docs/configuration.md` follow.
+//! To add a command, add a variant to [`cli::Command`] and a function for it.
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -29,11 +29,10 @@ mod welcome;
 use cli::{Cli, Command};
 use environment::Environment;
 
-/// Runs the program with its arguments, the first of which is its name, and its
-/// environment.
+/// Runs the program with its arguments, the first of which is its name, and its environment
+/// variables.
 ///
-/// Ends with 0 if it did what it was asked, 1 if it could not, and 2 if it was not asked
-/// right.
+/// The exit status is 0 for success, 1 for a failure and 2 for a usage error.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -41,12 +40,12 @@ pub fn run(
     let environment = Environment::new(variables);
     let cli = match cli::parse(arguments, &environment) {
         Ok(cli) => cli,
-        Err(refusal) => return refusal.tell(),
+        Err(exit) => return exit.print(),
     };
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::complain(&format!("error: {error:#}"));
+            terminal::print_error(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -56,7 +55,7 @@ fn execute(Cli { command, warnings }: Cli) -> Result<()> {
     if let Some(log) = command.log() {
         telemetry::start(log);
     }
-    // To the doctor they are findings.
+    // `doctor` reports them as findings.
     if !matches!(command, Command::Doctor(_)) {
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -67,20 +66,20 @@ fn execute(Cli { command, warnings }: Cli) -> Result<()> {
         Command::Migrate(command) => block_on(database::migrate(command)),
         Command::CreateAdminUser(command) => block_on(admin::create_admin_user(command)),
         Command::ResetPassword(command) => block_on(admin::reset_password(command)),
-        Command::Doctor(settings) => block_on(doctor::examine(*settings, warnings)),
+        Command::Doctor(settings) => block_on(doctor::run(*settings, warnings)),
         Command::Recount(command) => block_on(user_count::recount(command)),
         Command::Openapi => {
             let document = usher_api::openapi().to_pretty_json();
-            terminal::print(&document.context("could not write the OpenAPI document")?)
+            terminal::print(&document.context("could not serialize the OpenAPI document")?)
         }
         Command::Version => terminal::print(&cli::long_version()),
     }
 }
 
-fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("could not start the threads of the program")?
-        .block_on(work)
+        .context("could not start the tokio runtime")?
+        .block_on(command)
 }

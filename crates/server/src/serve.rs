@@ -1,16 +1,15 @@
-//! `usher server`: from the settings to the last answer.
+//! `usher server`: from the settings to the graceful shutdown.
 //!
-//! The port is taken first, so that a second server ends at once, and answers are given
-//! when the database is ready; who asks earlier waits. When told to stop, the server takes
-//! no more connections, lets the requests under way finish and what they left behind be done,
-//! and then stops the Postgres of our own. Told again, it ends as it stands: Postgres is
-//! stopped by its watchdog, and what was committed is kept.
+//! The server binds its port first, so that a second instance fails immediately, and accepts
+//! connections when the database is ready; earlier clients wait in the backlog. At the first
+//! shutdown signal it stops accepting, waits for requests in progress and their background
+//! work, and stops the local Postgres. A second signal exits immediately; the watchdog then
+//! stops Postgres, and committed data is safe.
 
 use std::{
     error::Error,
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -20,13 +19,15 @@ use axum::{Router, extract::ConnectInfo, extract::Request};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{oneshot, watch},
+    task::JoinHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 use usher_api::{AppState, CsrfToken};
@@ -37,28 +38,29 @@ use usher_store::{SiteStore as _, UserCountStore};
 use crate::{
     database::Database,
     settings::{HttpAddress, ServerSettings},
-    shutdown::StopSignals,
+    shutdown::ShutdownSignals,
     user_count, welcome,
 };
 
-/// How long a connection may take to send the head of a request, and may be idle between
-/// two: longer than load balancers keep theirs, so that they are the ones who close.
+/// How long a connection may take to send a request head, and may be idle between requests:
+/// longer than load balancers keep idle connections, so that they close first.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// The longest head of a request, in bytes.
+/// The maximum size of a request head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// How long to wait for the system to have something to accept a connection with.
+/// How long to wait before accepting again when the system is out of resources.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long after the start there may be other work than to answer.
+/// How long background work is delayed after the start, so that it does not slow down the
+/// first responses.
 const START_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs the server until it is told to stop.
+/// Runs the server until it receives a shutdown signal.
 ///
 /// # Errors
 ///
-/// If it cannot start, or not stop in order.
+/// If the server cannot start or does not shut down cleanly.
 pub async fn serve(settings: ServerSettings) -> Result<()> {
-    let mut signals = StopSignals::listen()?;
+    let mut signals = ShutdownSignals::listen()?;
     let listener = listen(&settings.network.http_address).await?;
     let database = tokio::select! {
         opened = Database::open(&settings.database) => opened?,
@@ -73,51 +75,43 @@ async fn serve_on(
     listener: TcpListener,
     database: &Database,
     settings: &ServerSettings,
-    signals: &mut StopSignals,
+    signals: &mut ShutdownSignals,
 ) -> Result<()> {
-    let url = local_url(listener.local_addr().context("the port has no address")?)?;
+    let address = listener.local_addr();
+    let url = local_url(address.context("could not read the listen address")?)?;
     let (state, notifier, user_counts) = tokio::select! {
         prepared = prepare(database, settings, &url) => prepared?,
         () = signals.next() => return Ok(()),
     };
-    // Before the first answer, which then finds a connection that is free.
-    welcome::greet(&state, &url, database).await;
-    let (stop, stopped) = oneshot::channel();
+    // Before the first request, so that the pool's first connection is free for it.
+    welcome::print(&state, &url, database).await;
     let background = state.background.clone();
-    let router = router(state);
-    let patience = settings.network.shutdown_timeout;
-    let serving = tokio::spawn(accept(listener, router, stopped, patience));
-    let (stop_notifier, notifier_stopped) = oneshot::channel::<()>();
-    let notifying = tokio::spawn(after_the_start(notifier_stopped, async move |stopped| {
-        notifier
-            .run(async { stopped.await.unwrap_or_default() })
-            .await;
-    }));
-    let (stop_tending, tending_stopped) = oneshot::channel::<()>();
-    let tending = tokio::spawn(after_the_start(tending_stopped, async move |stopped| {
-        user_count::tend(user_counts, async { stopped.await.unwrap_or_default() }).await;
-    }));
+    let shutdown_timeout = settings.network.shutdown_timeout;
+    let stop = CancellationToken::new();
+    let accepting = accept(listener, router(state), stop.clone(), shutdown_timeout);
+    let serving = tokio::spawn(accepting);
+    let stop_workers = CancellationToken::new();
+    let stopped = stop_workers.clone().cancelled_owned();
+    let notifying = spawn_worker(&stop_workers, async move { notifier.run(stopped).await });
+    let stopped = stop_workers.clone().cancelled_owned();
+    let folding = spawn_worker(&stop_workers, user_count::fold(user_counts, stopped));
 
     signals.next().await;
-    tracing::info!("stopping");
-    exit_when_told_again();
-    let deadline = Instant::now() + patience;
-    let _ = stop.send(());
-    serving.await.context("the server failed")?;
-    let left = background.finish();
-    if timeout_at(deadline, left).await.is_err() {
-        tracing::warn!("rows of the audit log may be lost that were not written in time");
+    tracing::info!("shutting down");
+    exit_on_second_signal();
+    let deadline = Instant::now() + shutdown_timeout;
+    stop.cancel();
+    serving.await.context("the server panicked")?;
+    if timeout_at(deadline, background.finish()).await.is_err() {
+        tracing::warn!("shutdown timeout reached; some audit log entries may be lost");
     }
-    let _ = stop_tending.send(());
-    tending
-        .await
-        .context("the task of the kept numbers failed")?;
-    let _ = stop_notifier.send(());
-    notifying.await.context("the notifier failed")
+    stop_workers.cancel();
+    folding.await.context("the user count worker panicked")?;
+    notifying.await.context("the notifier panicked")
 }
 
-/// The API with the pages around it. Their files are the same for everybody, so they stand
-/// outside of what looks at cookies.
+/// The API and the pages. Static assets do not depend on cookies, so they are outside of the
+/// API's middleware.
 fn router(state: AppState) -> Router {
     let pages = usher_console::pages(|extensions| {
         let token = extensions.get::<CsrfToken>();
@@ -128,18 +122,21 @@ fn router(state: AppState) -> Router {
     usher_console::assets().merge(usher_api::router_with_pages(state, pages))
 }
 
-/// Does what can wait until the server has started, and is told when to stop.
-async fn after_the_start(
-    mut stopped: oneshot::Receiver<()>,
-    work: impl AsyncFnOnce(oneshot::Receiver<()>),
-) {
-    if timeout(START_PAUSE, &mut stopped).await.is_err() {
-        work(stopped).await;
-    }
+/// Spawns a worker that starts after [`START_PAUSE`], unless stopped by then.
+fn spawn_worker(
+    stop: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        let pause = stop.run_until_cancelled(sleep(START_PAUSE)).await;
+        if pause.is_some() {
+            work.await;
+        }
+    })
 }
 
-/// Readies the database, what handlers work with, what delivers notifications, and what
-/// keeps numbers.
+/// Prepares the database, the state of the API and the background workers.
 async fn prepare(
     database: &Database,
     settings: &ServerSettings,
@@ -148,9 +145,9 @@ async fn prepare(
     let dispatchers = settings.notifications.dispatchers()?;
     let store = database.connect_migrated().await?;
     let store = Arc::new(store.with_delivery(settings.notifications.delivery()));
-    tokio::spawn(seal_secrets(Arc::clone(&store)));
+    tokio::spawn(encrypt_secrets(Arc::clone(&store)));
     let deployment = store.deployment_id().await;
-    let deployment = deployment.context("could not read the identifier of the deployment")?;
+    let deployment = deployment.context("could not read the deployment ID")?;
     let api_settings = settings.for_api(deployment, url)?;
     let mut options = NotifierOptions::new(api_settings.access_url.clone());
     options.fetch_interval = settings.notifications.notifications_fetch_interval;
@@ -161,28 +158,27 @@ async fn prepare(
     Ok((state, notifier, user_counts))
 }
 
-/// Encrypts secrets that stand in the database in plain text or with an older key. Nothing
-/// waits for it, and it waits for the start.
-async fn seal_secrets(store: Arc<PgStore>) {
+/// Encrypts secrets that are stored in plain text or with an older key.
+async fn encrypt_secrets(store: Arc<PgStore>) {
     sleep(START_PAUSE).await;
     match store.seal_stored_secrets().await {
         Ok(0) => {}
-        Ok(rows) => tracing::info!(rows, "encrypted secrets in the database anew"),
+        Ok(rows) => tracing::info!(rows, "encrypted stored secrets with the current key"),
         Err(error) => tracing::warn!(
             error = &error as &dyn Error,
-            "cannot encrypt all secrets in the database now: the next start goes on"
+            "could not encrypt all stored secrets; the next start will retry"
         ),
     }
     match store.list_missing_secret_keys().await {
         Ok(missing) if !missing.is_empty() => tracing::error!(
             keys = missing.join(", "),
-            "secrets in the database are encrypted with keys that are not among those of \
-             USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS, and cannot be read"
+            "stored secrets cannot be decrypted: their keys are missing from \
+             USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(
             error = &error as &dyn Error,
-            "cannot tell whether all secrets in the database can be read"
+            "could not check whether all stored secrets can be decrypted"
         ),
     }
 }
@@ -192,7 +188,7 @@ async fn listen(address: &HttpAddress) -> Result<TcpListener> {
     let bound = match &address.host {
         Some(host) => TcpListener::bind((host.as_str(), port)).await,
         None => match TcpListener::bind(("::", port)).await {
-            // A system without IPv6.
+            // The system does not support IPv6.
             Err(error) if error.kind() != ErrorKind::AddrInUse => {
                 TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
             }
@@ -200,51 +196,54 @@ async fn listen(address: &HttpAddress) -> Result<TcpListener> {
         },
     };
     bound.with_context(|| {
-        format!("cannot listen on {address}, which --http-address (USHER_HTTP_ADDRESS) says")
+        format!("cannot listen on {address}; see --http-address (USHER_HTTP_ADDRESS)")
     })
 }
 
-/// The URL at which the server answers on this machine.
+/// The URL at which this machine reaches the server.
 fn local_url(address: SocketAddr) -> Result<Url> {
     let ip = match address.ip() {
         ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
         ip => ip,
     };
     let address = SocketAddr::new(ip, address.port());
-    Url::parse(&format!("http://{address}")).context("the address makes no URL")
+    Url::parse(&format!("http://{address}")).context("the listen address is not a valid URL host")
 }
 
-/// Takes connections until it is told to stop, and then lets requests under way finish.
+/// Accepts connections until `stop`, then waits up to `shutdown_timeout` for requests in
+/// progress.
 async fn accept(
     listener: TcpListener,
     router: Router,
-    mut stopped: oneshot::Receiver<()>,
-    patience: Duration,
+    stop: CancellationToken,
+    shutdown_timeout: Duration,
 ) {
     let protocol = protocol();
-    // Every connection holds a receiver, so that the last one closes the channel.
-    let (stop, stopping) = watch::channel(());
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut stopped => break,
-        };
+    let graceful = GracefulShutdown::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                let (protocol, router) = (protocol.clone(), router.clone());
-                tokio::spawn(answer(protocol, stream, peer, router, stopping.clone()));
+                let connection = connect(&protocol, stream, peer, router.clone());
+                let watched = graceful.watch(connection);
+                tokio::spawn(async move {
+                    if let Err(error) = watched.await {
+                        tracing::debug!(%error, %peer, "connection error");
+                    }
+                });
             }
             Err(error) => recover(&error).await,
         }
     }
-    drop((listener, stopping));
-    let _ = stop.send(());
-    if timeout(patience, stop.closed()).await.is_err() {
-        tracing::warn!("requests were cut off that did not finish in time");
+    drop(listener);
+    if timeout(shutdown_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("shutdown timeout reached; aborting requests in progress");
     }
 }
 
-/// HTTP/1.1 with bounds on what a client may hold without asking for anything.
+/// HTTP/1.1, where idle connections and slow or large request heads are limited.
 fn protocol() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -254,56 +253,41 @@ fn protocol() -> http1::Builder {
     builder
 }
 
-/// Answers the requests of a connection, until the client closes it or, when the server
-/// stops, to the end of the request under way.
-async fn answer(
-    protocol: http1::Builder,
+fn connect(
+    protocol: &http1::Builder,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    mut stopping: watch::Receiver<()>,
-) {
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection will be slow");
+        tracing::debug!(%error, "could not set TCP_NODELAY");
     }
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     });
-    let connection = protocol
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stopping.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended badly");
-    }
+    protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
 }
 
-/// Gets over a failure to accept a connection, of which most are that connection's own.
+/// Handles a failed `accept`. Most failures affect a single connection; if the system is out of
+/// resources, retrying immediately would fail again.
 async fn recover(error: &io::Error) {
-    let is_of_connection = matches!(
+    let affects_one_connection = matches!(
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
     );
-    if !is_of_connection {
-        tracing::error!(%error, "cannot take a connection");
+    if !affects_one_connection {
+        tracing::error!(%error, "could not accept a connection");
         sleep(EXHAUSTION_PAUSE).await;
     }
 }
 
-/// Ends the program at the next signal.
-fn exit_when_told_again() {
+/// Exits the program at the next shutdown signal.
+fn exit_on_second_signal() {
     tokio::spawn(async {
-        if let Ok(mut signals) = StopSignals::listen() {
+        if let Ok(mut signals) = ShutdownSignals::listen() {
             signals.next().await;
-            tracing::warn!("told again to stop: not waiting any longer");
+            tracing::warn!("received a second shutdown signal; exiting immediately");
             std::process::exit(1);
         }
     });
@@ -314,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_url_can_be_opened_here() {
+    fn the_local_url_is_reachable_from_this_machine() {
         let url = |address: &str| local_url(address.parse().unwrap()).unwrap().to_string();
 
         assert_eq!(url("127.0.0.1:3000"), "http://127.0.0.1:3000/");
@@ -324,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_is_taken_is_named() {
+    async fn an_address_in_use_is_named_with_its_setting() {
         let first = listen(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let port = first.local_addr().unwrap().port();
 

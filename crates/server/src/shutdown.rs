@@ -1,29 +1,29 @@
-//! The wish to stop: SIGTERM, SIGINT (Ctrl-C).
+//! Shutdown signals: SIGTERM and SIGINT (Ctrl-C).
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that ask the program to stop, from now on.
-pub struct StopSignals {
+/// The signals that shut down the program.
+pub struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl StopSignals {
-    /// Listens for the signals, which do not end the program any more.
+impl ShutdownSignals {
+    /// Starts listening. From now on the signals do not terminate the program by themselves.
     ///
     /// # Errors
     ///
-    /// If the system does not let us.
+    /// If the system refuses the signal handlers.
     pub fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).context("could not listen for signals");
+        let listen = |kind| signal(kind).context("could not listen for shutdown signals");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! Logs: to standard error, in lines for people or for programs.
+//! Logging to standard error, human-readable or as JSON.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -11,7 +11,7 @@ use tracing_subscriber::{
 
 use crate::settings::{LogFormat, LogSettings};
 
-/// Starts logging, panics included. To be called once.
+/// Sets up logging, including of panics. To be called once.
 pub fn start(settings: &LogSettings) {
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match settings.log_format {
@@ -26,9 +26,9 @@ pub fn start(settings: &LogSettings) {
         .with(lines)
         .init();
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
+        let location = panic.location().map(ToString::to_string);
         tracing::error!(
-            panic.place = place.unwrap_or_default(),
+            panic.location = location.unwrap_or_default(),
             panic.message = panic.payload_as_str().unwrap_or("no message"),
             "a thread panicked"
         );

@@ -1,13 +1,11 @@
-//! What people read and type: the only place that writes to standard output, and the one
-//! that asks for passwords.
+//! Standard output, and password prompts.
 
 use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Prints a text and ends its line. That nobody reads it any more, as with `| head`, is no
-/// failure.
+/// Prints a text and a newline. A closed pipe, as with `| head`, is not an error.
 pub fn print(text: &str) -> Result<()> {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -17,40 +15,40 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says what went wrong. Where not even that can be said, nothing can.
-pub fn complain(text: &str) {
+/// Prints a text and a newline to standard error, if possible.
+pub fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 
-/// Takes the new password from the setting, else from the person at the terminal, who
-/// types it twice and unseen, else from the first line of standard input.
+/// Returns the password of the setting if it is set. Otherwise prompts for it twice if standard
+/// input is a terminal, and else reads the first line of standard input.
 pub fn new_password(given: Option<SecretString>) -> Result<SecretString> {
     if let Some(given) = given {
         return Ok(given);
     }
     let typed = if io::stdin().is_terminal() {
-        type_twice()?
+        prompt_twice()?
     } else {
         read_line()?
     };
     if typed.expose_secret().is_empty() {
         bail!(
-            "no password was given: set USHER_PASSWORD, write it to standard input, or start \
-             the command in a terminal to be asked"
+            "no password given: set USHER_PASSWORD, pass it on standard input, or run the \
+             command in a terminal"
         );
     }
     Ok(typed)
 }
 
-fn type_twice() -> Result<SecretString> {
-    let ask = |prompt| -> Result<SecretString> {
-        let typed = rpassword::prompt_password(prompt).context("could not ask for a password")?;
+fn prompt_twice() -> Result<SecretString> {
+    let prompt = |text| -> Result<SecretString> {
+        let typed = rpassword::prompt_password(text).context("could not prompt for a password")?;
         Ok(typed.into())
     };
-    let first = ask("New password: ")?;
-    let second = ask("Again: ")?;
+    let first = prompt("New password: ")?;
+    let second = prompt("Repeat new password: ")?;
     if first.expose_secret() != second.expose_secret() {
-        bail!("the two passwords differ");
+        bail!("the passwords do not match");
     }
     Ok(first)
 }

@@ -1,5 +1,5 @@
-//! The numbers of users that the database keeps: the task that tends them, and the command
-//! that proves them.
+//! The maintained user counts: the task that folds their deltas, and the command that checks
+//! them.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -25,50 +25,48 @@ pub struct Recount {
     pub log: LogSettings,
 }
 
-/// How many differences are told one by one.
-const TOLD: usize = 20;
+/// How many differences are listed.
+const MAX_LISTED: usize = 20;
 
-/// Compares the kept numbers with the users themselves, and puts right what differs.
+/// Checks the maintained counts against the users, and fixes them if they differ.
 pub async fn recount(command: Recount) -> Result<()> {
     let text = with_store(&command.database, async |store| {
         let drifts = store.check_user_counts().await;
         let drifts = drifts.context("could not count the users")?;
         if drifts.is_empty() {
-            return Ok("The kept numbers of users are right.".to_owned());
+            return Ok("The user counts are correct.".to_owned());
         }
         let recounted = store.recount_users().await;
-        recounted.context("could not count the users anew")?;
-        let told = drifts.iter().take(TOLD).map(|drift| {
+        recounted.context("could not recount the users")?;
+        let listed = drifts.iter().take(MAX_LISTED).map(|drift| {
             format!(
-                "{}: {} kept, {} counted\n",
+                "{}: {} maintained, {} counted\n",
                 drift.what, drift.kept, drift.counted
             )
         });
-        let told: String = told.collect();
+        let listed: String = listed.collect();
         let count = drifts.len();
-        Ok(format!(
-            "{told}{count} kept numbers were wrong, and have been put right."
-        ))
+        Ok(format!("{listed}Fixed {count} wrong counts."))
     });
     terminal::print(&text.await?)
 }
 
-/// How long to wait between two rounds, and after one that failed.
+/// How long to wait after a round, and after one that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(15);
 
-/// Tends the kept numbers until it is told to stop. Nothing is wrong if it cannot, only
-/// slower.
-pub async fn tend(store: Arc<dyn UserCountStore>, stop: impl Future<Output = ()>) {
+/// Folds the deltas of the counts until `stop` completes. The counts are exact without it, but
+/// lists get slower.
+pub async fn fold(store: Arc<dyn UserCountStore>, stop: impl Future<Output = ()>) {
     let mut stop = pin!(stop);
     tokio::select! {
-        () = tell_of_slow_search(&*store) => {}
+        () = warn_of_slow_search(&*store) => {}
         () = stop.as_mut() => return,
     }
     let mut is_failing = false;
     loop {
         let pause = tokio::select! {
-            tended = store.fold_user_counts() => note(tended, &mut is_failing),
+            folded = store.fold_user_counts() => pause_after(folded, &mut is_failing),
             () = stop.as_mut() => return,
         };
         tokio::select! {
@@ -78,24 +76,24 @@ pub async fn tend(store: Arc<dyn UserCountStore>, stop: impl Future<Output = ()>
     }
 }
 
-/// Logs the first of several failures, and gives the time to wait.
-fn note(tended: Result<(), StoreError>, is_failing: &mut bool) -> Duration {
-    let Err(error) = tended else {
+/// Returns the time to wait. Logs the first of consecutive failures.
+fn pause_after(folded: Result<(), StoreError>, is_failing: &mut bool) -> Duration {
+    let Err(error) = folded else {
         *is_failing = false;
         return PAUSE;
     };
     if !*is_failing {
-        tracing::warn!(%error, "cannot bring the kept numbers of users up to date");
+        tracing::warn!(%error, "could not fold the deltas of the user counts");
     }
     *is_failing = true;
     PAUSE_AFTER_FAILURE
 }
 
-async fn tell_of_slow_search(store: &dyn UserCountStore) {
+async fn warn_of_slow_search(store: &dyn UserCountStore) {
     if let Ok(false) = store.has_search_index().await {
         tracing::warn!(
-            "searching for parts of names reads the whole list, since the database has no index \
-             for it: see \"Which Postgres\" in docs/operations.md"
+            "user searches read the whole list because the database has no trigram index: see \
+             \"Which Postgres\" in docs/operations.md"
         );
     }
 }
@@ -105,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_waited_out_and_told_once() {
+    fn consecutive_failures_wait_longer_and_are_logged_once() {
         let mut is_failing = false;
         let failure = || Err(StoreError::Unavailable("gone".into()));
 
-        assert_eq!(note(failure(), &mut is_failing), PAUSE_AFTER_FAILURE);
+        assert_eq!(pause_after(failure(), &mut is_failing), PAUSE_AFTER_FAILURE);
         assert!(is_failing);
-        assert_eq!(note(failure(), &mut is_failing), PAUSE_AFTER_FAILURE);
-        assert_eq!(note(Ok(()), &mut is_failing), PAUSE);
+        assert_eq!(pause_after(failure(), &mut is_failing), PAUSE_AFTER_FAILURE);
+        assert_eq!(pause_after(Ok(()), &mut is_failing), PAUSE);
         assert!(!is_failing);
     }
 }

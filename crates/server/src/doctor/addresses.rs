@@ -1,5 +1,4 @@
-//! Where the server is, where clients are told that it is, and whether cookies and
-//! redirects come back there.
+//! Checks the listen address, the access URL and the cookie settings.
 
 use std::net::IpAddr;
 
@@ -9,39 +8,38 @@ use url::{Host, Url};
 use super::Finding;
 use crate::settings::{HttpAddress, ServerSettings};
 
-const ABOUT: &str = "access URL";
+const SUBJECT: &str = "access URL";
 
-/// Looks at the addresses.
-pub(super) fn look(settings: &ServerSettings) -> Vec<Finding> {
+pub(super) fn check(settings: &ServerSettings) -> Vec<Finding> {
     let Some(url) = &settings.network.access_url else {
         return vec![without_access_url(&settings.network.http_address)];
     };
     let mut findings = Vec::new();
     let is_https = url.scheme() == "https";
-    let is_of_this_machine = is_of_this_machine(url);
+    let is_loopback = is_loopback(url);
     if !url.username().is_empty() || url.password().is_some() {
         findings.push(Finding::warning(
-            ABOUT,
-            "USHER_ACCESS_URL has a username or password in it, which every link repeats; \
-             leave them out",
+            SUBJECT,
+            "USHER_ACCESS_URL contains a username or password, which appears in every link; \
+             remove it",
         ));
     }
-    if !is_https && !is_of_this_machine {
+    if !is_https && !is_loopback {
         findings.push(Finding::warning(
-            ABOUT,
+            SUBJECT,
             format!(
-                "{} is not https, so passwords and sessions cross the network in the clear; \
-                 put a proxy that does TLS in front, and set USHER_ACCESS_URL to its address",
+                "{} is not https, so passwords and sessions are sent unencrypted; add a proxy \
+                 that terminates TLS, and set USHER_ACCESS_URL to its URL",
                 origin(url)
             ),
         ));
     }
-    if is_of_this_machine && !listens_on_this_machine_only(&settings.network.http_address) {
+    if is_loopback && !listens_on_loopback(&settings.network.http_address) {
         findings.push(Finding::warning(
-            ABOUT,
+            SUBJECT,
             format!(
-                "{} leads others to their own machines, although the server listens for them; \
-                 set USHER_ACCESS_URL to where browsers reach the server",
+                "{} is a loopback address, although the server accepts connections from other \
+                 machines; set USHER_ACCESS_URL to the URL at which browsers reach the server",
                 origin(url)
             ),
         ));
@@ -50,23 +48,23 @@ pub(super) fn look(settings: &ServerSettings) -> Vec<Finding> {
         Some(false) if is_https => findings.push(Finding::warning(
             "cookies",
             "USHER_SECURE_AUTH_COOKIE is false although the access URL is https, so browsers \
-             send sessions over http too; leave it out",
+             also send session cookies over http; remove it",
         )),
-        Some(true) if !is_https && !is_of_this_machine => findings.push(Finding::error(
+        Some(true) if !is_https && !is_loopback => findings.push(Finding::error(
             "cookies",
             "USHER_SECURE_AUTH_COOKIE is true although the access URL is http, so browsers \
-             keep no session; make USHER_ACCESS_URL https, or leave it out",
+             reject session cookies; make USHER_ACCESS_URL https, or remove it",
         )),
         _ => {}
     }
     if findings.is_empty() {
-        let text = format!("links and redirects lead to {}", origin(url));
-        findings.push(Finding::ok(ABOUT, text));
+        let text = format!("links and redirects use {}", origin(url));
+        findings.push(Finding::ok(SUBJECT, text));
     }
     findings
 }
 
-/// Where a server with these settings listens, as it would say itself.
+/// The URL at which this machine reaches a server with these settings.
 pub(super) fn local_url(settings: &ServerSettings) -> Result<Url> {
     let HttpAddress { host, port } = &settings.network.http_address;
     let host = host.as_deref().unwrap_or("127.0.0.1");
@@ -74,32 +72,32 @@ pub(super) fn local_url(settings: &ServerSettings) -> Result<Url> {
         host: Some(host.to_owned()),
         port: *port,
     };
-    Url::parse(&format!("http://{address}")).context("the address makes no URL")
+    Url::parse(&format!("http://{address}")).context("the listen address is not a valid URL host")
 }
 
 fn without_access_url(address: &HttpAddress) -> Finding {
-    if listens_on_this_machine_only(address) {
+    if listens_on_loopback(address) {
         return Finding::ok(
-            ABOUT,
-            format!("none is set, so links and redirects lead to {address}, on this machine"),
+            SUBJECT,
+            format!("not set; links and redirects use {address}, on this machine"),
         );
     }
     Finding::warning(
-        ABOUT,
+        SUBJECT,
         format!(
-            "none is set, so links and redirects lead to {address}; set USHER_ACCESS_URL to \
-             where browsers reach the server"
+            "not set, so links and redirects use {address}; set USHER_ACCESS_URL to the URL at \
+             which browsers reach the server"
         ),
     )
 }
 
-/// Scheme, host and port: the rest may hold a password.
+/// Scheme, host and port, since the rest may contain a password.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Whether it leads to whatever machine it is used on.
-pub(super) fn is_of_this_machine(url: &Url) -> bool {
+/// Whether the URL refers to the machine that opens it.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
@@ -108,7 +106,7 @@ pub(super) fn is_of_this_machine(url: &Url) -> bool {
     }
 }
 
-fn listens_on_this_machine_only(address: &HttpAddress) -> bool {
+fn listens_on_loopback(address: &HttpAddress) -> bool {
     match address.host.as_deref() {
         None => false,
         Some("localhost") => true,
@@ -124,23 +122,27 @@ mod tests {
     use crate::doctor::{Level, tests::settings};
 
     #[rstest]
-    #[case::nothing_set(&[], Level::Ok, "on this machine")]
-    #[case::open_without_url(&["--http-address=:80"], Level::Warning, "set USHER_ACCESS_URL")]
-    #[case::good(&["--access-url=https://users.example.com"], Level::Ok, "https://users.example.com")]
-    #[case::in_the_clear(&["--access-url=http://users.example.com"], Level::Warning, "in the clear")]
-    #[case::for_us(&["--access-url=http://localhost:3000"], Level::Ok, "http://localhost:3000")]
-    #[case::for_others(
+    #[case::defaults(&[], Level::Ok, "on this machine")]
+    #[case::all_interfaces(&["--http-address=:80"], Level::Warning, "set USHER_ACCESS_URL")]
+    #[case::https(&["--access-url=https://users.example.com"], Level::Ok, "https://users.example.com")]
+    #[case::http(&["--access-url=http://users.example.com"], Level::Warning, "unencrypted")]
+    #[case::loopback(&["--access-url=http://localhost:3000"], Level::Ok, "http://localhost:3000")]
+    #[case::loopback_for_others(
         &["--access-url=http://[::1]:3000", "--http-address=:3000"],
         Level::Warning,
-        "their own machines"
+        "loopback address"
     )]
-    #[case::open_cookies(
+    #[case::insecure_cookies(
         &["--access-url=https://u.example.com", "--secure-auth-cookie=false"],
         Level::Warning,
         "USHER_SECURE_AUTH_COOKIE"
     )]
-    fn each_fault_is_one_finding(#[case] flags: &[&str], #[case] level: Level, #[case] part: &str) {
-        let found = look(&settings(flags));
+    fn each_problem_is_one_finding(
+        #[case] flags: &[&str],
+        #[case] level: Level,
+        #[case] part: &str,
+    ) {
+        let found = check(&settings(flags));
 
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].level, level, "{found:?}");
@@ -148,22 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn cookies_that_browsers_refuse_are_an_error() {
+    fn cookies_that_browsers_reject_are_an_error() {
         let flags = [
             "--access-url=http://u.example.com",
             "--secure-auth-cookie=true",
         ];
 
-        let found = look(&settings(&flags));
+        let found = check(&settings(&flags));
 
-        let errors: Vec<_> = found.iter().filter(|it| it.level == Level::Error).collect();
+        let errors: Vec<_> = found
+            .iter()
+            .filter(|finding| finding.level == Level::Error)
+            .collect();
         assert_eq!(errors.len(), 1, "{found:?}");
-        assert_eq!(errors[0].about, "cookies");
+        assert_eq!(errors[0].subject, "cookies");
     }
 
     #[test]
-    fn a_password_in_the_url_is_found_and_not_told() {
-        let found = look(&settings(&["--access-url=https://me:secret@u.example.com"]));
+    fn a_password_in_the_url_is_a_warning_without_the_password() {
+        let found = check(&settings(&["--access-url=https://me:secret@u.example.com"]));
 
         assert_eq!(found[0].level, Level::Warning);
         assert!(!format!("{found:?}").contains("secret"), "{found:?}");

@@ -1,5 +1,4 @@
-//! The database: whether it answers, is of this version, and can be read; or where the
-//! Postgres of our own would keep it.
+//! Checks the database, or the data directory of a local Postgres that is not running.
 
 use std::{path::Path, time::Duration};
 
@@ -15,42 +14,37 @@ use crate::{
     settings::DatabaseSettings,
 };
 
-const ABOUT: &str = "database";
-/// How long looking at the database may take.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How far clocks may be apart before sessions and codes end visibly early or late.
+const SUBJECT: &str = "database";
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The clock skew from which users notice that sessions and passcodes expire early or late.
 const MAX_SKEW: TimeDelta = TimeDelta::seconds(10);
-/// How far they may be apart before identity providers' tokens are refused.
+/// The clock skew from which tokens of identity providers are rejected.
 const FATAL_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// Looks at the database that the server would use. A Postgres of our own that is not
-/// running is left so.
-pub(super) async fn look(settings: &DatabaseSettings) -> Vec<Finding> {
+/// Checks the database that the server would use. Does not start a local Postgres.
+pub(super) async fn check(settings: &DatabaseSettings) -> Vec<Finding> {
     match Database::find(settings) {
-        Err(error) => vec![Finding::error(ABOUT, format!("{error:#}"))],
-        Ok(None) => look_at_directory(settings),
-        Ok(Some(database)) => look_at(&database, settings).await,
+        Err(error) => vec![Finding::error(SUBJECT, format!("{error:#}"))],
+        Ok(None) => check_directory(settings),
+        Ok(Some(database)) => inspect(&database, settings).await,
     }
 }
 
-async fn look_at(database: &Database, settings: &DatabaseSettings) -> Vec<Finding> {
-    let inspected = timeout(PATIENCE, database.inspect()).await;
-    let inspected = inspected.unwrap_or_else(|_| {
-        Err(PgError::TimedOut(
-            "no answer to what it is asked".to_owned(),
-        ))
-    });
+async fn inspect(database: &Database, settings: &DatabaseSettings) -> Vec<Finding> {
+    let inspected = timeout(TIMEOUT, database.inspect()).await;
+    let inspected = inspected
+        .unwrap_or_else(|_| Err(PgError::TimedOut("the inspection took too long".to_owned())));
     let inspection = match inspected {
         Ok(inspection) => inspection,
         Err(error) => return vec![unusable(&error)],
     };
     let text = format!(
-        "Postgres {} answers; the data is {}",
+        "connected to Postgres {}; the data is {}",
         inspection.server_version,
         database.describe()
     );
     let mut findings = vec![
-        Finding::ok(ABOUT, text),
+        Finding::ok(SUBJECT, text),
         migrations(&inspection),
         clock(inspection.clock, Utc::now()),
     ];
@@ -63,134 +57,132 @@ async fn look_at(database: &Database, settings: &DatabaseSettings) -> Vec<Findin
 fn unusable(error: &PgError) -> Finding {
     let remedy = match error {
         PgError::Configuration(_) => "correct USHER_PG_CONNECTION_URL",
-        PgError::ServerTooOld { .. } => "move to a later version of Postgres",
+        PgError::ServerTooOld { .. } => "upgrade Postgres",
         _ => {
-            "see that Postgres runs, that this machine may reach it, and that host, role and \
-              password in USHER_PG_CONNECTION_URL are right"
+            "check that Postgres is running and reachable, and the host, role and password in \
+             USHER_PG_CONNECTION_URL"
         }
     };
-    Finding::error(ABOUT, format!("{error}; {remedy}"))
+    Finding::error(SUBJECT, format!("{error}; {remedy}"))
 }
 
 fn migrations(inspection: &Inspection) -> Finding {
-    const ABOUT: &str = "migrations";
+    const SUBJECT: &str = "migrations";
     let Inspection {
         pending, unknown, ..
     } = inspection;
     if !unknown.is_empty() {
         let text = format!(
-            "a later version has migrated the database ({}), so this one does not start; run \
-             that version, or a later one",
+            "the database was migrated by a later version ({}), so this version cannot start; \
+             run that version or a later one",
             unknown.join(", ")
         );
-        return Finding::error(ABOUT, text);
+        return Finding::error(SUBJECT, text);
     }
     let how_many = match pending.len() {
-        0 => return Finding::ok(ABOUT, "the database has the schema of this version"),
-        1 => "1 is missing".to_owned(),
-        many => format!("{many} are missing"),
+        0 => return Finding::ok(SUBJECT, "the database schema is up to date"),
+        1 => "1 is pending".to_owned(),
+        many => format!("{many} are pending"),
     };
     if !inspection.may_migrate {
         let text = format!(
-            "{how_many}, and the role may not create tables; let it own the database, or run \
-             `usher migrate` as one that does"
+            "{how_many}, and the role may not create tables; make it the owner of the \
+             database, or run `usher migrate` as the owner"
         );
-        return Finding::error(ABOUT, text);
+        return Finding::error(SUBJECT, text);
     }
-    let text = format!("{how_many}; run `usher migrate`, or start the server, which does that");
-    Finding::warning(ABOUT, text)
+    let text = format!("{how_many}; run `usher migrate`, or start the server, which migrates too");
+    Finding::warning(SUBJECT, text)
 }
 
 fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Finding {
-    const ABOUT: &str = "clock";
+    const SUBJECT: &str = "clock";
     let skew = (theirs - ours).abs();
     if skew <= MAX_SKEW {
-        return Finding::ok(ABOUT, "this machine and the database agree");
+        return Finding::ok(SUBJECT, "this machine and the database are in sync");
     }
     let text = format!(
-        "this machine and the database are {} seconds apart; set both by NTP",
+        "this machine and the database are {} seconds apart; synchronize both with NTP",
         skew.num_seconds()
     );
     if skew > FATAL_SKEW {
-        Finding::error(ABOUT, text)
+        Finding::error(SUBJECT, text)
     } else {
-        Finding::warning(ABOUT, text)
+        Finding::warning(SUBJECT, text)
     }
 }
 
 async fn keys(database: &Database, settings: &DatabaseSettings) -> Finding {
-    const ABOUT: &str = "encryption keys";
+    const SUBJECT: &str = "encryption keys";
     let store = match database.connect().await {
         Ok(store) => store,
-        Err(error) => return Finding::error(ABOUT, format!("{error:#}")),
+        Err(error) => return Finding::error(SUBJECT, format!("{error:#}")),
     };
     match store.list_missing_secret_keys().await {
-        Err(error) => Finding::error(ABOUT, format!("they cannot be read: {error}")),
+        Err(error) => Finding::error(SUBJECT, format!("could not check them: {error}")),
         Ok(missing) if !missing.is_empty() => Finding::error(
-            ABOUT,
+            SUBJECT,
             format!(
-                "secrets in the database are encrypted with keys that are not given ({}); add \
-                 those to USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS, behind the first",
+                "stored secrets are encrypted with keys that are not set ({}); append those to \
+                 USHER_EXTERNAL_TOKEN_ENCRYPTION_KEYS",
                 missing.join(", ")
             ),
         ),
         Ok(_) if settings.external_token_encryption_keys.is_none() => Finding::ok(
-            ABOUT,
-            "none is given, so secrets are encrypted with one that is kept in the database",
+            SUBJECT,
+            "not set; secrets are encrypted with a key stored in the database",
         ),
-        Ok(_) => Finding::ok(ABOUT, "every secret in the database can be read"),
+        Ok(_) => Finding::ok(SUBJECT, "all stored secrets can be decrypted"),
     }
 }
 
-/// Looks at where the Postgres of our own would be.
-fn look_at_directory(settings: &DatabaseSettings) -> Vec<Finding> {
-    const ABOUT: &str = "data directory";
+/// Checks the data directory of a local Postgres.
+fn check_directory(settings: &DatabaseSettings) -> Vec<Finding> {
+    const SUBJECT: &str = "data directory";
     let directory = match data_directory(settings) {
         Ok(directory) => directory,
-        Err(error) => return vec![Finding::error(ABOUT, format!("{error:#}"))],
+        Err(error) => return vec![Finding::error(SUBJECT, format!("{error:#}"))],
     };
     let shown = directory.display();
     let mut findings = Vec::new();
     if let Err(error) = Cluster::check_directory(&cluster_directory(&directory)) {
-        let text = format!("{error}; set USHER_DATA_DIR to another");
-        findings.push(Finding::error(ABOUT, text));
-    } else if let Some(closed) = closed(&directory) {
+        let text = format!("{error}; set USHER_DATA_DIR to another directory");
+        findings.push(Finding::error(SUBJECT, text));
+    } else if let Some(unwritable) = unwritable(&directory) {
         let text = format!(
-            "{} may not be written to; change its owner, or set USHER_DATA_DIR to another",
-            closed.display()
+            "{} is not writable; change its owner, or set USHER_DATA_DIR to another directory",
+            unwritable.display()
         );
-        findings.push(Finding::error(ABOUT, text));
+        findings.push(Finding::error(SUBJECT, text));
     } else {
         let text = format!(
-            "{shown} can be written to; the Postgres of our own is not running, and starts \
-             with the server"
+            "{shown} is writable; the local Postgres is not running, and starts with the server"
         );
-        findings.push(Finding::ok(ABOUT, text));
+        findings.push(Finding::ok(SUBJECT, text));
     }
     findings.push(programs(settings.postgres_bin_dir.as_deref()));
     findings
 }
 
-/// What of the directory, or of the way to it where it is not there yet, may not be written
-/// to.
-fn closed(directory: &Path) -> Option<&Path> {
-    let mut way = directory.ancestors();
-    let there = way.find(|path| path.exists())?;
-    let is_open = there.is_dir() && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok();
-    (!is_open).then_some(there)
+/// Returns the directory, or its closest existing ancestor, if it is not writable.
+fn unwritable(directory: &Path) -> Option<&Path> {
+    let existing = directory.ancestors().find(|path| path.exists())?;
+    let is_writable =
+        existing.is_dir() && access(existing, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    (!is_writable).then_some(existing)
 }
 
 fn programs(given: Option<&Path>) -> Finding {
-    const ABOUT: &str = "Postgres";
+    const SUBJECT: &str = "Postgres";
     match Binaries::find(given) {
-        Ok(found) => Finding::ok(ABOUT, format!("version {} is installed", found.version())),
+        Ok(found) => Finding::ok(SUBJECT, format!("version {} is installed", found.version())),
         Err(error) if given.is_some() => {
-            Finding::error(ABOUT, format!("{error}; correct USHER_POSTGRES_BIN_DIR"))
+            Finding::error(SUBJECT, format!("{error}; correct USHER_POSTGRES_BIN_DIR"))
         }
         Err(_) => Finding::warning(
-            ABOUT,
-            "none is installed, so the first start fetches one; install the package postgresql, \
-             or set USHER_PG_CONNECTION_URL",
+            SUBJECT,
+            "not installed, so the first start downloads it; install the package postgresql, or \
+             set USHER_PG_CONNECTION_URL",
         ),
     }
 }
@@ -213,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_this_ones_an_earlier_or_a_later_ones() {
+    fn pending_and_unknown_migrations_are_findings() {
         let versions = |version: &str| vec![version.to_owned()];
         assert_eq!(migrations(&inspection()).level, Level::Ok);
 
@@ -225,11 +217,11 @@ mod tests {
         assert_eq!(found.level, Level::Warning);
         assert!(found.text.contains("usher migrate"));
 
-        let stuck = Inspection {
+        let without_permission = Inspection {
             may_migrate: false,
             ..behind
         };
-        assert_eq!(migrations(&stuck).level, Level::Error);
+        assert_eq!(migrations(&without_permission).level, Level::Error);
 
         let ahead = Inspection {
             unknown: versions("2099"),
@@ -247,7 +239,7 @@ mod tests {
     #[case(-11, Level::Warning)]
     #[case(301, Level::Error)]
     #[case(-301, Level::Error)]
-    fn clocks_may_be_a_little_apart(#[case] seconds: i64, #[case] level: Level) {
+    fn clock_skew_is_a_warning_or_an_error(#[case] seconds: i64, #[case] level: Level) {
         let ours = DateTime::UNIX_EPOCH;
 
         let found = clock(ours + TimeDelta::seconds(seconds), ours);
@@ -256,10 +248,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_url_that_makes_no_sense_is_an_error_without_its_password() {
+    async fn an_invalid_url_is_an_error_without_its_password() {
         let url = "--pg-connection-url=postgres://u:secret@h/d?sslmode=sometimes";
 
-        let found = look(&settings(&[url]).database).await;
+        let found = check(&settings(&[url]).database).await;
 
         assert_eq!((found.len(), found[0].level), (1, Level::Error));
         assert!(
@@ -270,10 +262,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_that_are_none_are_an_error_without_telling_them() {
+    async fn invalid_keys_are_an_error_without_their_values() {
         let flag = "--external-token-encryption-keys=c2VjcmV0";
 
-        let found = look(&settings(&[flag]).database).await;
+        let found = check(&settings(&[flag]).database).await;
 
         assert_eq!((found.len(), found[0].level), (1, Level::Error));
         assert!(found[0].text.contains("key 1 has 6 bytes"), "{found:?}");
@@ -281,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_looked_for_where_the_operator_says() {
+    fn a_missing_postgres_directory_is_an_error() {
         let found = programs(Some(Path::new("/nowhere")));
 
         assert_eq!(found.level, Level::Error);
@@ -289,10 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_way_is_found() {
-        let way = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    fn a_file_in_place_of_a_directory_is_not_writable() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
 
-        assert_eq!(closed(&way.join("a/b")), Some(way.as_path()));
-        assert_eq!(closed(&std::env::temp_dir().join("a/b")), None);
+        assert_eq!(unwritable(&file.join("a/b")), Some(file.as_path()));
+        assert_eq!(unwritable(&std::env::temp_dir().join("a/b")), None);
     }
 }

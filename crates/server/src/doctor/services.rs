@@ -1,5 +1,4 @@
-//! What the server talks to besides the database: the mail server, the webhook, and
-//! identity providers.
+//! Checks the mail server, the webhook and the identity providers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
@@ -12,57 +11,56 @@ use usher_domain::notification::NotificationMethod;
 use super::{Finding, addresses};
 use crate::settings::{NotificationSettings, ServerSettings};
 
-/// How far this machine's clock and a provider's may be apart, with the time that an answer
-/// takes: its tokens are believed a minute before and after their time.
+/// The maximum clock skew, including the latency of a response. Tokens are accepted up to a
+/// minute before and after their validity.
 const MAX_SKEW: TimeDelta = TimeDelta::seconds(30);
 
-/// Greets the mail server and asks the webhook whether it is there. Sends no message.
-pub(super) async fn look_at_notifications(settings: &NotificationSettings) -> Vec<Finding> {
-    const ABOUT: &str = "notifications";
+/// Connects to the mail server and the webhook. Sends no messages.
+pub(super) async fn check_notifications(settings: &NotificationSettings) -> Vec<Finding> {
+    const SUBJECT: &str = "notifications";
     let dispatchers = match settings.dispatchers() {
         Ok(dispatchers) => dispatchers,
-        Err(error) => return vec![Finding::error(ABOUT, format!("{error:#}"))],
+        Err(error) => return vec![Finding::error(SUBJECT, format!("{error:#}"))],
     };
     if dispatchers.is_empty() {
-        let text = "neither mail nor a webhook is set up, so messages stand in the inbox only";
-        return vec![Finding::ok(ABOUT, text)];
+        let text = "no mail server or webhook is configured; notifications are delivered to the inbox only";
+        return vec![Finding::ok(SUBJECT, text)];
     }
     let mut findings = Vec::new();
     for dispatcher in &dispatchers {
-        let (about, remedy) = words(dispatcher.method());
+        let (subject, remedy) = labels(dispatcher.method());
         findings.push(match dispatcher.check().await {
-            Ok(()) => Finding::ok(about, "it answers"),
-            Err(error) => Finding::error(about, format!("{error}; {remedy}")),
+            Ok(()) => Finding::ok(subject, "reachable"),
+            Err(error) => Finding::error(subject, format!("{error}; {remedy}")),
         });
     }
     if !dispatchers
         .iter()
         .any(|dispatcher| dispatcher.method() == settings.notifications_method)
     {
-        let text = "USHER_NOTIFICATIONS_METHOD names a way that is not set up, so most messages \
-                    stand in the inbox only";
-        findings.push(Finding::warning(ABOUT, text));
+        let text = "the delivery method of USHER_NOTIFICATIONS_METHOD is not configured, so most \
+                    notifications are delivered to the inbox only";
+        findings.push(Finding::warning(SUBJECT, text));
     }
     findings
 }
 
-/// What a way is called, and what to do if it is closed.
-fn words(method: NotificationMethod) -> (&'static str, &'static str) {
+/// The name of a delivery method, and the settings to check if it fails.
+fn labels(method: NotificationMethod) -> (&'static str, &'static str) {
     match method {
         NotificationMethod::Smtp => (
             "mail",
-            "see USHER_EMAIL_SMARTHOST, USHER_EMAIL_FORCE_TLS, USHER_EMAIL_AUTH_USERNAME and \
+            "check USHER_EMAIL_SMARTHOST, USHER_EMAIL_FORCE_TLS, USHER_EMAIL_AUTH_USERNAME and \
              USHER_EMAIL_AUTH_PASSWORD",
         ),
         NotificationMethod::Webhook | NotificationMethod::Inbox => {
-            ("webhook", "see USHER_NOTIFICATIONS_WEBHOOK_ENDPOINT")
+            ("webhook", "check USHER_NOTIFICATIONS_WEBHOOK_ENDPOINT")
         }
     }
 }
 
-/// Asks each identity provider for what everybody may know, says which address must be
-/// registered there, and looks whether browsers can come back by it.
-pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding> {
+/// Reads the metadata of each identity provider, and checks its callback URL.
+pub(super) async fn check_providers(settings: &ServerSettings) -> Vec<Finding> {
     let access_url = match &settings.network.access_url {
         Some(url) => Ok(url.clone()),
         None => addresses::local_url(settings),
@@ -70,7 +68,7 @@ pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding>
     let Ok(access_url) = access_url else {
         return Vec::new();
     };
-    // What keeps them from being made is a finding about the settings already.
+    // Invalid settings are a finding of `check_settings` already.
     let Ok(providers) = settings.providers.connect(&access_url) else {
         return Vec::new();
     };
@@ -78,103 +76,97 @@ pub(super) async fn look_at_providers(settings: &ServerSettings) -> Vec<Finding>
     let mut findings = Vec::new();
     if let Some(provider) = &providers.github {
         let enterprise = &settings.providers.github.oauth2_github_enterprise_base_url;
-        let asked = Asked {
-            about: "GitHub".to_owned(),
-            section: "OAUTH2_GITHUB".to_owned(),
-            is_of_this_machine: enterprise
-                .as_ref()
-                .is_some_and(addresses::is_of_this_machine),
+        let check = ProviderCheck {
+            subject: "GitHub".to_owned(),
+            prefix: "OAUTH2_GITHUB".to_owned(),
+            is_loopback: enterprise.as_ref().is_some_and(addresses::is_loopback),
             callback: format!("{base}{}", github::PATH),
         };
-        findings.extend(asked.look(provider, &access_url).await);
+        findings.extend(check.run(provider, &access_url).await);
     }
     let issuers = settings.providers.issuers();
     for (index, (provider, (_, issuer))) in providers.oidc.iter().zip(issuers).enumerate() {
-        let (about, section) = match index {
+        let (subject, prefix) = match index {
             0 => ("OpenID provider".to_owned(), "OIDC".to_owned()),
             _ => (
                 format!("OpenID provider {}", index + 1),
                 format!("OIDC_{}", index + 1),
             ),
         };
-        let asked = Asked {
-            about,
-            section,
-            is_of_this_machine: Url::parse(issuer)
-                .is_ok_and(|url| addresses::is_of_this_machine(&url)),
+        let check = ProviderCheck {
+            subject,
+            prefix,
+            is_loopback: Url::parse(issuer).is_ok_and(|url| addresses::is_loopback(&url)),
             callback: format!("{base}{}", callback_path(index)),
         };
-        findings.extend(asked.look(provider, &access_url).await);
+        findings.extend(check.run(provider, &access_url).await);
     }
     findings
 }
 
-/// A provider that is asked.
-struct Asked {
-    about: String,
-    /// What its variables begin with.
-    section: String,
-    is_of_this_machine: bool,
-    /// Where browsers go back to.
+struct ProviderCheck {
+    subject: String,
+    /// The prefix of its variables.
+    prefix: String,
+    is_loopback: bool,
+    /// The redirect URI.
     callback: String,
 }
 
-impl Asked {
-    async fn look(&self, provider: &Provider, access_url: &Url) -> Vec<Finding> {
-        let (about, callback) = (&self.about, &self.callback);
+impl ProviderCheck {
+    async fn run(&self, provider: &Provider, access_url: &Url) -> Vec<Finding> {
+        let (subject, callback) = (&self.subject, &self.callback);
         let mut findings = Vec::new();
         match provider.client.check().await {
             Ok(time) => {
-                let text = format!(
-                    "it answers; {callback} must be registered there as where browsers go back to"
-                );
-                findings.push(Finding::ok(about, text));
+                let text =
+                    format!("reachable; {callback} must be registered there as a redirect URI");
+                findings.push(Finding::ok(subject, text));
                 findings.extend(time.and_then(|theirs| self.clock(theirs, Utc::now())));
             }
             Err(error) => findings.push(Finding::error(
-                about,
+                subject,
                 format!(
-                    "{error}; see that this machine may reach it, and the settings that begin \
-                     with USHER_{}_. Nobody signs in through it until then; all others do",
-                    self.section
+                    "{error}; check that this machine can reach it, and the settings that start \
+                     with USHER_{}_. Sign-in with this provider fails until then",
+                    self.prefix
                 ),
             )),
         }
-        findings.extend(self.way_back(access_url));
+        findings.extend(self.redirect(access_url));
         findings
     }
 
-    /// What is wrong with where the provider sends browsers back to. One on this machine is
-    /// there to try things out.
-    fn way_back(&self, access_url: &Url) -> Option<Finding> {
-        if self.is_of_this_machine {
+    /// Checks the redirect URI, unless the provider is on this machine, which is a test setup.
+    fn redirect(&self, access_url: &Url) -> Option<Finding> {
+        if self.is_loopback {
             return None;
         }
         let callback = &self.callback;
-        let text = if addresses::is_of_this_machine(access_url) {
+        let text = if addresses::is_loopback(access_url) {
             format!(
-                "it sends browsers back to {callback}, which is on their own machines; set \
-                 USHER_ACCESS_URL to where browsers reach the server"
+                "it redirects browsers to {callback}, a loopback address; set USHER_ACCESS_URL \
+                 to the URL at which browsers reach the server"
             )
         } else if access_url.scheme() != "https" {
             format!(
-                "it sends browsers back to {callback}, which is not https: most providers refuse \
-                 that, and codes cross the network in the clear; put a proxy that does TLS in \
-                 front, and set USHER_ACCESS_URL to its address"
+                "it redirects browsers to {callback}, which is not https: most providers reject \
+                 that, and authorization codes are sent unencrypted; add a proxy that terminates \
+                 TLS, and set USHER_ACCESS_URL to its URL"
             )
         } else {
             return None;
         };
-        Some(Finding::warning(&self.about, text))
+        Some(Finding::warning(&self.subject, text))
     }
 
     fn clock(&self, theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Option<Finding> {
         let skew = (theirs - ours).abs();
         (skew > MAX_SKEW).then(|| {
             let text = format!(
-                "this machine and {} are {} seconds apart; set the clock by NTP, since tokens \
-                 that seem to be over or not to have begun are refused",
-                self.about,
+                "this machine and {} are {} seconds apart; synchronize the clock with NTP, since \
+                 tokens that seem to be expired or not yet valid are rejected",
+                self.subject,
                 skew.num_seconds()
             );
             Finding::warning("clock", text)
@@ -193,11 +185,11 @@ mod tests {
 
     fn levels(findings: &[Finding]) -> Vec<(&str, Level)> {
         let levels = findings.iter();
-        levels.map(|found| (&*found.about, found.level)).collect()
+        levels.map(|found| (&*found.subject, found.level)).collect()
     }
 
     #[tokio::test]
-    async fn each_provider_is_asked_and_its_callback_told() {
+    async fn each_provider_is_checked_and_its_redirect_uri_reported() {
         let provider = FakeProvider::start().await.unwrap();
         let url = provider.url();
         let flags = [
@@ -213,7 +205,7 @@ mod tests {
         ];
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
 
-        let found = look_at_providers(&settings(&flags)).await;
+        let found = check_providers(&settings(&flags)).await;
 
         assert_eq!(
             levels(&found),
@@ -236,41 +228,44 @@ mod tests {
         );
 
         provider.control(&json!({"down": true})).unwrap();
-        let found = look_at_providers(&settings(&flags)).await;
+        let found = check_providers(&settings(&flags)).await;
         assert_eq!(found[1].level, Level::Error, "{found:?}");
     }
 
-    fn elsewhere(callback: &str) -> Asked {
-        Asked {
-            about: "OpenID provider".to_owned(),
-            section: "OIDC".to_owned(),
-            is_of_this_machine: false,
+    fn remote(callback: &str) -> ProviderCheck {
+        ProviderCheck {
+            subject: "OpenID provider".to_owned(),
+            prefix: "OIDC".to_owned(),
+            is_loopback: false,
             callback: callback.to_owned(),
         }
     }
 
     #[rstest]
-    #[case::good("https://users.example.com/", None)]
-    #[case::in_the_clear("http://users.example.com/", Some("not https"))]
-    #[case::of_this_machine("http://127.0.0.1:3000/", Some("their own machines"))]
-    #[case::by_name("https://localhost:3000/", Some("their own machines"))]
-    #[case::anywhere("http://0.0.0.0:3000/", Some("their own machines"))]
-    fn browsers_must_find_back(#[case] access_url: &str, #[case] part: Option<&str>) {
+    #[case::https("https://users.example.com/", None)]
+    #[case::http("http://users.example.com/", Some("not https"))]
+    #[case::loopback("http://127.0.0.1:3000/", Some("loopback address"))]
+    #[case::by_name("https://localhost:3000/", Some("loopback address"))]
+    #[case::unspecified("http://0.0.0.0:3000/", Some("loopback address"))]
+    fn the_redirect_uri_must_be_reachable_and_https(
+        #[case] access_url: &str,
+        #[case] part: Option<&str>,
+    ) {
         let url: Url = access_url.parse().unwrap();
-        let asked = elsewhere(&format!("{access_url}callback"));
+        let check = remote(&format!("{access_url}callback"));
 
-        let found = asked.way_back(&url);
+        let found = check.redirect(&url);
 
-        let level = found.as_ref().map(|it| it.level);
+        let level = found.as_ref().map(|finding| finding.level);
         assert_eq!(level, part.map(|_| Level::Warning), "{found:?}");
-        let text = found.map_or_else(String::new, |it| it.text);
+        let text = found.map_or_else(String::new, |finding| finding.text);
         assert!(text.contains(part.unwrap_or_default()), "{text}");
-        let is_of_this_machine = true;
-        let near = Asked {
-            is_of_this_machine,
-            ..asked
+        let is_loopback = true;
+        let local = ProviderCheck {
+            is_loopback,
+            ..check
         };
-        assert_eq!(near.way_back(&url), None);
+        assert_eq!(local.redirect(&url), None);
     }
 
     #[rstest]
@@ -278,26 +273,26 @@ mod tests {
     #[case(-30, false)]
     #[case(31, true)]
     #[case(-31, true)]
-    fn a_clock_that_differs_from_the_providers_is_found(#[case] seconds: i64, #[case] is: bool) {
+    fn clock_skew_to_a_provider_is_a_warning(#[case] seconds: i64, #[case] is: bool) {
         let ours = DateTime::UNIX_EPOCH;
 
-        let found = elsewhere("/").clock(ours + TimeDelta::seconds(seconds), ours);
+        let found = remote("/").clock(ours + TimeDelta::seconds(seconds), ours);
 
         assert_eq!(found.is_some(), is, "{found:?}");
-        let is_warning = found.is_none_or(|it| it.level == Level::Warning);
+        let is_warning = found.is_none_or(|finding| finding.level == Level::Warning);
         assert!(is_warning);
     }
 
     #[tokio::test]
-    async fn ways_of_messages_that_are_closed_are_errors() {
-        let found = look_at_notifications(&settings(&[]).notifications).await;
+    async fn unreachable_delivery_methods_are_errors() {
+        let found = check_notifications(&settings(&[]).notifications).await;
         assert_eq!(levels(&found), [("notifications", Level::Ok)]);
 
         let without_sender = settings(&["--email-smarthost=h:1"]);
-        let found = look_at_notifications(&without_sender.notifications).await;
+        let found = check_notifications(&without_sender.notifications).await;
         assert_eq!(levels(&found), [("notifications", Level::Error)]);
 
-        // The address of a listener that is gone.
+        // A port without a listener.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let closed = listener.local_addr().unwrap();
         drop(listener);
@@ -308,13 +303,13 @@ mod tests {
             "--email-auth-password=hidden".to_owned(),
         ];
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let found = look_at_notifications(&settings(&flags).notifications).await;
+        let found = check_notifications(&settings(&flags).notifications).await;
         assert_eq!(levels(&found), [("mail", Level::Error)]);
         assert!(!format!("{found:?}").contains("hidden"));
 
         let provider = FakeProvider::start().await.unwrap();
         let flag = format!("--notifications-webhook-endpoint={}/hook", provider.url());
-        let found = look_at_notifications(&settings(&[&flag]).notifications).await;
+        let found = check_notifications(&settings(&[&flag]).notifications).await;
         assert_eq!(
             levels(&found),
             [("webhook", Level::Ok), ("notifications", Level::Warning)]

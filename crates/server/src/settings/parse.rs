@@ -1,11 +1,6 @@
-//! How single values are read. Each function says what a value must be.
+//! The value parsers. Their errors state what the value must be.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -15,73 +10,20 @@ use usher_api::SameSite;
 use usher_domain::{notification::NotificationMethod, ssh_key::SshKeyAlgorithm};
 use usher_identity::EmailVerification;
 
-/// A place to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpAddress {
-    /// A name or an address; `None` is every address of the machine.
-    pub host: Option<String>,
-    /// The port; 0 is any free one.
-    pub port: u16,
-}
+use super::LogFormat;
 
-impl FromStr for HttpAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || "must be host:port or :port, such as 127.0.0.1:3000".to_owned();
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self {
-                host: Some(address.ip().to_string()),
-                port: address.port(),
-            });
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        match port.parse() {
-            Ok(port) if digits && host.chars().all(is_name) => Ok(Self {
-                host: (!host.is_empty()).then(|| host.to_owned()),
-                port,
-            }),
-            _ => Err(fault()),
-        }
-    }
-}
-
-impl fmt::Display for HttpAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.host.as_deref().unwrap_or_default();
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)
-        } else {
-            write!(f, "{host}:{}", self.port)
-        }
-    }
-}
-
-/// Reads the way of messages whose kind is not set to one.
 pub(super) fn notification_method(text: &str) -> Result<NotificationMethod, String> {
     match NotificationMethod::parse(text) {
-        Some(way @ (NotificationMethod::Smtp | NotificationMethod::Webhook)) => Ok(way),
+        Some(method @ (NotificationMethod::Smtp | NotificationMethod::Webhook)) => Ok(method),
         _ => Err("must be `smtp` or `webhook`".to_owned()),
     }
 }
 
-/// Reads the URL of another service.
 pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .ok_or_else(|| "must be an http or https URL".to_owned())
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Human,
-    /// Lines of JSON.
-    Json,
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -123,13 +65,13 @@ pub(super) fn whole_number(text: &str) -> Result<i64, String> {
 }
 
 pub(super) fn access_url(text: &str) -> Result<Url, String> {
-    let fault = || "must be a URL that begins with http:// or https://".to_owned();
+    let fault = || "must be a URL that starts with http:// or https://".to_owned();
     let url: Url = text.parse().map_err(|_| fault())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(fault());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must be a URL without ? and #".to_owned());
+        return Err("must be a URL without a query and fragment".to_owned());
     }
     Ok(url)
 }
@@ -157,21 +99,18 @@ pub(super) fn ssh_key_algorithm(text: &str) -> Result<SshKeyAlgorithm, String> {
     SshKeyAlgorithm::parse(text).ok_or_else(|| "must be `ed25519`, `ecdsa` or `rsa4096`".to_owned())
 }
 
-/// Reads texts that are separated by commas.
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     if text.contains(char::is_control) {
-        return Err("must be texts in one line, separated by commas".to_owned());
+        return Err("must be values on one line, separated by commas".to_owned());
     }
     Ok(items(text).map(str::to_owned).collect())
 }
 
-/// Reads names with their values.
 pub(super) fn parameters(text: &str) -> Result<BTreeMap<String, String>, String> {
     serde_json::from_str(text)
-        .map_err(|_| r#"must be a JSON object of texts, such as {"prompt":"login"}"#.to_owned())
+        .map_err(|_| r#"must be a JSON object of strings, such as {"prompt":"login"}"#.to_owned())
 }
 
-/// Reads what is demanded of the claim `email_verified`.
 pub(super) fn email_verification(text: &str) -> Result<EmailVerification, String> {
     match text.to_ascii_lowercase().as_str() {
         "if-present" => Ok(EmailVerification::IfPresent),
@@ -185,7 +124,7 @@ pub(super) fn header_names(text: &str) -> Result<Vec<HeaderName>, String> {
     items(text)
         .map(|name| {
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                format!("must be names of headers, separated by commas; {name:?} is none")
+                format!("must be header names, separated by commas; {name:?} is not one")
             })
         })
         .collect()
@@ -197,8 +136,8 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
             let address = item.parse::<IpAddr>().map(IpNet::from);
             address.or_else(|_| item.parse::<IpNet>()).map_err(|_| {
                 format!(
-                    "must be addresses and networks such as 10.0.0.0/8, separated by commas; \
-                         {item:?} is neither"
+                    "must be IP addresses and networks such as 10.0.0.0/8, separated by \
+                     commas; {item:?} is neither"
                 )
             })
         })

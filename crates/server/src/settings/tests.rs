@@ -4,13 +4,14 @@ use rstest::rstest;
 
 use super::*;
 use usher_api::Providers;
+use usher_domain::ssh_key::SshKeyAlgorithm;
 
 use crate::{
-    cli::{self, Command, Refusal},
+    cli::{self, Command, Exit},
     environment::Environment,
 };
 
-/// What `usher server` makes of flags and variables.
+/// The settings of `usher server` with flags and variables, and the warnings.
 fn read(
     flags: &[&str],
     variables: &[(&str, &str)],
@@ -24,8 +25,8 @@ fn read(
             Command::Server(settings) => Ok((*settings, cli.warnings)),
             other => panic!("another command: {other:?}"),
         },
-        Err(Refusal { text, is_answer }) => {
-            assert!(!is_answer);
+        Err(Exit { text, is_error }) => {
+            assert!(is_error);
             Err(text)
         }
     }
@@ -41,7 +42,7 @@ fn api(settings: &ServerSettings) -> usher_api::Settings {
 }
 
 #[test]
-fn without_settings_the_defaults_of_the_api_hold() {
+fn the_defaults_are_those_of_the_api() {
     let settings = api(&settings(&[]));
 
     assert_eq!(
@@ -103,7 +104,7 @@ fn every_setting_reaches_the_api() {
 }
 
 #[test]
-fn a_variable_is_a_flag_and_a_flag_wins() {
+fn a_flag_takes_precedence_over_its_variable() {
     let variables = [
         ("USHER_SESSION_DURATION", "1s"),
         ("USHER_HTTP_ADDRESS", ":8080"),
@@ -121,7 +122,7 @@ fn a_variable_is_a_flag_and_a_flag_wins() {
 }
 
 #[test]
-fn a_bad_variable_under_a_flag_does_not_matter() {
+fn an_invalid_variable_is_ignored_if_the_flag_is_given() {
     let variables = [("USHER_SESSION_DURATION", "soon")];
 
     assert!(read(&["--session-duration=1h"], &variables).is_ok());
@@ -140,7 +141,7 @@ fn a_bad_variable_under_a_flag_does_not_matter() {
 #[case("0", false)]
 #[case("f", false)]
 #[case("F", false)]
-fn booleans_have_many_forms(#[case] word: &str, #[case] value: bool) {
+fn booleans_are_parsed_as_in_go(#[case] word: &str, #[case] value: bool) {
     let variables = [("USHER_DANGEROUS_ALLOW_CORS_REQUESTS", word)];
 
     let (settings, _) = read(&[], &variables).unwrap();
@@ -154,7 +155,7 @@ fn booleans_have_many_forms(#[case] word: &str, #[case] value: bool) {
 #[case("localhost:0", Some("localhost"), 0)]
 #[case("users-1.example.com:65535", Some("users-1.example.com"), 65535)]
 #[case(":8080", None, 8080)]
-fn addresses_have_a_host_or_none(
+fn a_listen_address_has_an_optional_host(
     #[case] text: &str,
     #[case] host: Option<&str>,
     #[case] port: u16,
@@ -195,14 +196,18 @@ fn addresses_have_a_host_or_none(
 #[case(
     "--access-url",
     "users.example.com",
-    "must be a URL that begins with http:// or https://"
+    "must be a URL that starts with http:// or https://"
 )]
 #[case(
     "--access-url",
     "ftp://x",
-    "must be a URL that begins with http:// or https://"
+    "must be a URL that starts with http:// or https://"
 )]
-#[case("--access-url", "http://x/?a", "must be a URL without ? and #")]
+#[case(
+    "--access-url",
+    "http://x/?a",
+    "must be a URL without a query and fragment"
+)]
 #[case("--build-version", "2.29.0", "must be a version such as v2.29.0")]
 #[case("--build-version", "v2\n", "must be a version such as v2.29.0")]
 #[case(
@@ -225,7 +230,7 @@ fn addresses_have_a_host_or_none(
 #[case(
     "--max-token-lifetime",
     "9000000h",
-    "must be at most 8766000h, which is a thousand years"
+    "must be at most 8766000h (a thousand years)"
 )]
 #[case("--default-token-lifetime", "0", "must be longer than zero")]
 #[case(
@@ -255,12 +260,12 @@ fn addresses_have_a_host_or_none(
 #[case(
     "--proxy-trusted-headers",
     "X-A,X B",
-    "must be names of headers, separated by commas; \"X B\" is none"
+    "must be header names, separated by commas; \"X B\" is not one"
 )]
 #[case(
     "--proxy-trusted-origins",
     "10.0.0.0/33",
-    "must be addresses and networks such as 10.0.0.0/8, separated by commas; \"10.0.0.0/33\" is neither"
+    "must be IP addresses and networks such as 10.0.0.0/8, separated by commas; \"10.0.0.0/33\" is neither"
 )]
 #[case("--max-body-size", "1M", "must be a whole number greater than zero")]
 #[case("--request-timeout", "0", "must be longer than zero")]
@@ -272,7 +277,7 @@ fn addresses_have_a_host_or_none(
     "must be a level or a filter, such as `info` or `warn,usher=debug`"
 )]
 #[case("--log-format", "xml", "must be `human` or `json`")]
-fn a_bad_value_is_told_with_flag_variable_and_rule(
+fn an_invalid_value_is_an_error_with_flag_variable_and_rule(
     #[case] flag: &str,
     #[case] value: &str,
     #[case] rule: &str,
@@ -292,7 +297,7 @@ fn environment_variable(flag: &str) -> String {
 }
 
 #[test]
-fn parameters_that_argon2id_does_not_take_are_refused() {
+fn invalid_argon2id_parameters_are_an_error() {
     let error = read(&["--password-hash-memory=1"], &[]).unwrap_err();
 
     assert!(error.contains("USHER_PASSWORD_HASH_MEMORY"), "{error}");
@@ -303,7 +308,7 @@ fn parameters_that_argon2id_does_not_take_are_refused() {
 #[case(&["--samesite-auth-cookie=none"], "USHER_SAMESITE_AUTH_COOKIE")]
 #[case(&["--proxy-trusted-origins=10.0.0.0/8"], "USHER_PROXY_TRUSTED_HEADERS")]
 #[case(&["--proxy-trusted-headers=X-Forwarded-For"], "USHER_PROXY_TRUSTED_ORIGINS")]
-fn settings_that_do_not_go_together_are_pointed_out(#[case] flags: &[&str], #[case] named: &str) {
+fn conflicting_settings_are_a_warning(#[case] flags: &[&str], #[case] named: &str) {
     let (_, warnings) = read(flags, &[]).unwrap();
 
     assert_eq!(warnings.len(), 1);
@@ -315,12 +320,12 @@ fn settings_that_do_not_go_together_are_pointed_out(#[case] flags: &[&str], #[ca
 #[case(&["--access-url=https://x"], true)]
 #[case(&["--access-url=https://x", "--secure-auth-cookie=false"], false)]
 #[case(&["--secure-auth-cookie"], true)]
-fn cookies_are_secure_where_clients_come_by_tls(#[case] flags: &[&str], #[case] secure: bool) {
+fn cookies_are_secure_if_the_access_url_is_https(#[case] flags: &[&str], #[case] secure: bool) {
     assert_eq!(api(&settings(flags)).secure_auth_cookie, secure);
 }
 
 #[test]
-fn a_setting_of_no_version_warns_and_does_not_stop() {
+fn an_unknown_setting_is_a_warning() {
     let variables = [
         ("USHER_SESION_DURATION", "1s"),
         ("USHER_OIDC_ISSUER_URL", "https://x"),
@@ -332,7 +337,7 @@ fn a_setting_of_no_version_warns_and_does_not_stop() {
 }
 
 #[test]
-fn the_url_of_the_database_is_in_no_output() {
+fn the_database_url_is_never_printed() {
     let variables = [("USHER_PG_CONNECTION_URL", "postgres://u:topsecret@h/d")];
 
     let (settings, _) = read(&[], &variables).unwrap();
@@ -340,13 +345,13 @@ fn the_url_of_the_database_is_in_no_output() {
 
     let help = ["usher", "server", "--help"].map(OsString::from);
     let environment = Environment::new(variables.map(|(name, value)| (name.into(), value.into())));
-    let refusal = cli::parse(help, &environment).unwrap_err();
-    assert!(refusal.is_answer);
-    assert!(refusal.text.contains("[env: USHER_PG_CONNECTION_URL]"));
-    assert!(!refusal.text.contains("topsecret"));
+    let exit = cli::parse(help, &environment).unwrap_err();
+    assert!(!exit.is_error);
+    assert!(exit.text.contains("[env: USHER_PG_CONNECTION_URL]"));
+    assert!(!exit.text.contains("topsecret"));
 }
 
-/// The providers that a server with these variables has.
+/// The providers of a server with these variables.
 fn providers(variables: &[(&str, &str)]) -> Result<(Providers, Vec<String>), String> {
     let (settings, warnings) = read(&[], variables)?;
     let access_url = Url::parse("https://users.example.com/").unwrap();
@@ -369,7 +374,7 @@ const SECOND: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn without_settings_there_is_no_provider() {
+fn no_provider_is_enabled_by_default() {
     let (providers, warnings) = providers(&[]).unwrap();
 
     assert!(providers.github.is_none());
@@ -378,8 +383,7 @@ fn without_settings_there_is_no_provider() {
 }
 
 #[test]
-fn a_provider_is_set_up_without_being_asked() {
-    // Nothing answers there.
+fn creating_a_provider_sends_no_request() {
     let everyone = ("USHER_OAUTH2_GITHUB_ALLOW_EVERYONE", "true");
     let given = [&GITHUB[..], &[everyone], &OIDC, &SECOND].concat();
 
@@ -399,7 +403,7 @@ fn a_provider_is_set_up_without_being_asked() {
 }
 
 #[test]
-fn each_openid_provider_has_settings_of_its_own() {
+fn each_openid_provider_has_its_own_settings() {
     let own = [
         ("USHER_OIDC_SIGN_IN_TEXT", "One"),
         ("USHER_OIDC_2_SIGN_IN_TEXT", "Two"),
@@ -425,7 +429,7 @@ fn each_openid_provider_has_settings_of_its_own() {
 }
 
 #[test]
-fn addresses_are_claims_at_the_first_openid_provider_unless_a_setting_says_otherwise() {
+fn only_the_first_openid_provider_links_users_by_email_by_default() {
     let claims = |more: &[(&str, &str)]| -> Vec<bool> {
         let (providers, _) = providers(&[&OIDC[..], &SECOND, more].concat()).unwrap();
         let all = providers.oidc.iter();
@@ -441,19 +445,19 @@ fn addresses_are_claims_at_the_first_openid_provider_unless_a_setting_says_other
 }
 
 #[test]
-fn several_providers_whose_issuers_are_not_checked_are_pointed_out() {
-    let lax = [
+fn several_providers_without_issuer_checks_are_a_warning() {
+    let unchecked = [
         ("USHER_DANGEROUS_OIDC_SKIP_ISSUER_CHECKS", "true"),
         ("USHER_DANGEROUS_OIDC_2_SKIP_ISSUER_CHECKS", "true"),
     ];
-    let warnings = |lax| providers(&[&OIDC[..], &SECOND, lax].concat()).unwrap().1;
+    let warnings = |more| providers(&[&OIDC[..], &SECOND, more].concat()).unwrap().1;
 
-    assert!(warnings(&lax[..1]).is_empty());
-    let [warning] = &warnings(&lax)[..] else {
+    assert!(warnings(&unchecked[..1]).is_empty());
+    let [warning] = &warnings(&unchecked)[..] else {
         panic!("one warning");
     };
     assert!(
-        warning.contains(lax[0].0) && warning.contains(lax[1].0),
+        warning.contains(unchecked[0].0) && warning.contains(unchecked[1].0),
         "{warning}"
     );
 }
@@ -478,23 +482,23 @@ fn numbered_settings_are_flags_too() {
         let provider: &usher_api::Provider = &providers.oidc[index];
         provider.client.may_have_issued(link_id)
     };
-    assert!(may_have_issued(1, "anybody||1"));
-    assert!(!may_have_issued(0, "anybody||1"));
-    // The first one's accounts are not the second one's, whatever that says.
+    assert!(may_have_issued(1, "other||1"));
+    assert!(!may_have_issued(0, "other||1"));
+    // Even without issuer checks, the second provider cannot issue accounts of the first.
     assert!(!may_have_issued(1, "https://id.example.com||1"));
 }
 
 #[rstest]
-#[case::nobody(&[&GITHUB[..]], "USHER_OAUTH2_GITHUB_ALLOWED_ORGS must name an organization")]
+#[case::no_organization(&[&GITHUB[..]], "USHER_OAUTH2_GITHUB_ALLOWED_ORGS must name an organization")]
 #[case::everyone_and_some(
     &[&GITHUB[..], &[("USHER_OAUTH2_GITHUB_ALLOW_EVERYONE", "true"), ("USHER_OAUTH2_GITHUB_ALLOWED_ORGS", "acme")]],
-    "USHER_OAUTH2_GITHUB_ALLOW_EVERYONE must not be on"
+    "USHER_OAUTH2_GITHUB_ALLOW_EVERYONE must not be true"
 )]
 #[case::no_team(
     &[&GITHUB[..], &[("USHER_OAUTH2_GITHUB_ALLOWED_ORGS", "acme"), ("USHER_OAUTH2_GITHUB_ALLOWED_TEAMS", "core")]],
     "USHER_OAUTH2_GITHUB_ALLOWED_TEAMS must be teams"
 )]
-#[case::no_address(&[&OIDC[1..]], "USHER_OIDC_CLIENT_ID is set, but not USHER_OIDC_ISSUER_URL")]
+#[case::no_address(&[&OIDC[1..]], "USHER_OIDC_CLIENT_ID is set without USHER_OIDC_ISSUER_URL")]
 #[case::no_url(
     &[&OIDC[1..], &[("USHER_OIDC_ISSUER_URL", "id.example.com")]],
     "USHER_OIDC_ISSUER_URL must be a URL"
@@ -502,11 +506,11 @@ fn numbered_settings_are_flags_too() {
 #[case::no_openid(&[&OIDC[..], &[("USHER_OIDC_SCOPES", "email")]], "USHER_OIDC_SCOPES must contain openid")]
 #[case::two_sources(
     &[&OIDC[..], &[("USHER_OIDC_ACCESS_TOKEN_CLAIMS", "true")]],
-    "USHER_OIDC_ACCESS_TOKEN_CLAIMS needs USHER_OIDC_IGNORE_USERINFO as well"
+    "USHER_OIDC_ACCESS_TOKEN_CLAIMS requires USHER_OIDC_IGNORE_USERINFO"
 )]
 #[case::groups_of_no_claim(
     &[&OIDC[..], &SECOND, &[("USHER_OIDC_2_ALLOWED_GROUPS", "staff")]],
-    "USHER_OIDC_2_ALLOWED_GROUPS needs"
+    "USHER_OIDC_2_ALLOWED_GROUPS requires"
 )]
 #[case::no_map(&[&OIDC[..], &[("USHER_OIDC_AUTH_URL_PARAMS", "prompt=login")]], "USHER_OIDC_AUTH_URL_PARAMS")]
 #[case::no_rule(&[&OIDC[..], &[("USHER_OIDC_EMAIL_VERIFIED", "maybe")]], "must be `if-present`, `required` or `lax`")]
@@ -518,42 +522,40 @@ fn numbered_settings_are_flags_too() {
     &[&OIDC[..], &SECOND, &[("USHER_OIDC_2_ALLOW_SIGNUPS", "maybe")]],
     "(USHER_OIDC_2_ALLOW_SIGNUPS) must be `true` or `false`"
 )]
-#[case::no_first(&[&SECOND[..]], "USHER_OIDC_2_ISSUER_URL is set, but not USHER_OIDC_ISSUER_URL")]
+#[case::no_first(&[&SECOND[..]], "USHER_OIDC_2_ISSUER_URL is set without USHER_OIDC_ISSUER_URL")]
 #[case::the_same_issuer(
     &[&OIDC[..], &[("USHER_OIDC_2_ISSUER_URL", "https://ID.example.com/"), ("USHER_OIDC_2_CLIENT_ID", "usher")]],
     "USHER_OIDC_2_ISSUER_URL is the same as USHER_OIDC_ISSUER_URL"
 )]
 #[case::a_gap(
     &[&OIDC[..], &[("USHER_OIDC_3_ISSUER_URL", "https://third.example.com"), ("USHER_OIDC_3_CLIENT_ID", "usher")]],
-    "USHER_OIDC_3_ISSUER_URL is set, but not USHER_OIDC_2_ISSUER_URL"
+    "USHER_OIDC_3_ISSUER_URL is set without USHER_OIDC_2_ISSUER_URL"
 )]
-fn providers_that_cannot_be_used_stop_the_start(
+fn invalid_provider_settings_are_an_error(
     #[case] variables: &[&[(&str, &str)]],
-    #[case] said: &str,
+    #[case] expected: &str,
 ) {
     let Err(text) = providers(&variables.concat()) else {
-        panic!("it started");
+        panic!("no error");
     };
 
-    assert!(text.contains(said), "{text}");
+    assert!(text.contains(expected), "{text}");
     assert!(!text.contains("secret"), "{text}");
 }
 
 #[test]
-fn an_issuer_alone_is_no_provider_and_is_pointed_out() {
+fn an_issuer_without_client_id_is_a_warning() {
     let (providers, warnings) = providers(&OIDC[..1]).unwrap();
 
     assert!(providers.oidc.is_empty());
     assert_eq!(
         warnings,
-        [
-            "USHER_OIDC_ISSUER_URL is set, but not USHER_OIDC_CLIENT_ID: nobody signs in through that provider"
-        ]
+        ["USHER_OIDC_ISSUER_URL is set without USHER_OIDC_CLIENT_ID: the provider is disabled"]
     );
 }
 
 #[test]
-fn secrets_of_providers_are_in_no_output() {
+fn provider_secrets_are_not_in_debug_output() {
     let (settings, _) = read(
         &[],
         &[
