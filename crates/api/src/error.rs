@@ -263,7 +263,7 @@ impl IntoResponse for ApiError {
         let status = self.status();
         match &self {
             Self::Internal(error) => {
-                tracing::error!(error = %error_chain::to_string(&**error), "request failed")
+                tracing::error!(error = %error_chain::to_string(&**error), "request failed");
             }
             Self::Unavailable(Some(error)) => {
                 tracing::warn!(error = %error_chain::to_string(error), "the store is unavailable");
