@@ -1,4 +1,4 @@
-//! The objects that a key may touch, as `<kind>:<id>` entries.
+//! The objects that an API key may access, as `<type>:<id>` entries.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use uuid::Uuid;
 
 use crate::{Invalid, Resource, id::parse_uuid};
 
-/// The greatest number of entries that a client may ask for.
+/// The maximum number of entries in a request.
 pub const MAX_ALLOW_LIST_ENTRIES: usize = 128;
 
-/// One entry: a kind or any, and an object or any.
+/// An entry of an allow-list: a resource type and an object, either of which may be `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowEntry {
-    /// The kind; `None` is any.
+    /// The resource type, or `None` for any.
     pub kind: Option<Resource>,
-    /// The object; `None` is any.
+    /// The object, or `None` for any.
     pub id: Option<Uuid>,
 }
 
 impl AllowEntry {
-    /// Anything.
+    /// `*:*`, which allows every object.
     pub const ANYTHING: Self = Self {
         kind: None,
         id: None,
     };
 
-    /// Reads `<kind>:<id>`, each of which may be `*`; blanks around are dropped.
+    /// Parses `<type>:<id>`, ignoring surrounding whitespace.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let (kind, id) = text
             .trim()
@@ -62,44 +62,44 @@ impl fmt::Display for AllowEntry {
     }
 }
 
-/// The entries of a key, in their normal form: no twins, none that another of the same
-/// kind swallows, in the order of their text.
+/// The allow-list of an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList(Vec<AllowEntry>);
 
 impl AllowList {
-    /// Everything.
+    /// A list that allows every object.
     pub fn everything() -> Self {
         Self(vec![AllowEntry::ANYTHING])
     }
 
-    /// The normal form of what a client asked for. Nothing asked for is everything.
+    /// Sorts the entries and removes those that another entry covers. No entries means
+    /// `*:*`.
     pub fn normalize(entries: &[AllowEntry]) -> Self {
         if entries.is_empty() || entries.contains(&AllowEntry::ANYTHING) {
             return Self::everything();
         }
-        let is_swallowed = |entry: &AllowEntry| {
+        let is_redundant = |entry: &AllowEntry| {
             entry.id.is_some()
                 && entries
                     .iter()
                     .any(|other| other.id.is_none() && other.kind == entry.kind)
         };
-        let mut kept: Vec<AllowEntry> = entries
+        let mut normalized: Vec<AllowEntry> = entries
             .iter()
             .copied()
-            .filter(|entry| !is_swallowed(entry))
+            .filter(|entry| !is_redundant(entry))
             .collect();
-        kept.sort_by_cached_key(|entry| {
+        normalized.sort_by_cached_key(|entry| {
             (
                 entry.kind.map_or("*", Resource::as_str),
                 entry.id.map_or_else(|| "*".to_owned(), |id| id.to_string()),
             )
         });
-        kept.dedup();
-        Self(kept)
+        normalized.dedup();
+        Self(normalized)
     }
 
-    /// The entries that the store has. None of them lets nothing through.
+    /// A stored list, as it is. An empty one allows nothing.
     pub fn from_stored(entries: Vec<AllowEntry>) -> Self {
         Self(entries)
     }
@@ -109,8 +109,8 @@ impl AllowList {
         &self.0
     }
 
-    /// Whether the key may touch this object. An object without an identifier passes
-    /// only an entry for its whole kind.
+    /// Whether the list allows the object. An object without an ID needs an entry for all
+    /// objects of its type.
     pub fn allows(&self, kind: Resource, id: Option<Uuid>) -> bool {
         self.0.iter().any(|entry| {
             (entry.kind.is_none() || entry.kind == Some(kind))
@@ -118,7 +118,7 @@ impl AllowList {
         })
     }
 
-    /// Whether every object that `other` lets through passes here too.
+    /// Whether the list allows every object that `other` allows.
     pub fn covers(&self, other: &Self) -> bool {
         other
             .0
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn ill_formed_entries_are_refused() {
+    fn malformed_entries_are_rejected() {
         for entry in [
             "",
             "workspace",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_passes_by_its_identifier_its_kind_or_anything() {
+    fn an_object_is_allowed_by_its_id_by_its_type_or_by_a_wildcard() {
         let id = Some(Uuid::parse_str(ID).unwrap());
         for entry in ["*:*", "user:*", &format!("user:{ID}"), &format!("*:{ID}")] {
             assert!(list(&[entry]).allows(Resource::User, id), "{entry}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_covers_what_is_no_wider() {
+    fn a_list_covers_lists_that_allow_no_more_than_it_does() {
         let one = format!("user:{ID}");
         assert!(list(&["user:*"]).covers(&list(&[&one])));
         assert!(list(&["*:*"]).covers(&list(&["user:*", "api_key:*"])));

@@ -10,24 +10,24 @@ use subtle::ConstantTimeEq;
 
 use crate::{AllowList, LoginType, Scope, UserId};
 
-/// The length of a key's identifier, in characters.
+/// The length of a key's ID, in characters.
 pub const ID_CHARS: usize = 10;
 /// The length of a key's secret, in characters.
 pub const SECRET_CHARS: usize = 22;
-/// How long a key may go on before its use is written down again.
+/// The minimum time between two updates of a key's `last_used`.
 pub const TOUCH_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
-/// Identifies a key: ten letters and digits.
+/// The ID of an API key: [`ID_CHARS`] letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApiKeyId(String);
 
 impl ApiKeyId {
-    /// An identifier as a path or the store has it.
+    /// An ID from a path or from the store; not validated.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The identifier as text.
+    /// The ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -39,48 +39,48 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// The half of a key that only its holder knows. Debug output hides it.
+/// The secret half of an API key. Debug output hides it.
 #[derive(Clone, Debug)]
 pub struct ApiKeySecret(SecretString);
 
 impl ApiKeySecret {
-    /// What is stored of it: the SHA-256 digest. The secret has 131 random bits, so that
-    /// neither salt nor slowness would add anything.
+    /// The SHA-256 digest to store. The secret has 131 random bits, so a salt or a slow
+    /// hash would add nothing.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.0.expose_secret().as_bytes()).into()
     }
 
-    /// Whether its digest is the stored one, in constant time.
+    /// Compares the secret with a stored digest in constant time.
     pub fn matches(&self, stored: &[u8]) -> bool {
         self.digest().ct_eq(stored).into()
     }
 }
 
-/// A whole key as its holder sends it: `<id>-<secret>`.
+/// An API key as clients send it: `<id>-<secret>`.
 #[derive(Clone, Debug)]
 pub struct ApiToken {
-    /// Which key.
+    /// The key's ID.
     pub id: ApiKeyId,
-    /// The proof.
+    /// The key's secret.
     pub secret: ApiKeySecret,
 }
 
-/// Why a text is not a key.
+/// Why text is not an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedToken {
-    /// Not two parts with one hyphen between.
+    /// There are not exactly two parts separated by a hyphen.
     #[error("incorrect amount of API key parts, expected 2 got {0}")]
     Parts(usize),
-    /// The first part has another length.
+    /// The ID has the wrong length.
     #[error("incorrect length for API key ID, expected {ID_CHARS} got {0}")]
     IdLength(usize),
-    /// The second part has another length.
+    /// The secret has the wrong length.
     #[error("incorrect length for API key secret, expected {SECRET_CHARS} got {0}")]
     SecretLength(usize),
 }
 
 impl ApiToken {
-    /// Makes a new key.
+    /// Generates a random key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut random_text = |chars: usize| -> String {
             (0..chars)
@@ -93,7 +93,7 @@ impl ApiToken {
         }
     }
 
-    /// Reads a key that a client sent.
+    /// Parses a key that a client sent.
     pub fn parse(text: &str) -> Result<Self, MalformedToken> {
         let parts: Vec<&str> = text.split('-').collect();
         let &[id, secret] = parts.as_slice() else {
@@ -111,18 +111,18 @@ impl ApiToken {
         })
     }
 
-    /// The key as its holder must send it. Handed out once, when it is made.
+    /// The key with its secret, which is shown only once, when the key is created.
     pub fn expose(&self) -> String {
         format!("{}-{}", self.id, self.secret.0.expose_secret())
     }
 }
 
-/// The name of a token; empty for sessions. Any text is one, and its case counts.
+/// The name of a token; empty for sessions. Case-sensitive; any text is valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenName(String);
 
 impl TokenName {
-    /// A name that somebody asks for, or that the store has.
+    /// A requested or stored name.
     pub fn new(text: String) -> Self {
         Self(text)
     }
@@ -133,54 +133,56 @@ impl TokenName {
     }
 }
 
-/// A key as the store has it, without its secret.
+/// A stored API key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// The identifier.
+    /// The ID.
     pub id: ApiKeyId,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
-    /// When its use was last written down; [`never`](crate::time::never) before the first.
+    /// When it was last used, at most [`TOUCH_INTERVAL`] out of date;
+    /// [`never`](crate::time::never) before its first use.
     pub last_used: DateTime<Utc>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed, which use is not.
+    /// When it was last changed; using it is not a change.
     pub updated_at: DateTime<Utc>,
-    /// How it came to be: by password, a provider, or as a token.
+    /// How it was created: by password, through a provider, or as a token.
     pub login_type: LoginType,
-    /// How long it lives from its making or its last extension, in seconds.
+    /// Its lifetime in seconds, counted from its creation or last extension.
     pub lifetime_seconds: i64,
     /// Its name; empty for sessions.
     pub token_name: TokenName,
-    /// What it may be used for. None lets nothing through.
+    /// Its scopes. An empty list allows nothing.
     pub scopes: Vec<Scope>,
-    /// What it may touch.
+    /// The objects it may access.
     pub allow_list: AllowList,
 }
 
-/// What a use of a key changes about it.
+/// The update that using a key causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touch {
-    /// The new time of last use and, with it, of the client's address; `None` leaves both.
+    /// The new time of last use, stored with the client's IP address; `None` leaves both
+    /// unchanged.
     pub last_used: Option<DateTime<Utc>>,
-    /// The new end; `None` leaves it.
+    /// The new expiry; `None` leaves it unchanged.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl ApiKey {
-    /// Whether it has ended.
+    /// Whether the key has expired.
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at < now
     }
 
-    /// What a use at `now` is to write, or `None` if that was written within the hour.
-    /// `slides` says whether keys are extended by use.
-    pub fn touch(&self, now: DateTime<Utc>, slides: bool) -> Option<Touch> {
+    /// The update for a use at `now`, or `None` if none is due within [`TOUCH_INTERVAL`].
+    /// With `sliding` expiry, use extends the key.
+    pub fn touch(&self, now: DateTime<Utc>, sliding: bool) -> Option<Touch> {
         let lifetime = TimeDelta::try_seconds(self.lifetime_seconds).unwrap_or(TimeDelta::MAX);
         let last_used = (now - self.last_used > TOUCH_INTERVAL).then_some(now);
-        let is_due = slides && self.expires_at - now <= lifetime - TOUCH_INTERVAL;
+        let is_due = sliding && self.expires_at - now <= lifetime - TOUCH_INTERVAL;
         let expires_at = is_due.then(|| now.checked_add_signed(lifetime)).flatten();
         (last_used.is_some() || expires_at.is_some()).then_some(Touch {
             last_used,
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_token_is_read_back_and_only_its_own_secret_matches() {
+    fn a_generated_token_parses_and_only_its_own_secret_matches() {
         let mut rng = StdRng::seed_from_u64(1);
         let token = ApiToken::generate(&mut rng);
         let text = token.expose();
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_token_says_how() {
+    fn a_malformed_token_is_rejected_with_the_reason() {
         assert_eq!(ApiToken::parse("").unwrap_err(), MalformedToken::Parts(1));
         assert_eq!(
             ApiToken::parse("a-b-c").unwrap_err(),
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn use_is_written_down_once_an_hour() {
+    fn last_used_is_updated_once_an_hour() {
         let mut key = key(86_400, now());
         assert_eq!(key.touch(now(), true), None);
         key.last_used = now() - TimeDelta::minutes(50);
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_slides_when_an_hour_of_its_life_is_gone() {
+    fn a_sliding_key_is_extended_once_an_hour_of_its_lifetime_has_passed() {
         let mut key = key(86_400, now());
         key.expires_at = now() + TimeDelta::minutes(23 * 60 + 30);
         assert_eq!(key.touch(now(), true), None);
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_an_hour_never_slides() {
+    fn a_key_with_a_lifetime_of_an_hour_is_never_extended() {
         let mut key = key(3_600, now());
         key.expires_at = now() + TimeDelta::minutes(10);
         assert_eq!(key.touch(now(), true), None);

@@ -1,4 +1,4 @@
-//! Which rows of the audit log are meant: the filters of `q` on `GET /audit`.
+//! The filters in the `q` parameter of `GET /audit`.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
@@ -10,71 +10,72 @@ use crate::{
     search::SearchTerms,
 };
 
-/// The key that a bare word counts as.
+/// The key of words without a key.
 const BARE_WORD: &str = "resource_type";
 
-/// A filter on audit rows. Everything given must match; `None` matches all.
+/// A filter on the audit log. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// The row of this request.
+    /// The ID of the request.
     pub request_id: Option<Uuid>,
-    /// About this thing.
+    /// The ID of the resource.
     pub resource_id: Option<Uuid>,
-    /// About a thing of this name, without regard to case.
+    /// The name of the resource, case-insensitive.
     pub resource_target: Option<String>,
-    /// About this kind of thing.
+    /// The type of the resource.
     pub resource: Option<AuditResource>,
-    /// This was done.
+    /// The action.
     pub action: Option<AuditAction>,
-    /// By the user of this name, without regard to case; `me` is the caller.
+    /// The username of the acting user, case-insensitive; `me` is the caller.
     pub username: Option<String>,
-    /// By the user of this address, without regard to case.
+    /// The e-mail address of the acting user, case-insensitive.
     pub email: Option<String>,
-    /// Not before this time.
+    /// The earliest time, inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// The latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// Of the organization of this name or identifier.
+    /// The organization's name or ID.
     pub organization: Option<String>,
 }
 
 impl AuditFilter {
-    /// Reads the `q` of `GET /audit`. Each bare word counts as a kind of thing.
+    /// Parses the `q` of `GET /audit`. A word without a key is a resource type.
     pub fn parse(q: &str) -> Result<Self, Violations> {
         let mut terms = SearchTerms::parse(q, Some(BARE_WORD))?;
-        let mut faults = Violations::new();
+        let mut errors = Violations::new();
         let filter = Self {
-            request_id: parse_with(&mut terms, "request_id", "a UUID", parse_uuid, &mut faults),
-            resource_id: parse_with(&mut terms, "resource_id", "a UUID", parse_uuid, &mut faults),
-            resource_target: terms.take_one("resource_target", &mut faults),
-            username: terms.take_one("username", &mut faults),
-            email: terms.take_one("email", &mut faults),
-            from: parse_with(&mut terms, "date_from", DATE, parse_date, &mut faults).map(start_of),
-            until: parse_with(&mut terms, "date_to", DATE, parse_date, &mut faults)
+            request_id: parse_with(&mut terms, "request_id", "a UUID", parse_uuid, &mut errors),
+            resource_id: parse_with(&mut terms, "resource_id", "a UUID", parse_uuid, &mut errors),
+            resource_target: terms.take_one("resource_target", &mut errors),
+            username: terms.take_one("username", &mut errors),
+            email: terms.take_one("email", &mut errors),
+            from: parse_with(&mut terms, "date_from", DATE, parse_date, &mut errors).map(start_of),
+            until: parse_with(&mut terms, "date_to", DATE, parse_date, &mut errors)
                 .map(|date| start_of(date.checked_add_days(Days::new(1)).unwrap_or(date))),
-            organization: terms.take_one("organization", &mut faults),
+            organization: terms.take_one("organization", &mut errors),
             resource: parse_with(
                 &mut terms,
                 BARE_WORD,
                 KNOWN,
                 AuditResource::parse,
-                &mut faults,
+                &mut errors,
             ),
-            action: parse_with(&mut terms, "action", KNOWN, AuditAction::parse, &mut faults),
+            action: parse_with(&mut terms, "action", KNOWN, AuditAction::parse, &mut errors),
         };
-        // Workspaces are built elsewhere, so no row has a reason; the filter is known all the same.
-        terms.take_one("build_reason", &mut faults);
+        // Clients send this filter; no row has a build reason, so it is accepted and
+        // ignored.
+        terms.take_one("build_reason", &mut errors);
         let mut all = Violations::new();
         terms.finish(&mut all);
-        for fault in faults.into_inner() {
-            all.push(fault.field, fault.detail);
+        for violation in errors.into_inner() {
+            all.push(violation.field, violation.detail);
         }
         all.finish(Some(filter))
     }
 }
 
-const DATE: &str = "a day, written YYYY-MM-DD";
-const KNOWN: &str = "a known word";
+const DATE: &str = "a date in the format YYYY-MM-DD";
+const KNOWN: &str = "a known value";
 
 fn parse_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
@@ -89,12 +90,12 @@ fn parse_with<T>(
     key: &'static str,
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
-    faults: &mut Violations,
+    errors: &mut Violations,
 ) -> Option<T> {
-    let text = terms.take_one(key, faults)?;
+    let text = terms.take_one(key, errors)?;
     let value = parse(&text);
     if value.is_none() {
-        faults.push(key, format!("The filter `{key}` must be {what}."));
+        errors.push(key, format!("The filter `{key}` must be {what}."));
     }
     value
 }
@@ -108,26 +109,26 @@ mod tests {
             .unwrap_err()
             .into_inner()
             .into_iter()
-            .map(|fault| fault.field.into_owned())
+            .map(|violation| violation.field.into_owned())
             .collect()
     }
 
     #[test]
-    fn a_bare_word_is_a_kind_of_thing() {
+    fn a_word_without_a_key_is_a_resource_type() {
         let filter = AuditFilter::parse("git_ssh_key ACTION:Write").unwrap();
         assert_eq!(filter.resource, Some(AuditResource::GitSshKey));
         assert_eq!(filter.action, Some(AuditAction::Write));
     }
 
     #[test]
-    fn the_last_day_is_taken_whole() {
+    fn the_whole_last_day_is_included() {
         let filter = AuditFilter::parse("date_from:2020-01-01 date_to:2020-01-01").unwrap();
         assert_eq!(filter.from, Some("2020-01-01T00:00:00Z".parse().unwrap()));
         assert_eq!(filter.until, Some("2020-01-02T00:00:00Z".parse().unwrap()));
     }
 
     #[test]
-    fn every_fault_is_listed() {
+    fn every_violation_is_reported() {
         assert_eq!(
             fields("colour:red resource_type:sock"),
             ["colour", "resource_type"]

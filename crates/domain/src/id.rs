@@ -1,4 +1,4 @@
-//! Identifiers, one type for each thing, so that none is taken for another.
+//! IDs, with a type for each resource so that they cannot be confused.
 
 use std::fmt;
 
@@ -33,37 +33,37 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// Identifies a user for ever; it is never used again, not even after deletion.
+    /// The ID of a user. It is never reused, not even after deletion.
     UserId
 }
 uuid_id! {
-    /// Identifies an organization.
+    /// The ID of an organization.
     OrganizationId
 }
 uuid_id! {
-    /// Identifies one HTTP request, in answers, logs and audit rows.
+    /// The ID of an HTTP request in responses, logs and the audit log.
     RequestId
 }
 
 impl UserId {
-    /// That of a new user, who is made at a time.
+    /// Generates the ID of a user created at `at`.
     ///
-    /// It begins with the time (version 7, RFC 9562, 5.7). What new users add to indexes by
-    /// their identifiers so stands side by side, however many users there are.
+    /// It starts with the time (UUID version 7, RFC 9562, 5.7), so that new users' index
+    /// entries share pages.
     pub fn generate(at: DateTime<Utc>, rng: &mut impl Rng) -> Self {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &rng.random()).into_uuid())
     }
 }
 
-/// Reads a UUID as leniently as the API does: hyphens or none, any case, in braces or
-/// behind `urn:uuid:` (in any case).
+/// Parses a UUID in the forms that the API accepts: with or without hyphens, in any case,
+/// in braces or after `urn:uuid:`.
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     let urn = text
         .get(..9)
         .is_some_and(|head| head.eq_ignore_ascii_case("urn:uuid:"));
     let bare = if urn { &text[9..] } else { text };
-    // `Uuid::try_parse` reads its own lower-case `urn:` prefix too; two are too many.
+    // `Uuid::try_parse` would accept a second, lower-case prefix.
     if urn && bare.len() != 36 {
         return None;
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_of_users_differ_and_grow_with_time() {
+    fn user_ids_are_unique_and_ordered_by_time() {
         let mut rng = StdRng::seed_from_u64(1);
         let at = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let one = UserId::generate(at, &mut rng);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn uuids_are_read_in_every_form_that_the_api_takes() {
+    fn uuids_parse_in_every_form_that_the_api_accepts() {
         let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
         for form in [
             "01234567-89ab-cdef-0123-456789abcdef",

@@ -1,14 +1,14 @@
-//! What users, organizations, roles and keys *are*, and which rules they obey.
+//! The domain model: users, organizations, roles and API keys, and the rules that apply
+//! to them.
 //!
-//! Pure: no I/O, no async, no clock and no randomness of its own; times and random
-//! bytes come in as arguments, so that every rule is tested without sleeping. It knows
-//! neither JSON bodies nor SQL: the wire lives in `usher-api-types`, rows in
+//! Pure functions and types: no I/O and no async. Times and random bytes are arguments,
+//! so tests need not sleep. JSON bodies are in `usher-api-types`, SQL is in
 //! `usher-postgres`.
 //!
-//! Text from outside becomes a type that cannot hold a bad value ([`Username`],
-//! [`Email`], [`Password`], …); [`policy`] decides who may do what from constant tables.
+//! Input is parsed into types that cannot hold invalid values ([`Username`], [`Email`],
+//! [`Password`], …). [`policy`] authorizes requests from constant tables.
 //!
-//! To add a rule, find the file that is named after the thing that it is about.
+//! Each file is named after the resource that its rules are about.
 
 pub mod allow_list;
 pub mod api_key;

@@ -1,40 +1,41 @@
-//! Organizations and who is in them.
+//! Organizations and their members.
 
 use chrono::{DateTime, Utc};
 
 use crate::{Invalid, OrganizationId, UserId, user::check_name};
 
-/// The greatest length of an organization's display name, in bytes.
+/// The maximum length of an organization's display name, in bytes.
 pub const MAX_ORGANIZATION_DISPLAY_NAME_BYTES: usize = 64;
 
-/// A group of users with roles of its own.
+/// A group of users, with its own roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
-    /// The identifier.
+    /// The ID.
     pub id: OrganizationId,
-    /// The name for paths, unique without regard to case among live ones.
+    /// The name as used in URLs, unique (case-insensitive) among organizations that are
+    /// not deleted.
     pub name: String,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// Where a picture is; empty is none.
+    /// The URL of its icon; may be empty.
     pub icon: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// Whether it is the one that every deployment has from the start.
+    /// Whether it is the deployment's default organization.
     pub is_default: bool,
 }
 
-/// The name of an organization, under the rule of usernames, and not `default`, which
-/// paths read as the default one.
+/// The name of an organization: valid as a username, and not `default`, which means the
+/// default organization in paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OrganizationName(String);
 
 impl OrganizationName {
-    /// Reads a name that somebody asks for.
+    /// Parses a requested name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         check_name(text)?;
         if text == "default" {
@@ -49,8 +50,8 @@ impl OrganizationName {
     }
 }
 
-/// Reads an organization's display name: empty, or at most
-/// [`MAX_ORGANIZATION_DISPLAY_NAME_BYTES`] without white space at either end.
+/// Parses an organization's display name: at most
+/// [`MAX_ORGANIZATION_DISPLAY_NAME_BYTES`], without leading or trailing whitespace.
 pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
     if text.len() > MAX_ORGANIZATION_DISPLAY_NAME_BYTES {
         return Err(Invalid::TooLong {
@@ -58,7 +59,7 @@ pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
         });
     }
     if text.trim() != text {
-        return Err(Invalid::Rule("must not begin or end with white space"));
+        return Err(Invalid::Rule("must not begin or end with whitespace"));
     }
     Ok(text.to_owned())
 }
@@ -70,27 +71,27 @@ pub struct Membership {
     pub user_id: UserId,
     /// The organization.
     pub organization_id: OrganizationId,
-    /// The stored organization roles, by name, without the organization.
+    /// The names of the stored organization roles, without the organization's ID.
     pub roles: Vec<String>,
-    /// When the user came in.
+    /// When the user became a member.
     pub created_at: DateTime<Utc>,
-    /// When the membership last changed.
+    /// When the membership was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// How a path names an organization.
+/// An organization as a path identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrganizationReference {
     /// The default one: `default`, or the nil UUID.
     Default,
-    /// By identifier.
+    /// By ID.
     Id(OrganizationId),
-    /// By name, without regard to case.
+    /// By name, case-insensitive.
     Name(String),
 }
 
 impl OrganizationReference {
-    /// Reads the `{organization}` of a path.
+    /// Parses the `{organization}` of a path.
     pub fn parse(text: &str) -> Self {
         match crate::id::parse_uuid(text) {
             _ if text == "default" => Self::Default,

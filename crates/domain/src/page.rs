@@ -1,19 +1,19 @@
-//! Which part of a list is asked for, and the answer.
+//! Pages of lists.
 
-/// A part of a list.
+/// The requested page of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The greatest number of rows; `None` is all of them.
+    /// The maximum number of rows, or `None` for all.
     pub limit: Option<u32>,
-    /// How many rows to leave out first.
+    /// The number of rows to skip.
     pub offset: u32,
 }
 
-/// A page of a list with the number of rows that the whole list has.
+/// A page of a list, with the number of rows in the whole list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing<T> {
     /// The rows of the page, in order.
     pub items: Vec<T>,
-    /// How many rows match, on this page and elsewhere.
+    /// The number of matching rows on all pages.
     pub count: u64,
 }

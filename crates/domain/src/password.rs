@@ -1,25 +1,25 @@
-//! Passwords: how strong one must be, and a type that keeps it out of logs.
+//! New passwords and their required strength.
 //!
-//! Strength is entropy over character classes and length, as the API that we speak
-//! measures it, so that what was accepted there is accepted here.
+//! Strength is measured as entropy over character classes and length, as in the reference
+//! server, so that the same passwords are accepted.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The greatest length of a password, in bytes.
+/// The maximum length of a password, in bytes.
 pub const MAX_PASSWORD_BYTES: usize = 64;
-/// The least entropy of a password, in bits.
+/// The minimum entropy of a password, in bits.
 pub const MIN_ENTROPY_BITS: f64 = 52.0;
 
-/// A password that somebody chose and that is strong enough. Debug output hides it.
+/// A new password that is strong enough. Debug output hides it.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
-/// Why a password is refused. Repeats nothing of it.
+/// Why a password is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
     /// Too easy to guess.
     #[error(
-        "is too easy to guess: make it longer, or mix in capitals, digits and special characters"
+        "is too easy to guess: make it longer, or add upper-case letters, digits and special characters"
     )]
     Guessable,
     /// Longer than [`MAX_PASSWORD_BYTES`].
@@ -28,7 +28,7 @@ pub enum Weakness {
 }
 
 impl Password {
-    /// Takes a password that somebody wants from now on.
+    /// Checks the strength and length of a new password.
     pub fn choose(text: SecretString) -> Result<Self, Weakness> {
         let exposed = text.expose_secret();
         if entropy_bits(exposed) < MIN_ENTROPY_BITS {
@@ -46,7 +46,7 @@ impl Password {
     }
 }
 
-/// Runs of neighbours in one of these count as two characters, forwards and backwards.
+/// A run of consecutive characters from one of these, in either direction, counts as two.
 const SEQUENCES: [&str; 5] = [
     "0123456789",
     "qwertyuiop",
@@ -55,7 +55,7 @@ const SEQUENCES: [&str; 5] = [
     "abcdefghijklmnopqrstuvwxyz",
 ];
 
-/// The size of each class of characters of which one is present.
+/// The character classes and their sizes.
 const CLASSES: [(&str, f64); 6] = [
     ("abcdefghijklmnopqrstuvwxyz", 26.0),
     ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26.0),
@@ -66,7 +66,7 @@ const CLASSES: [(&str, f64); 6] = [
 ];
 
 fn entropy_bits(text: &str) -> f64 {
-    // A megabyte of characters is no better than a hundred, and must cost no more.
+    // Bounds the time spent on very long input.
     let chars: Vec<char> = text.chars().take(4 * MAX_PASSWORD_BYTES).collect();
     let base = base(&chars);
     if base == 0.0 {
@@ -101,27 +101,27 @@ fn base(chars: &[char]) -> f64 {
     classes + others
 }
 
-/// The number of characters without the third and later of equal neighbours, and then
-/// without the third and later of neighbours in a sequence.
+/// The number of characters, where a run of equal characters, and then of consecutive
+/// ones in a sequence, counts as at most two.
 fn effective_length(chars: &[char]) -> usize {
-    let mut kept = drop_runs(chars, |a, b| a == b);
+    let mut remaining = truncate_runs(chars, |a, b| a == b);
     for sequence in SEQUENCES {
         let position = |c: char| sequence.find(c);
-        kept = drop_runs(
-            &kept,
+        remaining = truncate_runs(
+            &remaining,
             |a, b| matches!((position(a), position(b)), (Some(a), Some(b)) if a + 1 == b),
         );
-        kept = drop_runs(
-            &kept,
+        remaining = truncate_runs(
+            &remaining,
             |a, b| matches!((position(a), position(b)), (Some(a), Some(b)) if b + 1 == a),
         );
     }
-    kept.len()
+    remaining.len()
 }
 
-/// `chars` with each run of neighbours that `follows` relates cut to its first two.
-fn drop_runs(chars: &[char], follows: impl Fn(char, char) -> bool) -> Vec<char> {
-    let mut kept = Vec::with_capacity(chars.len());
+/// Truncates each run of characters that `follows` relates to its first two.
+fn truncate_runs(chars: &[char], follows: impl Fn(char, char) -> bool) -> Vec<char> {
+    let mut truncated = Vec::with_capacity(chars.len());
     let mut run = 1;
     for (i, &c) in chars.iter().enumerate() {
         run = if i > 0 && follows(chars[i - 1], c) {
@@ -130,10 +130,10 @@ fn drop_runs(chars: &[char], follows: impl Fn(char, char) -> bool) -> Vec<char> 
             1
         };
         if run <= 2 {
-            kept.push(c);
+            truncated.push(c);
         }
     }
-    kept
+    truncated
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn strong_enough_passwords_pass() {
+    fn strong_passwords_are_accepted() {
         for text in [
             "SomeSecurePassword!",
             "MySecurePassword!",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn guessable_passwords_are_refused() {
+    fn guessable_passwords_are_rejected() {
         for text in [
             "",
             "password",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn length_counts_in_bytes_and_after_strength() {
+    fn length_is_in_bytes_and_checked_after_strength() {
         let strong = "aB3$".repeat(16);
         assert!(choose(&strong).is_ok());
         assert_eq!(

@@ -1,11 +1,10 @@
-//! The stored form of passwords and one-time passcodes.
+//! Hashes of passwords and one-time passcodes.
 //!
-//! New passwords are hashed with Argon2id (RFC 9106). The PBKDF2 form of deployments
-//! that moved here is understood wherever a hash is stored, and one-time passcodes are
-//! written in it.
+//! New passwords are hashed with Argon2id (RFC 9106), one-time passcodes with PBKDF2.
+//! PBKDF2 hashes of imported passwords are verified too.
 //!
-//! Hashing is slow on purpose and needs memory; callers run it off the serving threads
-//! and lend the memory, see [`Scratch`].
+//! Hashing is slow by design: call it from a thread that may block, with memory to reuse
+//! ([`Scratch`]).
 
 use std::mem::MaybeUninit;
 
@@ -17,15 +16,15 @@ use subtle::ConstantTimeEq;
 
 use crate::password::MAX_PASSWORD_BYTES;
 
-/// The number of PBKDF2 iterations of new passcodes.
+/// The number of PBKDF2 iterations for new passcodes.
 pub const PBKDF2_ITERATIONS: u32 = 65_535;
 const PBKDF2_OUTPUT_BYTES: usize = 64;
 const PBKDF2_PREFIX: &str = "pbkdf2-sha256";
-/// More iterations than this are taken for damage, not for a hash: verifying them would
-/// hold a core for seconds.
+/// A hash with more iterations is treated as corrupt: verifying it would occupy a core
+/// for seconds.
 const PBKDF2_MAX_ITERATIONS: u32 = 10_000_000;
 
-/// A salted hash in its text form; empty is no password at all.
+/// A salted hash as text; empty if no password is set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
@@ -35,7 +34,7 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// What Argon2id costs for new hashes.
+/// The Argon2id parameters of new hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashCost {
     /// Memory, in KiB.
@@ -59,11 +58,11 @@ impl Default for HashCost {
 }
 
 impl HashCost {
-    /// The cost as parameters of Argon2.
+    /// Checks the parameters.
     ///
     /// # Errors
     ///
-    /// If the numbers are outside what RFC 9106 allows.
+    /// If they are outside the ranges of RFC 9106.
     pub fn check(self) -> Result<(), String> {
         self.params().map(|_| ()).map_err(|error| error.to_string())
     }
@@ -73,8 +72,8 @@ impl HashCost {
     }
 }
 
-/// Memory that hashes are made in, to be used again by the same thread. All of it is given
-/// back when the value is dropped.
+/// Memory for hashing, reused by later hashes. Dropping it returns the memory to the
+/// system.
 #[derive(Default)]
 pub struct Scratch(Vec<Block>);
 
@@ -102,12 +101,12 @@ impl Scratch {
 }
 
 impl PasswordHash {
-    /// No password: nothing matches it.
+    /// No password. Matches no secret.
     pub const fn none() -> Self {
         Self(String::new())
     }
 
-    /// The text that the store has.
+    /// A stored hash.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -117,13 +116,12 @@ impl PasswordHash {
         &self.0
     }
 
-    /// Whether there is no password.
+    /// Whether no password is set.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What tells this hash from others, and nothing of it: it may be shown to whoever has
-    /// the password.
+    /// A digest that identifies this hash without revealing it, safe to show to the user.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(b"fingerprint of the hash of a password");
@@ -135,7 +133,7 @@ impl PasswordHash {
     ///
     /// # Panics
     ///
-    /// If `cost` was not [checked](HashCost::check).
+    /// If `cost` is invalid; see [`HashCost::check`].
     pub fn argon2id(
         secret: &SecretString,
         salt: [u8; 16],
@@ -155,7 +153,7 @@ impl PasswordHash {
         ))
     }
 
-    /// Hashes `secret` with PBKDF2-HMAC-SHA256, the form of one-time passcodes.
+    /// Hashes `secret`, a one-time passcode, with PBKDF2-HMAC-SHA256.
     pub fn pbkdf2(secret: &SecretString, salt: [u8; 16]) -> Self {
         let mut output = [0; PBKDF2_OUTPUT_BYTES];
         pbkdf2::pbkdf2_hmac::<Sha256>(
@@ -171,10 +169,10 @@ impl PasswordHash {
         ))
     }
 
-    /// Whether `secret` is what was hashed. A damaged hash, and none, match nothing.
+    /// Whether `secret` matches the hash. A corrupt or missing hash matches nothing.
     pub fn verify(&self, secret: &SecretString, scratch: &mut Scratch) -> bool {
-        // No password that was ever accepted is longer, and hashing megabytes is a cost
-        // that a stranger must not cause.
+        // Longer passwords are never accepted, and unauthenticated clients must not cause
+        // expensive hashing.
         if secret.expose_secret().len() > MAX_PASSWORD_BYTES {
             return false;
         }
@@ -185,8 +183,8 @@ impl PasswordHash {
         }
     }
 
-    /// Whether the hash is of an older form or cheaper than `cost`, so that the next
-    /// successful sign-in should replace it.
+    /// Whether the next successful sign-in should replace the hash, since it uses another
+    /// algorithm or other parameters than `cost`.
     pub fn is_outdated(&self, cost: HashCost) -> bool {
         let current = format!(
             "$argon2id$v=19$m={},t={},p={}$",
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_match_their_secret_and_no_other() {
+    fn both_algorithms_match_their_secret_and_no_other() {
         let mut scratch = Scratch::default();
         for hash in [
             PasswordHash::argon2id(&secret("right"), [7; 16], CHEAP, &mut scratch),
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_matches_no_password_or_a_damaged_one() {
+    fn a_missing_or_corrupt_hash_matches_nothing() {
         let mut scratch = Scratch::default();
         for stored in [
             "",
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_or_cheaper_hash_is_outdated() {
+    fn a_hash_with_another_algorithm_or_parameters_is_outdated() {
         let mut scratch = Scratch::default();
         let hash = PasswordHash::argon2id(&secret("x"), [1; 16], CHEAP, &mut scratch);
         assert!(!hash.is_outdated(CHEAP));
@@ -312,13 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_pbkdf2_iterations_is_understood() {
+    fn pbkdf2_hashes_with_other_iteration_counts_are_verified() {
         // RFC 7914, section 11: PBKDF2-HMAC-SHA-256 of "passwd" with salt "salt", 1 iteration.
         let expected = "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
                         49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783";
-        let bytes: Vec<u8> = (0..64)
-            .map(|i| u8::from_str_radix(&expected[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
+        let bytes = hex::decode(expected).unwrap();
         let stored = format!(
             "$pbkdf2-sha256$1${}${}",
             STANDARD_NO_PAD.encode("salt"),

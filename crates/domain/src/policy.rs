@@ -1,7 +1,7 @@
-//! Who may do what. A decision is a few bit operations on constant tables: no I/O.
+//! Authorization: a few bit operations on constant tables, without I/O.
 //!
-//! A request is allowed if the roles of the user allow it, and the scopes of the key,
-//! and the object passes the key's allow-list. [`Actor::may`] is the only door.
+//! [`Actor::may`] allows an action if the user's roles, the key's scopes and the key's
+//! allow-list all allow it.
 
 use uuid::Uuid;
 
@@ -10,22 +10,22 @@ use crate::{
     User, UserId, resource::Permissions, scope,
 };
 
-/// A thing that somebody wants to do something with.
+/// The object of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its kind.
+    /// Its resource type.
     pub kind: Resource,
-    /// Its identifier; `None` for one yet to be made, for all of a kind, or where the
-    /// identifier is no UUID.
+    /// Its ID; `None` for a new object, for all objects of the type, or if the ID is not
+    /// a UUID.
     pub id: Option<Uuid>,
     /// The user that owns it.
     pub owner: Option<UserId>,
-    /// The organization that it is of.
+    /// The organization it belongs to.
     pub organization: Option<OrganizationId>,
 }
 
 impl Object {
-    /// All things of a kind, or one yet to be made.
+    /// All objects of a type, or a new one.
     pub const fn any(kind: Resource) -> Self {
         Self {
             kind,
@@ -35,7 +35,7 @@ impl Object {
         }
     }
 
-    /// A user, who owns themself.
+    /// A user. Users own themselves.
     pub const fn user(id: UserId) -> Self {
         Self {
             kind: Resource::User,
@@ -45,7 +45,7 @@ impl Object {
         }
     }
 
-    /// A key of a user. Its identifier is no UUID, so only its whole kind can be listed.
+    /// An API key of a user. Its ID is not a UUID, so allow-lists can only name all keys.
     pub const fn api_key_of(owner: UserId) -> Self {
         Self::any(Resource::ApiKey).owned_by(owner)
     }
@@ -70,20 +70,20 @@ impl Object {
         }
     }
 
-    /// The same, owned by `owner`.
+    /// Sets the owner.
     pub const fn owned_by(mut self, owner: UserId) -> Self {
         self.owner = Some(owner);
         self
     }
 
-    /// The same, of `organization`.
+    /// Sets the organization.
     pub const fn of_organization(mut self, organization: OrganizationId) -> Self {
         self.organization = Some(organization);
         self
     }
 }
 
-/// Who makes a request: a user with their roles, through a key with its limits.
+/// The caller of a request: a user with their roles, and the API key they use.
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The user.
@@ -92,12 +92,12 @@ pub struct Actor {
     pub memberships: Vec<Membership>,
     /// The key.
     pub key: ApiKey,
-    /// What the scopes of the key let through, computed once.
+    /// What the key's scopes allow, computed once.
     scope: Permissions,
 }
 
 impl Actor {
-    /// The caller that a key stands for.
+    /// The caller that uses `key`.
     pub fn new(user: User, memberships: Vec<Membership>, key: ApiKey) -> Self {
         let scope = scope::union(&key.scopes);
         Self {
@@ -108,19 +108,20 @@ impl Actor {
         }
     }
 
-    /// The user's identifier.
+    /// The user's ID.
     pub fn id(&self) -> UserId {
         self.user.id
     }
 
-    /// Whether the caller may do this: by roles, scopes and allow-list together.
+    /// Whether roles, scopes and allow-list all allow the action.
     pub fn may(&self, action: Action, object: Object) -> bool {
         self.scope.allow(action, object.kind)
             && self.key.allow_list.allows(object.kind, object.id)
             && self.roles_allow(action, object)
     }
 
-    /// Whether the caller may do this anywhere, or in some organization of theirs.
+    /// Whether the action is allowed site-wide or in at least one of the caller's
+    /// organizations.
     pub fn may_in_some_organization(&self, action: Action, object: Object) -> bool {
         self.may(action, object)
             || self.memberships.iter().any(|membership| {
@@ -138,14 +139,13 @@ impl Actor {
         self.may(Action::Read, Object::organization(organization.id))
     }
 
-    /// Whether the caller may give the role to somebody, or take it away.
+    /// Whether the caller may assign or unassign the site role.
     pub fn may_assign(&self, role: SiteRole) -> bool {
         self.may(Action::Assign, Object::any(Resource::AssignRole))
             && self.site_roles().any(|mine| mine.assigns(role))
     }
 
-    /// Whether the caller may give the organization role to somebody in `organization`,
-    /// or take it away.
+    /// Whether the caller may assign or unassign the role in `organization`.
     pub fn may_assign_in(&self, organization: OrganizationId, role: OrganizationRole) -> bool {
         let roles = Object::any(Resource::AssignOrgRole).of_organization(organization);
         self.may(Action::Assign, roles)
@@ -155,8 +155,8 @@ impl Actor {
                 || self.roles_in(organization).any(|mine| mine.assigns(role)))
     }
 
-    /// The site roles, the implied one included. Stored names that no role has are
-    /// passed over.
+    /// The caller's site roles, including the implied `member`. Unknown stored names are
+    /// ignored.
     fn site_roles(&self) -> impl Iterator<Item = SiteRole> {
         self.user
             .roles
@@ -165,7 +165,8 @@ impl Actor {
             .chain([SiteRole::Member])
     }
 
-    /// The roles in one organization, the implied one included; none if not a member.
+    /// The caller's roles in an organization, including the implied one if they are a
+    /// member.
     fn roles_in(&self, organization: OrganizationId) -> impl Iterator<Item = OrganizationRole> {
         self.memberships
             .iter()
@@ -196,14 +197,14 @@ impl Actor {
                 || (owns && grants.own.allow(action, object.kind))
         });
         by_site_role
-            || self.allowed_everywhere_by_membership(action, object.kind)
+            || self.organization_roles_allow_site_wide(action, object.kind)
             || object.organization.is_some_and(|organization| {
                 self.allowed_in(organization, action, object.kind, owns)
             })
     }
 
-    /// Some organization roles allow reading users of the whole site.
-    fn allowed_everywhere_by_membership(&self, action: Action, kind: Resource) -> bool {
+    /// Some organization roles allow actions on the whole site, such as reading users.
+    fn organization_roles_allow_site_wide(&self, action: Action, kind: Resource) -> bool {
         self.memberships.iter().any(|membership| {
             self.roles_in(membership.organization_id)
                 .any(|role| role.grants().site.allow(action, kind))
@@ -224,7 +225,8 @@ impl Actor {
         })
     }
 
-    /// Whether a key with these scopes and this list could do no more than this one.
+    /// Whether a key with these scopes and this allow-list can do no more than the
+    /// caller's key.
     pub fn key_covers(&self, scopes: &[crate::Scope], allow_list: &crate::AllowList) -> bool {
         self.scope.contains_all(&scope::union(scopes)) && self.key.allow_list.covers(allow_list)
     }

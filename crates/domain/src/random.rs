@@ -1,10 +1,11 @@
-//! Where chance comes from. Rules take a generator as an argument; only the edge makes one.
+//! Random number generators. Rules take one as an argument; callers at the edge create
+//! it.
 
 use rand::{SeedableRng as _, rngs::StdRng};
 
-/// Makes generators of random bytes that are fit for keys.
+/// Creates cryptographically secure random number generators.
 pub trait Random: Send + Sync {
-    /// A new generator.
+    /// Creates a generator.
     fn generator(&self) -> StdRng;
 }
 

@@ -1,11 +1,8 @@
-//! What permissions are about: kinds of things, and what can be done with them.
+//! Resource types, actions, and sets of both.
 
-/// A kind of thing that permissions name.
+/// A resource type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(
-    missing_docs,
-    reason = "the names say it, and KINDS has them as the wire does"
-)]
+#[expect(missing_docs, reason = "RESOURCES has the names on the wire")]
 #[repr(u8)]
 pub enum Resource {
     AibridgeInterception,
@@ -51,9 +48,9 @@ pub enum Resource {
     WorkspaceProxy,
 }
 
-/// Something that can be done with a thing.
+/// An action on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "ACTIONS has the names on the wire")]
 #[repr(u8)]
 pub enum Action {
     ApplicationConnect,
@@ -75,7 +72,7 @@ pub enum Action {
     ViewInsights,
 }
 
-/// The words for actions, in the order of [`Action`].
+/// The names of the actions, in the order of [`Action`].
 const ACTIONS: [(Action, &str); 17] = [
     (Action::ApplicationConnect, "application_connect"),
     (Action::Assign, "assign"),
@@ -116,8 +113,8 @@ const WORKSPACE: Actions = Actions::of(&[
     Action::Stop,
 ]);
 
-/// The words for kinds and what can be done with each, in the order of [`Resource`].
-const KINDS: [(Resource, &str, Actions); Resource::COUNT] = [
+/// The names and actions of the resource types, in the order of [`Resource`].
+const RESOURCES: [(Resource, &str, Actions); Resource::COUNT] = [
     (
         Resource::AibridgeInterception,
         "aibridge_interception",
@@ -218,42 +215,42 @@ const KINDS: [(Resource, &str, Actions); Resource::COUNT] = [
 ];
 
 impl Resource {
-    /// How many kinds there are.
+    /// The number of resource types.
     pub const COUNT: usize = Self::WorkspaceProxy as usize + 1;
 
-    /// Every kind, in the order of their words.
+    /// All resource types, sorted by name.
     pub fn all() -> impl Iterator<Item = Self> {
-        KINDS.iter().map(|(kind, ..)| *kind)
+        RESOURCES.iter().map(|(kind, ..)| *kind)
     }
 
-    /// The word for the kind.
+    /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
-        KINDS[self as usize].1
+        RESOURCES[self as usize].1
     }
 
-    /// Reads the word.
+    /// Parses the name on the wire.
     pub fn parse(text: &str) -> Option<Self> {
         Self::all().find(|kind| kind.as_str() == text)
     }
 
-    /// What can be done with things of the kind.
+    /// The actions on resources of the type.
     pub const fn actions(self) -> Actions {
-        KINDS[self as usize].2
+        RESOURCES[self as usize].2
     }
 }
 
 impl Action {
-    /// Every action, in the order of their words.
+    /// All actions, sorted by name.
     pub fn all() -> impl Iterator<Item = Self> {
         ACTIONS.iter().map(|(action, _)| *action)
     }
 
-    /// The word for the action.
+    /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         ACTIONS[self as usize].1
     }
 
-    /// Reads the word.
+    /// Parses the name on the wire.
     pub fn parse(text: &str) -> Option<Self> {
         Self::all().find(|action| action.as_str() == text)
     }
@@ -264,15 +261,15 @@ impl Action {
 pub struct Actions(u32);
 
 impl Actions {
-    /// No action.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// The given actions.
+    /// A set of the given actions.
     pub const fn of(actions: &[Action]) -> Self {
         Self::NONE.with(actions)
     }
 
-    /// These and the given ones.
+    /// Adds the given actions.
     pub const fn with(self, actions: &[Action]) -> Self {
         let mut bits = self.0;
         let mut i = 0;
@@ -283,57 +280,57 @@ impl Actions {
         Self(bits)
     }
 
-    /// The actions of both.
+    /// The union of both sets.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The actions of `self` that `other` has not.
+    /// Removes the actions in `other`.
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether the action is among them.
+    /// Whether the set contains the action.
     pub const fn contains(self, action: Action) -> bool {
         self.0 & (1 << action as u32) != 0
     }
 
-    /// Whether all of `other` are among them.
+    /// Whether the set contains all of `other`.
     pub const fn contains_all(self, other: Self) -> bool {
         other.0 & !self.0 == 0
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them, in the order of their words.
+    /// The actions, sorted by name.
     pub fn iter(self) -> impl Iterator<Item = Action> {
         Action::all().filter(move |action| self.contains(*action))
     }
 }
 
-/// For each kind of thing, a set of actions.
+/// A set of actions for each resource type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions([Actions; Resource::COUNT]);
 
 impl Permissions {
-    /// No permission.
+    /// No permissions.
     pub const NONE: Self = Self([Actions::NONE; Resource::COUNT]);
 
-    /// Every action of every kind.
+    /// Every action on every resource type.
     pub const ALL: Self = {
         let mut all = Self::NONE;
         let mut i = 0;
         while i < Resource::COUNT {
-            all.0[i] = KINDS[i].2;
+            all.0[i] = RESOURCES[i].2;
             i += 1;
         }
         all
     };
 
-    /// Just the given ones.
+    /// The given permissions.
     pub const fn of(entries: &[(Resource, &[Action])]) -> Self {
         let mut permissions = Self::NONE;
         let mut i = 0;
@@ -345,7 +342,7 @@ impl Permissions {
         permissions
     }
 
-    /// These, with every action of the given kinds.
+    /// Adds every action on the given types.
     pub const fn with_all_of(mut self, kinds: &[Resource]) -> Self {
         let mut i = 0;
         while i < kinds.len() {
@@ -355,7 +352,7 @@ impl Permissions {
         self
     }
 
-    /// These, with nothing of the given kinds.
+    /// Removes every action on the given types.
     pub const fn without_any_of(mut self, kinds: &[Resource]) -> Self {
         let mut i = 0;
         while i < kinds.len() {
@@ -365,7 +362,7 @@ impl Permissions {
         self
     }
 
-    /// These, without the given actions of the given kinds.
+    /// Removes the given permissions.
     pub const fn without(mut self, entries: &[(Resource, &[Action])]) -> Self {
         let mut i = 0;
         while i < entries.len() {
@@ -376,7 +373,7 @@ impl Permissions {
         self
     }
 
-    /// The permissions of both.
+    /// The union of both sets.
     pub const fn union(mut self, other: &Self) -> Self {
         let mut i = 0;
         while i < Resource::COUNT {
@@ -386,12 +383,12 @@ impl Permissions {
         self
     }
 
-    /// Whether the action on the kind is among them.
+    /// Whether the action is allowed on the type.
     pub const fn allow(&self, action: Action, kind: Resource) -> bool {
         self.0[kind as usize].contains(action)
     }
 
-    /// Whether all of `other` are among them.
+    /// Whether the set contains all of `other`.
     pub fn contains_all(&self, other: &Self) -> bool {
         self.0
             .iter()
@@ -399,7 +396,7 @@ impl Permissions {
             .all(|(mine, theirs)| mine.contains_all(theirs))
     }
 
-    /// Each kind of which something is allowed, with what is.
+    /// The types with at least one allowed action.
     pub fn iter(&self) -> impl Iterator<Item = (Resource, Actions)> {
         Resource::all()
             .map(|kind| (kind, self.0[kind as usize]))
@@ -412,14 +409,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tables_are_in_the_order_of_their_enums_and_words() {
-        for (i, (kind, ..)) in KINDS.iter().enumerate() {
+    fn the_tables_follow_the_order_of_their_enums_and_are_sorted_by_name() {
+        for (i, (kind, ..)) in RESOURCES.iter().enumerate() {
             assert_eq!(*kind as usize, i, "{kind:?}");
         }
         for (i, (action, _)) in ACTIONS.iter().enumerate() {
             assert_eq!(*action as usize, i, "{action:?}");
         }
-        assert!(KINDS.is_sorted_by_key(|(_, word, _)| *word));
+        assert!(RESOURCES.is_sorted_by_key(|(_, word, _)| *word));
         assert!(ACTIONS.is_sorted_by_key(|(_, word)| *word));
     }
 }

@@ -1,21 +1,21 @@
-//! What a key may be used for. A scope only ever narrows what its user may do.
+//! Scopes of API keys. Scopes restrict what the user's roles allow.
 
 use crate::resource::{Action, Permissions, Resource};
 
-/// One scope of a key, by its stored name.
+/// A scope of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Several permissions under one name.
+    /// A named set of permissions.
     Composite(Composite),
-    /// One action of one kind of thing.
+    /// One action on one resource type.
     Single(Resource, Action),
-    /// Every action of one kind of thing.
+    /// Every action on one resource type.
     Kind(Resource),
 }
 
-/// Several permissions under one name.
+/// A named set of permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "COMPOSITES has the names and what they grant")]
+#[expect(missing_docs, reason = "COMPOSITES has the names and permissions")]
 pub enum Composite {
     All,
     ApikeysManageSelf,
@@ -87,8 +87,8 @@ static COMPOSITES: [(Composite, &str, Permissions); 9] = [
     ),
 ];
 
-/// The kinds and actions that a key may be asked for with, besides the composites.
-/// `*` asks for the kind as a whole.
+/// The scopes that clients may request besides the composites: the resource type, whether
+/// `*` may be requested, and the actions.
 const REQUESTABLE: [(Resource, bool, &[Action]); 8] = [
     (Resource::ApiKey, true, &[Create, Delete, Read, Update]),
     (Resource::File, true, &[Create, Read]),
@@ -122,13 +122,14 @@ const REQUESTABLE: [(Resource, bool, &[Action]); 8] = [
 ];
 
 impl Scope {
-    /// Everything: the scope of sessions.
+    /// Every permission: the scope of sessions.
     pub const ALL: Self = Self::Composite(Composite::All);
-    /// Connecting to applications; keys with it end when their user signs out.
+    /// Connecting to applications. Keys with this scope are revoked when the user signs
+    /// out.
     pub const APPLICATION_CONNECT: Self = Self::Composite(Composite::ApplicationConnect);
 
-    /// Reads a stored or requested name. The spellings `all` and `application_connect`
-    /// of older clients are read by [`from_legacy`](Self::from_legacy) only.
+    /// Parses a stored or requested name. Only [`from_legacy`](Self::from_legacy) accepts
+    /// the names of older clients.
     pub fn parse(name: &str) -> Option<Self> {
         if let Some((composite, ..)) = COMPOSITES.iter().find(|(_, known, _)| *known == name) {
             return Some(Self::Composite(*composite));
@@ -144,7 +145,8 @@ impl Scope {
             .then_some(Self::Single(kind, action))
     }
 
-    /// Reads a name of the older, single `scope` field too.
+    /// Like [`parse`](Self::parse), but also accepts `all` and `application_connect`,
+    /// which older clients send in their single `scope` field.
     pub fn from_legacy(name: &str) -> Option<Self> {
         match name {
             "all" => Some(Self::ALL),
@@ -162,7 +164,7 @@ impl Scope {
         }
     }
 
-    /// What the scope lets through.
+    /// What the scope allows.
     pub fn permissions(self) -> Permissions {
         match self {
             Self::Composite(composite) => composite.entry().2,
@@ -171,7 +173,7 @@ impl Scope {
         }
     }
 
-    /// Whether a client may ask for a key with it.
+    /// Whether clients may request keys with this scope.
     pub fn is_requestable(self) -> bool {
         let listed = |kind: Resource| REQUESTABLE.iter().find(|(known, ..)| *known == kind);
         match self {
@@ -183,7 +185,7 @@ impl Scope {
         }
     }
 
-    /// Every scope that a client may ask for, sorted by name.
+    /// The scopes that clients may request, sorted by name.
     pub fn requestable() -> Vec<Self> {
         let mut scopes: Vec<Self> = COMPOSITES
             .iter()
@@ -205,11 +207,11 @@ impl Composite {
         COMPOSITES
             .iter()
             .find(|(composite, ..)| *composite == self)
-            .expect("every composite has its entry")
+            .expect("every composite has an entry")
     }
 }
 
-/// What several scopes on one key let through together.
+/// What the scopes of a key allow together.
 pub fn union(scopes: &[Scope]) -> Permissions {
     scopes.iter().fold(Permissions::NONE, |sum, scope| {
         sum.union(&scope.permissions())
@@ -221,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forty_eight_scopes_can_be_asked_for_and_each_is_read_back() {
+    fn all_48_requestable_scopes_parse_from_their_names() {
         let scopes = Scope::requestable();
         assert_eq!(scopes.len(), 48);
         for scope in scopes {
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn internal_and_unknown_scopes_cannot_be_asked_for() {
+    fn internal_and_unknown_scopes_cannot_be_requested() {
         for name in ["user:read", "user:*", "audit_log:read", "workspace:share"] {
             let scope = Scope::parse(name).expect(name);
             assert!(!scope.is_requestable(), "{name}");
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_spellings_are_read_where_they_are_meant() {
+    fn legacy_names_are_accepted_in_the_legacy_field() {
         assert_eq!(Scope::from_legacy("all"), Some(Scope::ALL));
         assert_eq!(
             Scope::from_legacy("application_connect"),

@@ -1,59 +1,58 @@
-//! The grammar of the `q` parameter: free text and `key:value` filters.
+//! The syntax of the `q` parameter: free text and `key:value` filters.
 
 use std::collections::BTreeMap;
 
 use crate::{FieldError, Violations};
 
-/// The key that free text counts as.
+/// The key of free text.
 pub const FREE_TEXT: &str = "search";
 
-/// A search text taken apart: for each key its values, in the order given.
+/// A parsed `q` parameter: the values of each key, in their original order.
 #[derive(Debug, Default)]
 pub struct SearchTerms(BTreeMap<String, Vec<String>>);
 
 impl SearchTerms {
-    /// Takes a search text apart.
+    /// Parses a `q` parameter.
     ///
-    /// It is lower-cased and split at blanks outside double quotes. Pieces with a colon
-    /// outside quotes are filters; those whose colons are all quoted count as
-    /// `search:` of their text; all others make one free text together, under
-    /// `free_text_key`.
+    /// The text is lower-cased and split at spaces outside double quotes. A term with a
+    /// colon outside quotes is a filter; a term with only quoted colons is a value of
+    /// `search`. All other terms are joined into one value of `free_text_key`.
     ///
     /// # Errors
     ///
-    /// One fault, of field `q`, if a filter is not one key and one value.
+    /// A violation of field `q` if a filter is not one key and one value.
     pub fn parse(text: &str, free_text_key: Option<&str>) -> Result<Self, Violations> {
         let text = text.to_lowercase();
         let mut terms = Self::default();
         let mut free: Vec<&str> = Vec::new();
-        for piece in split_outside_quotes(&text, ' ') {
-            if !piece.contains(':') {
-                free.push(piece);
+        for term in split_outside_quotes(&text, ' ') {
+            if !term.contains(':') {
+                free.push(term);
                 continue;
             }
-            terms.add_filter(piece)?;
+            terms.add_filter(term)?;
         }
         if !free.is_empty() {
             let Some(key) = free_text_key else {
-                return Err(fault(free[0], "must be written `key:value`"));
+                return Err(violation(free[0], "must be written `key:value`"));
             };
             terms.add(key, free.join(" "));
         }
         Ok(terms)
     }
 
-    fn add_filter(&mut self, piece: &str) -> Result<(), Violations> {
-        if piece.starts_with(':') || piece.ends_with(':') {
-            return Err(fault(piece, "must not begin or end with a colon"));
+    fn add_filter(&mut self, term: &str) -> Result<(), Violations> {
+        if term.starts_with(':') || term.ends_with(':') {
+            return Err(violation(term, "must not begin or end with a colon"));
         }
-        let parts: Vec<&str> = split_outside_quotes(piece, ':').collect();
+        let parts: Vec<&str> = split_outside_quotes(term, ':').collect();
         match parts.as_slice() {
             [text] => self.add(FREE_TEXT, without_quotes(text).to_owned()),
             [key, value] => self.add(without_quotes(key), without_quotes(value).to_owned()),
             _ => {
-                return Err(fault(
-                    piece,
-                    "must hold one colon; put values with colons in quotes",
+                return Err(violation(
+                    term,
+                    "must contain exactly one colon; quote values that contain colons",
                 ));
             }
         }
@@ -64,18 +63,20 @@ impl SearchTerms {
         self.0.entry(key.to_owned()).or_default().push(value);
     }
 
-    /// Takes the value of a key that may be given once. An empty value is none.
-    pub fn take_one(&mut self, key: &'static str, faults: &mut Violations) -> Option<String> {
+    /// Removes and returns the value of a key that may be given once. An empty value is
+    /// `None`.
+    pub fn take_one(&mut self, key: &'static str, errors: &mut Violations) -> Option<String> {
         let mut values = self.0.remove(key)?;
         if values.len() > 1 {
-            faults.push(key, format!("The filter `{key}` must be given only once."));
+            errors.push(key, format!("The filter `{key}` must be given only once."));
             return None;
         }
         values.pop().filter(|value| !value.is_empty())
     }
 
-    /// Takes the values of a key that may be given several times and as a comma list.
-    /// An empty value is none; an empty element of a list is kept.
+    /// Removes and returns the values of a key that may be repeated and may have
+    /// comma-separated values. Empty values are dropped, empty elements of a list are
+    /// not.
     pub fn take_list(&mut self, key: &str) -> Vec<String> {
         self.0
             .remove(key)
@@ -86,21 +87,21 @@ impl SearchTerms {
             .collect()
     }
 
-    /// Notes a fault for every key that was not taken.
-    pub fn finish(self, faults: &mut Violations) {
+    /// Adds a violation for every key that was not taken.
+    pub fn finish(self, errors: &mut Violations) {
         for key in self.0.into_keys() {
-            let detail = format!("`{key}` is not a filter of this list.");
-            faults.push(key, detail);
+            let detail = format!("The filter `{key}` is not supported here.");
+            errors.push(key, detail);
         }
     }
 }
 
-fn fault(piece: &str, rule: &str) -> Violations {
-    FieldError::new("q", format!("The search term `{piece}` {rule}.")).into()
+fn violation(term: &str, rule: &str) -> Violations {
+    FieldError::new("q", format!("The search term `{term}` {rule}.")).into()
 }
 
-/// The non-empty pieces between separators that are not inside double quotes. An
-/// unclosed quote lasts to the end.
+/// Splits at separators outside double quotes and drops empty terms. An unclosed quote
+/// extends to the end.
 fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     text.split(move |c| {
@@ -109,7 +110,7 @@ fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &st
         }
         c == separator && !is_quoted
     })
-    .filter(|piece| !piece.is_empty())
+    .filter(|term| !term.is_empty())
 }
 
 fn without_quotes(text: &str) -> &str {
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_filters_are_told_apart() {
+    fn text_and_filters_are_distinguished() {
         assert_eq!(values("John  Doe", "search"), ["john doe"]);
         assert_eq!(values("i role:owner STATUS:Active", "search"), ["i"]);
         assert_eq!(values("i role:owner STATUS:Active", "status"), ["active"]);
@@ -147,26 +148,26 @@ mod tests {
     }
 
     #[test]
-    fn an_ill_formed_filter_is_a_fault_of_q() {
+    fn a_malformed_filter_is_a_violation_of_q() {
         for text in [
             "role:",
             ":owner",
             "a:b:c",
             "x last_seen_before:2023-01-16T00:00:00Z",
         ] {
-            let faults = SearchTerms::parse(text, Some(FREE_TEXT))
+            let violations = SearchTerms::parse(text, Some(FREE_TEXT))
                 .unwrap_err()
                 .into_inner();
-            assert_eq!(faults.len(), 1, "{text}");
-            assert_eq!(faults[0].field, "q", "{text}");
+            assert_eq!(violations.len(), 1, "{text}");
+            assert_eq!(violations[0].field, "q", "{text}");
         }
     }
 
     #[test]
-    fn a_list_without_free_text_refuses_it() {
-        let faults = SearchTerms::parse("auditor", None)
+    fn free_text_is_rejected_where_only_filters_are_supported() {
+        let violations = SearchTerms::parse("auditor", None)
             .unwrap_err()
             .into_inner();
-        assert_eq!(faults[0].field, "q");
+        assert_eq!(violations[0].field, "q");
     }
 }

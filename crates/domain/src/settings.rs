@@ -1,17 +1,17 @@
-//! What a user sets for themself: how pages look, and what they do not want to see again.
+//! Users' own settings: appearance and preferences.
 
-/// How pages look to a user. Empty is never set.
+/// A user's appearance settings, empty until set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appearance {
-    /// The theme: any text that the pages know.
+    /// The theme. Not validated.
     pub theme: String,
-    /// The font of terminals, as stored.
+    /// The terminal font, as stored.
     pub terminal_font: String,
 }
 
-/// A font that terminals can have.
+/// A terminal font.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the fonts")]
+#[expect(missing_docs, reason = "the variants are font names")]
 pub enum TerminalFont {
     IbmPlexMono,
     FiraCode,
@@ -27,7 +27,7 @@ impl TerminalFont {
         Self::JetbrainsMono,
     ];
 
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::IbmPlexMono => "ibm-plex-mono",
@@ -37,15 +37,15 @@ impl TerminalFont {
         }
     }
 
-    /// Reads the exact word.
+    /// Parses the exact name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|font| font.as_str() == text)
     }
 }
 
-/// What a user prefers.
+/// A user's preferences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Whether they dismissed the warning that all notifications of tasks are off.
+    /// Whether the user dismissed the warning that all task notifications are disabled.
     pub task_notification_alert_dismissed: bool,
 }

@@ -1,4 +1,4 @@
-//! The SSH key pair that every user has, for Git.
+//! Users' SSH key pairs for Git.
 
 use ssh_key::{
     Algorithm, EcdsaCurve, LineEnding, PrivateKey,
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use crate::UserId;
 
-/// The kind of key that new pairs have.
+/// The algorithm of new key pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SshKeyAlgorithm {
     /// Ed25519 (RFC 8709).
@@ -25,7 +25,7 @@ pub enum SshKeyAlgorithm {
 }
 
 impl SshKeyAlgorithm {
-    /// Reads the word of the setting, without regard to case.
+    /// Parses the value of the setting, case-insensitively.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "ed25519" => Some(Self::Ed25519),
@@ -36,22 +36,22 @@ impl SshKeyAlgorithm {
     }
 }
 
-/// A new pair.
+/// A new SSH key pair.
 #[derive(Clone, Debug)]
 pub struct SshKeyPair {
-    /// The private half, in OpenSSH's PEM form.
+    /// The private key in OpenSSH's PEM format.
     pub private_key: SecretString,
-    /// The public half as a line of `authorized_keys`, with its line end and without a
-    /// comment.
+    /// The public key as a line of `authorized_keys`, with a trailing newline and without
+    /// a comment.
     pub public_key: String,
 }
 
 impl SshKeyPair {
-    /// Makes a pair. RSA takes seconds.
+    /// Generates a key pair. RSA takes seconds.
     ///
     /// # Errors
     ///
-    /// If the primes of an RSA key could not be found.
+    /// If no primes for an RSA key were found.
     pub fn generate(
         algorithm: SshKeyAlgorithm,
         rng: &mut impl CryptoRng,
@@ -73,20 +73,20 @@ impl SshKeyPair {
     }
 }
 
-/// The public half of a user's pair as the store has it.
+/// A user's stored public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshPublicKey {
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
-    /// When the user got their first pair.
+    /// When the user's first key pair was created.
     pub created_at: DateTime<Utc>,
-    /// When this pair was made.
+    /// When this key pair was created.
     pub updated_at: DateTime<Utc>,
-    /// The line of `authorized_keys`, with its line end.
+    /// The line of `authorized_keys`, with a trailing newline.
     pub public_key: String,
 }
 
-/// A generator under the traits of the release that `ssh-key` was written for.
+/// Adapts a generator to the older `rand_core` that `ssh-key` uses.
 struct OlderRng<R>(R);
 
 impl<R: CryptoRng> rand_core::RngCore for OlderRng<R> {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_is_read_without_regard_to_case() {
+    fn the_setting_is_case_insensitive() {
         assert_eq!(
             SshKeyAlgorithm::parse("ED25519"),
             Some(SshKeyAlgorithm::Ed25519)

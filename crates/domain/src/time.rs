@@ -1,14 +1,15 @@
-//! Times as the service keeps them: UTC, in microseconds, which is what Postgres holds.
+//! Times: UTC with microsecond precision, as in Postgres.
 
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 
-/// Where the time comes from. Rules take a time as an argument; only the edge asks a clock.
+/// The source of the current time. Rules take a time as an argument; callers at the edge
+/// read a clock.
 pub trait Clock: Send + Sync {
-    /// The time now, in whole microseconds.
+    /// The current time, in whole microseconds.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -18,15 +19,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// `time` without what is finer than a microsecond, so that a value read back from the
-/// store equals the one that was written.
+/// Truncates `time` to microseconds, so that it equals the value read back from the
+/// store.
 pub fn to_microseconds(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::microseconds(1))
         .unwrap_or(time)
 }
 
-/// The time that stands for "never" on the wire and in the store: the first second of
-/// year 1.
+/// The value for "never" on the wire and in the store: the first second of year 1.
 pub fn never() -> DateTime<Utc> {
     chrono::NaiveDate::from_ymd_opt(1, 1, 1)
         .expect("year 1 is a date")
@@ -34,7 +34,8 @@ pub fn never() -> DateTime<Utc> {
         .and_utc()
 }
 
-/// A time as the API writes it: RFC 3339 with `Z`, and no trailing zeros in its fraction.
+/// Formats a time as the API does: RFC 3339 with `Z`, without trailing zeros in the
+/// fraction.
 pub fn to_wire(time: DateTime<Utc>) -> String {
     let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
     let bare = text.trim_end_matches('Z');
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_lose_their_trailing_zeros() {
+    fn trailing_zeros_are_removed() {
         let wire = |text: &str| to_wire(text.parse().unwrap());
         assert_eq!(
             wire("2026-01-02T03:04:05.120000Z"),

@@ -1,4 +1,4 @@
-//! Which users of the list are meant: the filters of `q` on `GET /users`.
+//! The filters in the `q` parameter of `GET /users`.
 
 use chrono::{DateTime, Utc};
 
@@ -8,48 +8,49 @@ use crate::{
     time::never,
 };
 
-/// A filter on users. Everything given must match; empty lists and `None` match all.
+/// A filter on users. All fields that are set must match; empty lists and `None` match
+/// every user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// A part of the username or address, lower-cased. `%` stands for any text, `_` for
-    /// one character; a backslash takes that away.
+    /// A substring of the username or e-mail address, lower-cased, in `LIKE` syntax: `%`
+    /// and `_` are wildcards, escaped by a backslash.
     pub search: Option<String>,
-    /// One of these statuses.
+    /// Any of these statuses.
     pub statuses: Vec<UserStatus>,
-    /// One of these stored site roles, by name, or any role at all if empty.
+    /// Any of these site roles, by name.
     pub roles: Vec<String>,
-    /// One of these ways to sign in.
+    /// Any of these login types.
     pub login_types: Vec<LoginType>,
-    /// Not seen after this time.
+    /// Last seen at or before this time.
     pub last_seen_before: Option<DateTime<Utc>>,
-    /// Not seen before this time.
+    /// Last seen at or after this time.
     pub last_seen_after: Option<DateTime<Utc>>,
-    /// Not made after this time.
+    /// Created at or before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Not made before this time.
+    /// Created at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// This GitHub account.
+    /// The ID of the linked GitHub account.
     pub github_com_user_id: Option<i64>,
 }
 
 impl UserFilter {
-    /// Reads the `q` of `GET /users`.
+    /// Parses the `q` of `GET /users`.
     pub fn parse(q: &str) -> Result<Self, Violations> {
         let mut terms = SearchTerms::parse(q, Some(FREE_TEXT))?;
-        let mut faults = Violations::new();
+        let mut errors = Violations::new();
         let filter = Self {
-            search: terms.take_one("search", &mut faults),
-            statuses: parse_words(&mut terms, "status", UserStatus::parse, &mut faults),
-            last_seen_after: parse_time(&mut terms, "last_seen_after", &mut faults),
-            last_seen_before: parse_time(&mut terms, "last_seen_before", &mut faults),
-            created_after: parse_time(&mut terms, "created_after", &mut faults),
-            created_before: parse_time(&mut terms, "created_before", &mut faults),
-            github_com_user_id: parse_github_id(&mut terms, &mut faults),
-            login_types: parse_words(&mut terms, "login_type", LoginType::parse, &mut faults),
+            search: terms.take_one("search", &mut errors),
+            statuses: parse_words(&mut terms, "status", UserStatus::parse, &mut errors),
+            last_seen_after: parse_time(&mut terms, "last_seen_after", &mut errors),
+            last_seen_before: parse_time(&mut terms, "last_seen_before", &mut errors),
+            created_after: parse_time(&mut terms, "created_after", &mut errors),
+            created_before: parse_time(&mut terms, "created_before", &mut errors),
+            github_com_user_id: parse_github_id(&mut terms, &mut errors),
+            login_types: parse_words(&mut terms, "login_type", LoginType::parse, &mut errors),
             roles: parse_roles(&mut terms),
         };
-        terms.finish(&mut faults);
-        faults.finish(Some(filter))
+        terms.finish(&mut errors);
+        errors.finish(Some(filter))
     }
 }
 
@@ -57,20 +58,20 @@ fn parse_words<T>(
     terms: &mut SearchTerms,
     key: &'static str,
     parse: impl Fn(&str) -> Option<T>,
-    faults: &mut Violations,
+    errors: &mut Violations,
 ) -> Vec<T> {
     let words = terms.take_list(key);
     let known: Vec<T> = words.iter().filter_map(|word| parse(word)).collect();
     if known.len() < words.len() {
-        faults.push(
+        errors.push(
             key,
-            format!("The filter `{key}` must name known values, with commas between."),
+            format!("The filter `{key}` must be a comma-separated list of known values."),
         );
     }
     known
 }
 
-/// Everybody is a member, so asking for members alone asks for everybody.
+/// Every user is a member, so `role:member` alone matches all users.
 fn parse_roles(terms: &mut SearchTerms) -> Vec<String> {
     let roles = terms.take_list("role");
     if roles.iter().all(|role| role == "member") {
@@ -82,31 +83,31 @@ fn parse_roles(terms: &mut SearchTerms) -> Vec<String> {
 fn parse_time(
     terms: &mut SearchTerms,
     key: &'static str,
-    faults: &mut Violations,
+    errors: &mut Violations,
 ) -> Option<DateTime<Utc>> {
-    let text = terms.take_one(key, faults)?;
-    // chrono takes a blank in place of the `T`; RFC 3339 as the API reads it does not.
+    let text = terms.take_one(key, errors)?;
+    // chrono also accepts a space in place of the `T`; the API does not.
     let parsed = DateTime::parse_from_rfc3339(&text.to_uppercase())
         .ok()
         .filter(|_| text.as_bytes().get(10) == Some(&b't'));
     let Some(time) = parsed else {
-        faults.push(
+        errors.push(
             key,
-            format!("The filter `{key}` must be a time as in RFC 3339, in quotes."),
+            format!("The filter `{key}` must be an RFC 3339 time in quotes."),
         );
         return None;
     };
     Some(time.to_utc()).filter(|time| *time != never())
 }
 
-fn parse_github_id(terms: &mut SearchTerms, faults: &mut Violations) -> Option<i64> {
+fn parse_github_id(terms: &mut SearchTerms, errors: &mut Violations) -> Option<i64> {
     let key = "github_com_user_id";
-    let text = terms.take_one(key, faults)?;
+    let text = terms.take_one(key, errors)?;
     match text.parse() {
         Ok(0) => None,
         Ok(id) => Some(id),
         Err(_) => {
-            faults.push(
+            errors.push(
                 key,
                 "The filter `github_com_user_id` must be a whole number.",
             );
@@ -124,12 +125,12 @@ mod tests {
             .unwrap_err()
             .into_inner()
             .into_iter()
-            .map(|fault| fault.field.into_owned())
+            .map(|violation| violation.field.into_owned())
             .collect()
     }
 
     #[test]
-    fn no_text_is_no_filter() {
+    fn empty_values_are_no_filter() {
         assert_eq!(UserFilter::parse("").unwrap(), UserFilter::default());
         assert_eq!(
             UserFilter::parse("role:\"\" search:\"\" created_before:\"\"").unwrap(),
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_unions_and_may_be_repeated() {
+    fn lists_match_any_of_their_values_and_may_be_repeated() {
         let both = vec![UserStatus::Active, UserStatus::Suspended];
         assert_eq!(
             UserFilter::parse("status:active,suspended")
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn members_alone_are_everybody() {
+    fn the_member_role_alone_matches_all_users() {
         assert!(UserFilter::parse("role:member").unwrap().roles.is_empty());
         assert!(
             UserFilter::parse("role:member,member")
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_listed_in_the_order_of_the_keys() {
+    fn violations_are_reported_in_the_order_of_the_keys() {
         assert_eq!(
             fields(
                 "foo:bar login_type:x github_com_user_id:x created_before:x last_seen_after:y status:z al search:b"

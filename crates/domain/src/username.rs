@@ -1,11 +1,11 @@
-//! Usernames made from what a provider calls a person.
+//! Usernames for users that sign up through a provider.
 
 use rand::{CryptoRng, RngExt as _};
 
 use crate::{Email, LoginType, Username};
 
-/// How often another username is tried when one is taken.
-const FURTHER_TRIES: usize = 10;
+/// The number of alternatives in case the first choice is taken.
+const ALTERNATIVES: usize = 10;
 
 const ADJECTIVES: [&str; 24] = [
     "amber", "brisk", "calm", "daring", "eager", "fluent", "gentle", "hardy", "ideal", "jolly",
@@ -18,7 +18,7 @@ const SURNAMES: [&str; 24] = [
     "turing", "ulam", "volta", "wiles", "yang",
 ];
 
-/// A made-up name of two words, such as an adjective and `curie7`.
+/// A random name of two words, such as `brisk` and `curie7`.
 pub fn random_words(rng: &mut impl CryptoRng) -> (&'static str, String) {
     let adjective = ADJECTIVES[rng.random_range(0..ADJECTIVES.len())];
     let surname = SURNAMES[rng.random_range(0..SURNAMES.len())];
@@ -26,16 +26,16 @@ pub fn random_words(rng: &mut impl CryptoRng) -> (&'static str, String) {
     (adjective, format!("{surname}{digit}"))
 }
 
-/// Usernames for somebody new who is called `name` at a provider, the best one first: the
-/// name as it is or as near to it as may be, then the same with endings, for where it is
-/// taken. Without a name, their address stands in for it. There is always one.
+/// Usernames for a new user with the name `name` at a provider, in order of preference:
+/// the name, changed only as far as needed, then the same with random suffixes in case it
+/// is taken. If the name is empty, the e-mail address is used. Never empty.
 pub fn candidates(
     login_type: LoginType,
     name: &str,
     email: &Email,
     rng: &mut impl CryptoRng,
 ) -> Vec<Username> {
-    // GitHub's names have underscores, which ours have not.
+    // GitHub's names may contain underscores, usernames may not.
     let plain = match login_type {
         LoginType::Github => name.replace('_', "-"),
         _ => name.to_owned(),
@@ -47,7 +47,7 @@ pub fn candidates(
     };
     let first = derive(text, rng);
     let mut all = vec![first.clone()];
-    for _ in 0..FURTHER_TRIES {
+    for _ in 0..ALTERNATIVES {
         let (adjective, surname) = random_words(rng);
         let next = derive(&format!("{first}-{adjective}{surname}"), rng);
         all.push(next);
@@ -55,16 +55,16 @@ pub fn candidates(
     all
 }
 
-/// The text as a username: as it is if it is one; else what stands before the last `@`
-/// without what usernames have not; else a made-up one.
+/// Derives a username: the text itself if it is valid, else the part before the last `@`
+/// without invalid characters, else a random name.
 fn derive(text: &str, rng: &mut impl CryptoRng) -> Username {
     let shortened = || {
         let local = text.rsplit_once('@').map_or(text, |(local, _)| local);
-        let kept: String = local
+        let valid: String = local
             .chars()
             .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
             .collect();
-        usable(&kept)
+        usable(&valid)
     };
     usable(text).or_else(shortened).unwrap_or_else(|| {
         let (adjective, surname) = random_words(rng);
@@ -72,7 +72,7 @@ fn derive(text: &str, rng: &mut impl CryptoRng) -> Username {
     })
 }
 
-/// A provider must not give anybody the identifier of somebody else for a name.
+/// A UUID is not usable: it could be the ID of another user.
 fn usable(text: &str) -> Option<Username> {
     Username::parse(text)
         .ok()
@@ -101,46 +101,46 @@ mod tests {
     }
 
     #[test]
-    fn a_good_name_stays_as_it_is() {
+    fn a_valid_name_is_unchanged() {
         assert_eq!(first("hotdog"), "hotdog");
         assert_eq!(first("Ann-Lee7"), "Ann-Lee7");
     }
 
     #[test]
-    fn an_address_is_cut_at_its_last_at() {
+    fn an_email_address_is_truncated_at_its_last_at_sign() {
         assert_eq!(first("ann@example.com"), "ann");
         assert_eq!(first("ann.lee+x@example.com"), "annleex");
         assert_eq!(first("a@b@example.com"), "ab");
     }
 
     #[test]
-    fn what_usernames_have_not_is_left_out() {
+    fn invalid_characters_are_removed() {
         assert_eq!(first("Ann Lee"), "AnnLee");
         assert_eq!(first("zoë"), "zo");
         assert_eq!(first("a_b"), "ab");
     }
 
     #[test]
-    fn without_a_name_the_address_stands_in() {
+    fn without_a_name_the_email_address_is_used() {
         assert_eq!(first(""), "kyle");
     }
 
     #[test]
-    fn what_cannot_be_saved_is_replaced() {
+    fn an_unusable_name_is_replaced_by_a_random_one() {
         let identifier = "0123456789abcdef0123456789abcdef";
         let long = "z".repeat(33);
         for name in [
             "-a", "a--b", "new", "create", "@", "日本", identifier, &long,
         ] {
-            let made = first(name);
-            let (adjective, surname) = made.split_once('-').expect("two words");
-            assert!(ADJECTIVES.contains(&adjective), "{name}: {made}");
-            assert!(surname.ends_with(|c: char| c.is_ascii_digit()), "{made}");
+            let derived = first(name);
+            let (adjective, surname) = derived.split_once('-').expect("two words");
+            assert!(ADJECTIVES.contains(&adjective), "{name}: {derived}");
+            assert!(surname.ends_with(|c: char| c.is_ascii_digit()), "{derived}");
         }
     }
 
     #[test]
-    fn an_underscore_of_github_is_a_hyphen() {
+    fn an_underscore_in_a_github_name_becomes_a_hyphen() {
         let github = |name| names(LoginType::Github, name, "k@example.com").swap_remove(0);
         assert_eq!(github("gus_tav"), "gus-tav");
         assert!(github("name_").starts_with(|c: char| c.is_ascii_lowercase()));
@@ -148,18 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_gets_endings() {
+    fn alternatives_add_random_suffixes() {
         let names = names(LoginType::Oidc, "kyle", "k@example.com");
-        assert_eq!(names.len(), 1 + FURTHER_TRIES);
+        assert_eq!(names.len(), 1 + ALTERNATIVES);
         for name in &names[1..] {
-            let ending = name.strip_prefix("kyle-").expect("the name");
-            assert!(!ending.contains('-'), "{name}");
-            assert!(ending.ends_with(|c: char| c.is_ascii_digit()), "{name}");
+            let suffix = name.strip_prefix("kyle-").expect("the name");
+            assert!(!suffix.contains('-'), "{name}");
+            assert!(suffix.ends_with(|c: char| c.is_ascii_digit()), "{name}");
         }
     }
 
     #[test]
-    fn a_name_too_long_for_an_ending_is_replaced_when_it_is_taken() {
+    fn a_name_too_long_for_a_suffix_has_random_alternatives() {
         let long = "z".repeat(32);
         let names = names(LoginType::Oidc, &long, "k@example.com");
         assert_eq!(names[0], long);
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_provider_says_there_is_a_good_name(
+        fn every_candidate_is_valid_for_any_name(
             name in "\\PC{0,40}|[a-zA-Z0-9@_.-]{0,40}",
             seed in any::<u64>(),
             is_github in any::<bool>(),
@@ -177,17 +177,17 @@ mod tests {
             let email = Email::parse("ann@example.com").unwrap();
             let mut rng = StdRng::seed_from_u64(seed);
             let all = candidates(login_type, &name, &email, &mut rng);
-            prop_assert_eq!(all.len(), 1 + FURTHER_TRIES);
-            for made in &all {
-                prop_assert!(Username::parse(made.as_str()).is_ok(), "{}", made);
-                prop_assert!(made.as_uuid().is_none());
+            prop_assert_eq!(all.len(), 1 + ALTERNATIVES);
+            for candidate in &all {
+                prop_assert!(Username::parse(candidate.as_str()).is_ok(), "{}", candidate);
+                prop_assert!(candidate.as_uuid().is_none());
             }
             let different: HashSet<_> = all.iter().map(Username::as_str).collect();
             prop_assert!(different.len() > 2);
         }
 
         #[test]
-        fn a_good_name_is_never_changed(
+        fn every_valid_name_is_unchanged(
             name in "[a-zA-Z0-9]{1,8}(-[a-zA-Z0-9]{1,6}){0,3}",
             seed in any::<u64>(),
         ) {

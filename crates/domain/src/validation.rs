@@ -1,8 +1,8 @@
-//! What is wrong with a value from outside, told field by field.
+//! Validation errors of input, by field.
 
 use std::borrow::Cow;
 
-/// Why a text is not a value of the type it was meant for. `Display` says what must be.
+/// Why a value is invalid. `Display` states the rule, as a continuation of "the value …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// A required value is empty.
@@ -11,25 +11,25 @@ pub enum Invalid {
     /// Longer than allowed.
     #[error("must be at most {max} bytes long")]
     TooLong {
-        /// The greatest length, in bytes.
+        /// The maximum length, in bytes.
         max: usize,
     },
-    /// Any other rule, in words that continue "the value …".
+    /// Any other rule.
     #[error("{0}")]
     Rule(&'static str),
 }
 
-/// One fault of one field.
+/// A violation of a rule by a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The JSON name of the field, or the name of the query parameter.
     pub field: Cow<'static, str>,
-    /// What must be, as a sentence. Never holds a secret.
+    /// The rule, as a sentence. Never contains a secret.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A fault of `field`.
+    /// A violation by `field`.
     pub fn new(field: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -38,22 +38,22 @@ impl FieldError {
     }
 }
 
-/// The faults of one input, in the order of its fields.
+/// The violations of one input, in the order of its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations(Vec<FieldError>);
 
 impl Violations {
-    /// No fault yet.
+    /// No violations.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a fault.
+    /// Adds a violation.
     pub fn push(&mut self, field: impl Into<Cow<'static, str>>, detail: impl Into<String>) {
         self.0.push(FieldError::new(field, detail));
     }
 
-    /// The value, or `None` with its fault noted under `field`.
+    /// Returns the value, or `None` after adding a violation by `field`.
     pub fn check<T>(
         &mut self,
         field: impl Into<Cow<'static, str>>,
@@ -68,31 +68,30 @@ impl Violations {
         }
     }
 
-    /// Whether nothing was found wrong.
+    /// Whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// `value` if nothing was found wrong, else the faults.
+    /// Returns `value` if there are no violations.
     ///
     /// # Panics
     ///
-    /// If nothing was found wrong and there is no value: a bug in the caller, which
-    /// noted no fault for a value that it could not read.
+    /// If there is neither a value nor a violation, which is a bug in the caller.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Self> {
         if self.is_empty() {
-            Ok(value.expect("a missing value has its fault noted"))
+            Ok(value.expect("a missing value has a violation"))
         } else {
             Err(self)
         }
     }
 
-    /// The faults.
+    /// The violations.
     pub fn into_inner(self) -> Vec<FieldError> {
         self.0
     }
 
-    /// The faults, to look at.
+    /// Iterates over the violations.
     pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
         self.0.iter()
     }

@@ -77,7 +77,7 @@ fn limited(
     Actor::new(user, vec![membership], key)
 }
 
-/// The actions on an object that are allowed, as words.
+/// The names of the allowed actions on an object.
 fn allowed(actor: &Actor, object: Object) -> String {
     let words: Vec<&str> = object
         .kind
@@ -92,7 +92,7 @@ fn allowed(actor: &Actor, object: Object) -> String {
 const EVERYTHING_ON_USERS: &str = "create delete read read_personal update update_personal";
 
 #[test]
-fn who_may_do_what_to_another_user() {
+fn roles_decide_what_is_allowed_on_other_users() {
     let rows: [(&[&str], &[&str], &str); 9] = [
         (&["owner"], &[], EVERYTHING_ON_USERS),
         (&["user-admin"], &[], EVERYTHING_ON_USERS),
@@ -115,7 +115,7 @@ fn who_may_do_what_to_another_user() {
 }
 
 #[test]
-fn everybody_reads_and_changes_their_own_data() {
+fn users_may_read_and_change_their_own_data() {
     let member = actor(&[], &[]);
     assert_eq!(
         allowed(&member, Object::user(id(SELF))),
@@ -129,7 +129,7 @@ fn everybody_reads_and_changes_their_own_data() {
 }
 
 #[test]
-fn only_owners_touch_the_keys_of_others() {
+fn only_owners_may_access_the_keys_of_others() {
     for role in ["user-admin", "template-admin", "auditor"] {
         assert_eq!(
             allowed(
@@ -146,7 +146,7 @@ fn only_owners_touch_the_keys_of_others() {
 }
 
 #[test]
-fn organization_roles_end_at_the_organization() {
+fn organization_roles_apply_only_within_their_organization() {
     let admin = actor(&[], &["organization-admin"]);
     assert_eq!(
         allowed(&admin, Object::organization(organization(HOME))),
@@ -167,7 +167,7 @@ fn organization_roles_end_at_the_organization() {
 }
 
 #[test]
-fn a_member_reads_their_organization_and_their_own_membership() {
+fn members_may_read_their_organization_and_their_own_membership() {
     let member = actor(&[], &[]);
     assert_eq!(
         allowed(&member, Object::organization(organization(HOME))),
@@ -188,7 +188,7 @@ fn a_member_reads_their_organization_and_their_own_membership() {
 }
 
 #[test]
-fn the_ban_on_workspaces_wins() {
+fn the_workspace_creation_ban_overrides_other_roles() {
     let workspace = Object::any(Resource::Workspace)
         .owned_by(id(SELF))
         .of_organization(organization(HOME));
@@ -199,7 +199,7 @@ fn the_ban_on_workspaces_wins() {
 }
 
 #[test]
-fn nobody_gives_a_role_that_is_more_than_theirs() {
+fn a_role_that_exceeds_the_callers_own_cannot_be_assigned() {
     for role in SiteRole::OFFERED {
         assert!(actor(&["owner"], &[]).may_assign(role));
         for other in ["user-admin", "template-admin", "auditor", "member"] {
@@ -220,7 +220,7 @@ fn nobody_gives_a_role_that_is_more_than_theirs() {
 }
 
 #[test]
-fn a_scope_narrows_even_an_owner() {
+fn a_scope_restricts_even_owners() {
     let key = limited(
         &["owner"],
         &[],
@@ -233,7 +233,7 @@ fn a_scope_narrows_even_an_owner() {
 }
 
 #[test]
-fn a_scope_adds_nothing() {
+fn a_scope_grants_nothing_that_roles_do_not() {
     let key = limited(&[], &[], &["organization:*"], &["*:*"]);
     assert_eq!(
         allowed(&key, Object::organization(organization(ABROAD))),
@@ -242,7 +242,7 @@ fn a_scope_adds_nothing() {
 }
 
 #[test]
-fn an_allow_list_narrows_to_its_objects() {
+fn an_allow_list_restricts_access_to_its_objects() {
     let own = format!("user:{}", id(SELF));
     let key = limited(&["owner"], &[], &["coder:all"], &[&own]);
     assert_eq!(allowed(&key, Object::user(id(SELF))), EVERYTHING_ON_USERS);
@@ -252,7 +252,7 @@ fn an_allow_list_narrows_to_its_objects() {
 }
 
 #[test]
-fn a_key_without_scopes_or_list_is_good_for_nothing() {
+fn a_key_without_scopes_or_allow_list_allows_nothing() {
     assert_eq!(
         allowed(
             &limited(&["owner"], &[], &[], &["*:*"]),
@@ -270,7 +270,7 @@ fn a_key_without_scopes_or_list_is_good_for_nothing() {
 }
 
 #[test]
-fn a_key_covers_only_what_it_may_do_itself() {
+fn a_key_covers_only_keys_that_can_do_no_more() {
     let key = limited(&["owner"], &[], &["api_key:*"], &["api_key:*"]);
     let api_keys = AllowList::from_stored(vec![AllowEntry::parse("api_key:*").unwrap()]);
     let read = [Scope::parse("api_key:read").unwrap()];
