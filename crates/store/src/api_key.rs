@@ -1,4 +1,4 @@
-//! API keys: sessions of the command line and long-lived tokens.
+//! Stores API keys: CLI sessions and long-lived tokens.
 
 use std::net::IpAddr;
 
@@ -10,71 +10,72 @@ use usher_domain::{
 
 use crate::StoreError;
 
-/// API keys: sessions of the command line and long-lived tokens.
+/// Stores API keys: CLI sessions and long-lived tokens.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ApiKeyStore: Send + Sync {
-    /// The key, whoever's it is.
+    /// Returns the key of any user.
     async fn find_key(&self, key: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// The user's key of that exact, non-empty name.
+    /// Returns the user's key with exactly this non-empty name.
     async fn find_key_by_name(
         &self,
         user: UserId,
         name: &TokenName,
     ) -> Result<Option<ApiKey>, StoreError>;
 
-    /// The tokens, ended ones included, each with the username of its user, in the order
-    /// of their making.
+    /// Returns the tokens, including expired ones, with their users' usernames, ordered
+    /// by creation time.
     async fn list_tokens(&self, filter: KeyFilter) -> Result<Vec<(ApiKey, String)>, StoreError>;
 
-    /// Makes the key.
+    /// Creates the key.
     ///
     /// # Errors
     ///
     /// [`Conflict::TokenName`](crate::Conflict::TokenName),
     /// [`Conflict::UserDeleted`](crate::Conflict::UserDeleted), and
-    /// [`Conflict::StaleCredential`](crate::Conflict::StaleCredential) if the key that it
-    /// is asked for with has ended meanwhile.
+    /// [`Conflict::StaleCredential`](crate::Conflict::StaleCredential) if the caller's
+    /// own key was revoked in the meantime.
     async fn create_key(&self, key: NewApiKey, by: &AuditContext) -> Result<(), StoreError>;
 
-    /// Ends the key. `None` if it is gone: of several callers at once, one ends it.
+    /// Deletes the key. `None` if it does not exist; of several concurrent calls only one
+    /// succeeds.
     async fn delete_key(&self, key: &ApiKeyId, by: &AuditContext)
     -> Result<Option<()>, StoreError>;
 }
 
-/// Whose tokens a list shows.
+/// Which tokens a list contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFilter {
-    /// One user's.
+    /// Those of one user.
     Of(UserId),
-    /// Everybody's.
+    /// Those of all users.
     All,
 }
 
-/// A key to be made.
+/// A key to create.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
-    /// The identifier.
+    /// The ID.
     pub id: ApiKeyId,
     /// The SHA-256 digest of its secret.
     pub hashed_secret: [u8; 32],
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
-    /// How it comes to be.
+    /// How it is created.
     pub login_type: LoginType,
     /// Its name; empty for sessions.
     pub token_name: TokenName,
-    /// What it may be used for.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
-    /// What it may touch.
+    /// The objects it may access.
     pub allow_list: AllowList,
-    /// How long it lives, in seconds.
+    /// Its lifetime, in seconds.
     pub lifetime_seconds: i64,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// When it is made.
+    /// When it is created.
     pub created_at: DateTime<Utc>,
-    /// The address of its first use, if it is used from the start.
+    /// The client's IP address, if creating the key counts as its first use.
     pub ip: Option<IpAddr>,
 }

@@ -1,4 +1,4 @@
-//! The values that a user last gave to parameters of templates, to be offered again.
+//! Stores the values that users last gave to template parameters, for autofill.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,17 +7,17 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// The greatest number of values that are offered.
+/// The maximum number of values returned.
 pub const MAX_BUILD_PARAMETERS: i64 = 100;
 
-/// The values that a user last gave to parameters of templates, to be offered again.
+/// Stores the values that users last gave to template parameters, for autofill.
 ///
-/// The users service only reads them. Whatever starts builds beside it writes them, and
-/// leaves out those that must not be kept.
+/// The users service only reads them. Other services write them and leave out ephemeral
+/// ones.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait BuildParameterStore: Send + Sync {
-    /// The newest value of each parameter, newest first and then by name, at most
+    /// Returns the latest value of each parameter, newest first and then by name, at most
     /// [`MAX_BUILD_PARAMETERS`].
     async fn list_build_parameters(
         &self,
@@ -25,7 +25,7 @@ pub trait BuildParameterStore: Send + Sync {
         template: Uuid,
     ) -> Result<Vec<BuildParameter>, StoreError>;
 
-    /// Keeps the values of one build over earlier ones of the same names.
+    /// Stores the values of one build, replacing earlier ones of the same names.
     async fn set_build_parameters(
         &self,
         user: UserId,
@@ -35,7 +35,7 @@ pub trait BuildParameterStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-/// A parameter with the value that it was given.
+/// A parameter and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildParameter {
     /// The name.

@@ -1,18 +1,18 @@
-//! What must be kept: one storage trait for each aggregate.
+//! The storage traits, one for each aggregate.
 //!
-//! The traits are object-safe and speak only types of `usher-domain`. One method is one
-//! whole change and one transaction: it happens altogether or not at all, with its audit
-//! row, and a handler never holds a transaction. What a change depends on is decided by
-//! the store, under its own locks and constraints, never by a look beforehand.
+//! The traits are dyn-compatible and use only types of `usher-domain`. One method is one
+//! transaction, including its audit log entry: it commits as a whole or not at all, and
+//! handlers hold no transaction. The store checks what a change depends on under its own
+//! locks and constraints.
 //!
-//! A row that is not there is `None`, on reads and on writes; an `Err` is a
-//! [`StoreError`], whose [`Conflict`] says which rule of the data a change would break.
+//! A missing row is `None`, on reads and on writes. A [`Conflict`] names the rule that a
+//! change would violate.
 //!
 //! With the feature `mock` every trait has a mock (`MockUserStore`, …).
 //!
-//! To add an operation: give it a name that carries its noun (`find_`, `list_`,
-//! `create_`, `set_`, `delete_`, `consume_`), say here what stands or falls together, and
-//! write it in the file of the same name in `usher-postgres`.
+//! To add an operation: name it by verb and noun (`find_`, `list_`, `create_`, `set_`,
+//! `delete_`, `consume_`), document what is atomic, and implement it in the file of the
+//! same name in `usher-postgres`.
 
 mod api_key;
 mod audit;

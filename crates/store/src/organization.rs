@@ -1,4 +1,4 @@
-//! Organizations and their members.
+//! Stores organizations and their members.
 
 use async_trait::async_trait;
 use usher_domain::{
@@ -8,26 +8,26 @@ use usher_domain::{
 
 use crate::StoreError;
 
-/// Organizations and their members.
+/// Stores organizations and their members.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait OrganizationStore: Send + Sync {
-    /// The live organization.
+    /// Returns the organization, unless it is deleted.
     async fn find_organization(
         &self,
         reference: OrganizationReference,
     ) -> Result<Option<Organization>, StoreError>;
 
-    /// All live organizations, in the order of their names.
+    /// Returns all organizations that are not deleted, ordered by name.
     async fn list_organizations(&self) -> Result<Vec<Organization>, StoreError>;
 
-    /// The live organizations that the user is a member of, in the order of their names.
+    /// Returns the user's organizations that are not deleted, ordered by name.
     async fn list_organizations_of_user(
         &self,
         user: UserId,
     ) -> Result<Vec<Organization>, StoreError>;
 
-    /// Creates the organization, with the acting user as its member and administrator.
+    /// Creates the organization, with the acting user as a member and administrator.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ pub trait OrganizationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Organization, StoreError>;
 
-    /// Changes what is given.
+    /// Changes the fields that are set.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ pub trait OrganizationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
-    /// The page of live members that match, in the order of their lower-cased usernames,
-    /// and how many match.
+    /// Returns a page of the matching members that are not deleted, ordered by
+    /// lower-cased username, and the number of all matches.
     async fn list_members(
         &self,
         organization: OrganizationId,
@@ -71,14 +71,14 @@ pub trait OrganizationStore: Send + Sync {
         page: Page,
     ) -> Result<Listing<Member>, StoreError>;
 
-    /// The live user's membership of the organization.
+    /// Returns the membership, unless the user is deleted.
     async fn find_membership(
         &self,
         organization: OrganizationId,
         user: UserId,
     ) -> Result<Option<Membership>, StoreError>;
 
-    /// Takes the user into the organization, without roles.
+    /// Adds the user to the organization, without roles.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ pub trait OrganizationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Membership, StoreError>;
 
-    /// Takes the user out of the organization. `None` if they are not in it.
+    /// Removes the user from the organization. `None` if they are not a member.
     async fn delete_membership(
         &self,
         organization: OrganizationId,
@@ -100,12 +100,12 @@ pub trait OrganizationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Replaces the user's roles in the organization. `updated_at` does not move.
+    /// Replaces the user's roles in the organization. Does not change `updated_at`.
     ///
     /// # Errors
     ///
-    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `replaces` are no longer the
-    /// stored roles.
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if
+    /// the stored roles are no longer `replaces`.
     async fn set_membership_roles(
         &self,
         organization: OrganizationId,
@@ -116,46 +116,46 @@ pub trait OrganizationStore: Send + Sync {
     ) -> Result<Option<Membership>, StoreError>;
 }
 
-/// An organization to be made.
+/// An organization to create.
 #[derive(Clone, Debug)]
 pub struct NewOrganization {
-    /// The identifier.
+    /// The ID.
     pub id: OrganizationId,
-    /// The name for paths.
+    /// The name as used in URLs.
     pub name: OrganizationName,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// Where a picture is; empty is none.
+    /// The URL of its icon; may be empty.
     pub icon: String,
 }
 
-/// What to change about an organization; `None` leaves a field.
+/// Changes to an organization. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct OrganizationChange {
-    /// The name for paths.
+    /// The name as used in URLs.
     pub name: Option<OrganizationName>,
-    /// The name that people read.
+    /// The display name.
     pub display_name: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// Where a picture is.
+    /// The URL of its icon.
     pub icon: Option<String>,
 }
 
-/// Which members a list shows.
+/// A filter on members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberFilter {
     /// Only this user.
     pub user_id: Option<UserId>,
-    /// Only the user with this GitHub account.
+    /// Only the user with this GitHub account ID.
     pub github_user_id: Option<i64>,
-    /// Accounts of the system too.
+    /// Whether to include system accounts.
     pub include_system: bool,
 }
 
-/// A member of an organization, with what lists show of the user.
+/// A member of an organization, with the user data that lists show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The membership.
@@ -164,10 +164,10 @@ pub struct Member {
     pub username: String,
     /// The display name; may be empty.
     pub name: String,
-    /// Where a picture is; empty is none.
+    /// The URL of its icon; may be empty.
     pub avatar_url: String,
-    /// The address.
+    /// The e-mail address.
     pub email: String,
-    /// The stored site roles, by name.
+    /// The names of the stored site roles.
     pub site_roles: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What users set for themselves.
+//! Users' own settings.
 
 use async_trait::async_trait;
 use usher_domain::{
@@ -8,14 +8,14 @@ use usher_domain::{
 
 use crate::StoreError;
 
-/// What users set for themselves. None of it leaves an audit row.
+/// Stores users' own settings. Changes are not audited.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SettingsStore: Send + Sync {
-    /// How pages look to the user; what was never set is empty.
+    /// Returns the user's appearance settings, empty where not set.
     async fn find_appearance(&self, user: UserId) -> Result<Appearance, StoreError>;
 
-    /// Sets theme and font, both or neither.
+    /// Sets theme and font atomically.
     async fn set_appearance(
         &self,
         user: UserId,
@@ -23,7 +23,7 @@ pub trait SettingsStore: Send + Sync {
         font: TerminalFont,
     ) -> Result<Appearance, StoreError>;
 
-    /// What the user prefers; what was never set is as by default.
+    /// Returns the user's preferences, with defaults where not set.
     async fn find_preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
 
     /// Sets all preferences.

@@ -1,4 +1,4 @@
-//! The keys by which the service knows what it has signed itself, on whichever replica.
+//! Stores the keys that sign values for later verification by any replica.
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -6,19 +6,18 @@ use secrecy::SecretBox;
 
 use crate::StoreError;
 
-/// How long a key signs before the next one takes over.
+/// How long a key signs before it is rotated.
 pub const SIGNING_KEY_LIFETIME: TimeDelta = TimeDelta::days(30);
-/// How long a key goes on verifying after the next one took over: longer than anything
-/// that is signed with it is good.
+/// How long a key still verifies after its rotation: longer than any signed value is
+/// valid.
 pub const SIGNING_KEY_AFTERLIFE: TimeDelta = TimeDelta::hours(1);
 
-/// The keys by which the service knows what it has signed itself, on whichever replica.
+/// Stores the keys that sign values for later verification by any replica.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SigningKeyStore: Send + Sync {
-    /// The key that signs now. If there is none, or it has signed for
-    /// [`SIGNING_KEY_LIFETIME`], `fresh` becomes the key; of several replicas that come at
-    /// once one prevails.
+    /// Returns the current signing key. Makes `fresh` the key if none exists or it is
+    /// older than [`SIGNING_KEY_LIFETIME`]; concurrent calls all return the same key.
     async fn signing_key(
         &self,
         feature: SigningFeature,
@@ -26,7 +25,7 @@ pub trait SigningKeyStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<SigningKey, StoreError>;
 
-    /// The key of that number, if it may still verify.
+    /// Returns the key with this sequence number, if it may still verify.
     async fn find_signing_key(
         &self,
         feature: SigningFeature,
@@ -34,8 +33,8 @@ pub trait SigningKeyStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<SigningKey>, StoreError>;
 
-    /// All keys that may still verify, the newest first: for what is signed without room
-    /// for the number of its key.
+    /// Returns all keys that may still verify, newest first, for signed values without a
+    /// sequence number.
     async fn list_verifying_keys(
         &self,
         feature: SigningFeature,
@@ -43,17 +42,17 @@ pub trait SigningKeyStore: Send + Sync {
     ) -> Result<Vec<SigningKey>, StoreError>;
 }
 
-/// What a key is for. Each use has keys of its own.
+/// The use of a signing key. Each use has separate keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SigningFeature {
-    /// Changing how one signs in.
+    /// Conversions to another login type.
     OidcConvert,
-    /// The states of attempts to sign in through a provider.
+    /// The `state` parameter of sign-ins through a provider.
     SignInState,
 }
 
 impl SigningFeature {
-    /// The word in the store.
+    /// The stored name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OidcConvert => "oidc_convert",
@@ -62,10 +61,10 @@ impl SigningFeature {
     }
 }
 
-/// A key that signs, or may still verify.
+/// A key that signs or still verifies.
 #[derive(Debug)]
 pub struct SigningKey {
-    /// Its number, which is named beside what it signed.
+    /// Its sequence number, which signed values carry.
     pub sequence: i32,
     /// The key.
     pub secret: SecretBox<[u8; 64]>,

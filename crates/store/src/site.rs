@@ -1,17 +1,17 @@
-//! What is kept of the deployment as a whole.
+//! Stores properties of the deployment.
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::StoreError;
 
-/// What is kept of the deployment as a whole.
+/// Stores properties of the deployment.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SiteStore: Send + Sync {
-    /// The identifier of the deployment, made with its database.
+    /// Returns the deployment's ID, generated when its database was created.
     async fn deployment_id(&self) -> Result<Uuid, StoreError>;
 
-    /// Whether the store can be reached.
+    /// Checks that the store is reachable.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The SSH key pair of each user.
+//! Users' SSH key pairs.
 
 use async_trait::async_trait;
 use usher_domain::{
@@ -8,14 +8,14 @@ use usher_domain::{
 
 use crate::StoreError;
 
-/// The SSH key pair of each user. Only its public half is read here.
+/// Stores the users' SSH key pairs. Private keys are never returned.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SshKeyStore: Send + Sync {
-    /// The public half; accounts of the system have none.
+    /// Returns the public key. System accounts have none.
     async fn find_ssh_key(&self, user: UserId) -> Result<Option<SshPublicKey>, StoreError>;
 
-    /// Replaces both halves. `None` if the user had none.
+    /// Replaces the key pair. `None` if the user has none.
     async fn set_ssh_key(
         &self,
         user: UserId,
