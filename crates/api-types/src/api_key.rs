@@ -7,32 +7,32 @@ use uuid::Uuid;
 
 use crate::{Secret, Timestamp};
 
-/// A key without its secret.
+/// An API key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
-    /// The identifier: ten letters and digits.
+    /// The ID: ten letters and digits.
     pub id: String,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: Uuid,
-    /// When its use was last written down, which happens about once an hour.
+    /// When it was last used, updated at most about once an hour.
     pub last_used: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed, which use is not.
+    /// When it was last changed; using it is not a change.
     pub updated_at: Timestamp,
     /// `password`, `github`, `oidc` or `token`.
     pub login_type: String,
-    /// The scope as older clients know it: `all`, `application_connect` or empty.
+    /// The scope for older clients: `all`, `application_connect` or empty.
     pub scope: String,
-    /// What it may be used for.
+    /// Its scopes.
     pub scopes: Vec<String>,
     /// Its name; empty for sessions.
     pub token_name: String,
-    /// How long it lives, in seconds.
+    /// Its lifetime, in seconds.
     pub lifetime_seconds: i64,
-    /// What it may touch, as `<type>:<id>`.
+    /// The objects it may access, as `<type>:<id>`.
     pub allow_list: Vec<String>,
 }
 
@@ -67,52 +67,52 @@ impl From<domain::ApiKey> for ApiKey {
     }
 }
 
-/// A key in a list.
+/// An API key in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyWithOwner {
-    /// The key.
+    /// The API key.
     #[serde(flatten)]
     pub key: ApiKey,
     /// The username of its user.
     pub username: String,
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateTokenRequest {
-    /// How long it lives, in nanoseconds; 0 is the default of the deployment.
+    /// Its lifetime in nanoseconds; 0 for the deployment's default.
     pub lifetime: i64,
-    /// The scope as older clients send it; looked at only without `scopes`.
+    /// The scope as older clients send it; ignored if `scopes` is set.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scope: String,
-    /// What it may be used for; none asked for is everything.
+    /// Its scopes; every permission if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// Its name; a random one if empty.
+    /// Its name; random if empty.
     pub token_name: String,
-    /// What it may touch, as `<type>:<id>`; none asked for is everything.
+    /// The objects it may access, as `<type>:<id>`; all objects if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_list: Vec<String>,
 }
 
-/// A new key, shown this once.
+/// A new API key, shown only once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GenerateApiKeyResponse {
-    /// The whole key: `<id>-<secret>`.
+    /// The API key with its secret: `<id>-<secret>`.
     pub key: Secret,
 }
 
-/// The bounds of new tokens.
+/// The limits for new tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenConfig {
-    /// The longest lifetime, in nanoseconds.
+    /// The maximum lifetime, in nanoseconds.
     pub max_token_lifetime: i64,
 }
 
-/// The scopes that a token may be asked for with.
+/// The scopes that new tokens may have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExternalApiKeyScopes {
-    /// Their names, sorted.
+    /// The scope names, sorted.
     pub external: Vec<String>,
 }

@@ -10,65 +10,66 @@ use crate::{Timestamp, user::User};
 /// A page of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditLogResponse {
-    /// The rows of the page, newest first.
+    /// The entries of the page, newest first.
     pub audit_logs: Vec<AuditLog>,
-    /// How many match, before `limit` and `offset`.
+    /// The number of matching rows on all pages.
     pub count: u64,
 }
 
-/// A row of the audit log.
+/// An audit log entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditLog {
-    /// The identifier.
+    /// The ID.
     pub id: Uuid,
-    /// The request, as in the header `X-Coder-Request-Id` of its answer.
+    /// The request's ID, as in the `X-Coder-Request-Id` header of its response.
     pub request_id: Uuid,
-    /// When.
+    /// The time of the request.
     pub time: Timestamp,
-    /// From where; empty if unknown.
+    /// The client's IP address; empty if unknown.
     pub ip: String,
-    /// With which client.
+    /// The client's `User-Agent` header.
     pub user_agent: String,
-    /// The kind of thing.
+    /// The resource type.
     pub resource_type: String,
-    /// Which one; for keys, that of their user.
+    /// The resource's ID; for API keys, their user's ID.
     pub resource_id: Uuid,
-    /// Its name at the time.
+    /// The resource's name at the time.
     pub resource_target: String,
-    /// Its picture at the time.
+    /// The resource's icon at the time.
     pub resource_icon: String,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// For each changed field its `old` and `new` value, and whether it is `secret`.
+    /// The changed fields, each with its `old` and `new` value and whether it is
+    /// `secret`.
     pub diff: Value,
-    /// The status of the answer.
+    /// The status code of the response.
     pub status_code: u16,
-    /// Facts besides.
+    /// Additional data.
     pub additional_fields: Value,
     /// A sentence with the placeholders `{user}` and `{target}`.
     pub description: String,
-    /// Where the pages show the thing; may be empty.
+    /// The path of the page that shows the resource; may be empty.
     pub resource_link: String,
-    /// Whether the thing was deleted since.
+    /// Whether the resource has since been deleted.
     pub is_deleted: bool,
-    /// The organization that the row is of; nil is none.
+    /// The ID of the resource's organization, or the nil UUID.
     pub organization_id: Uuid,
-    /// The organization that the row is of; left out if none.
+    /// The resource's organization; omitted if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<MinimalOrganization>,
-    /// Who did it; `null` if their row is gone.
+    /// The acting user; `null` if they no longer exist.
     pub user: Option<User>,
 }
 
-/// What lists show of an organization.
+/// An organization as shown in lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MinimalOrganization {
-    /// The identifier.
+    /// The ID.
     pub id: Uuid,
-    /// The name for paths.
+    /// The name as used in URLs.
     pub name: String,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// Where a picture is; may be empty.
+    /// The URL of its icon; may be empty.
     pub icon: String,
 }

@@ -1,42 +1,42 @@
-//! What the caller may do, asked beforehand.
+//! Authorization checks for the caller.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Questions, each under a name.
+/// Authorization checks by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct AuthorizationRequest {
-    /// The questions.
+    /// The checks.
     #[serde(deserialize_with = "crate::object::named")]
     pub checks: BTreeMap<String, AuthorizationCheck>,
 }
 
-/// Whether the caller may do something with something.
+/// Whether the caller may perform an action on an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct AuthorizationCheck {
-    /// With what.
+    /// The object.
     #[serde(deserialize_with = "crate::object::object")]
     pub object: AuthorizationObject,
-    /// Do what.
+    /// The action.
     pub action: Option<String>,
 }
 
-/// Something, as far as it is known.
+/// The properties of an object that are relevant to the check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct AuthorizationObject {
-    /// The kind of thing.
+    /// The resource type.
     pub resource_type: Option<String>,
-    /// Who owns it: a UUID, or `me`.
+    /// The owner: a UUID or `me`.
     pub owner_id: Option<String>,
-    /// The organization that it is of.
+    /// The organization it belongs to.
     pub organization_id: Option<String>,
-    /// Which one, for users, workspaces, templates and groups; wins over `owner_id`.
+    /// The ID of a user, workspace, template or group; takes precedence over `owner_id`.
     pub resource_id: Option<String>,
-    /// Whether any organization of the caller will do.
+    /// Whether permission in any of the caller's organizations suffices.
     pub any_org: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! Changing how one signs in.
+//! Converting an account to another login type.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,25 +6,25 @@ use uuid::Uuid;
 
 use crate::{Secret, Timestamp};
 
-/// A change of the way to sign in, proved by the password.
+/// A request to convert the account, confirmed by the password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ConvertLoginRequest {
-    /// The new way: `github` or `oidc`.
+    /// The new login type: `github` or `oidc`.
     pub to_type: String,
     /// The password.
     pub password: Secret,
 }
 
-/// A change that is waiting for the provider.
+/// A pending conversion, completed by signing in at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OAuthConversionResponse {
-    /// What the callback of the provider is to be opened with, as `oidc_merge_state`.
+    /// The state to open the provider's callback with, as `oidc_merge_state`.
     pub state_string: String,
-    /// Until when.
+    /// When the state expires.
     pub expires_at: Timestamp,
-    /// The new way.
+    /// The new login type.
     pub to_type: String,
-    /// Whose way it is.
+    /// The user.
     pub user_id: Uuid,
 }

@@ -1,4 +1,4 @@
-//! The deployment as a whole: what clients ask before anything else.
+//! Properties of the deployment that clients request first.
 
 use std::collections::BTreeMap;
 
@@ -8,45 +8,45 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-/// What is running.
+/// The server's version and endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildInfoResponse {
-    /// Where the source is.
+    /// The URL of the source code.
     pub external_url: String,
-    /// The version of the API that is spoken, with a leading `v`.
+    /// The version of the API, with a leading `v`.
     pub version: String,
-    /// Where the pages are.
+    /// The URL of the console.
     pub dashboard_url: String,
-    /// Whether use is reported to anybody: never.
+    /// Whether telemetry is sent. Always false.
     pub telemetry: bool,
-    /// Whether this is a proxy: never.
+    /// Whether this is a workspace proxy. Always false.
     pub workspace_proxy: bool,
-    /// The version of the agent's API that clients expect.
+    /// The version of the agent API that clients expect.
     pub agent_api_version: String,
-    /// The version of the provisioner's API that clients expect.
+    /// The version of the provisioner API that clients expect.
     pub provisioner_api_version: String,
-    /// What to tell people with an older client; may be empty.
+    /// The message shown in older clients; may be empty.
     pub upgrade_message: String,
-    /// The deployment.
+    /// The deployment's ID.
     pub deployment_id: Uuid,
 }
 
-/// Whether a newer version is known.
+/// Whether an update is available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateCheckResponse {
-    /// Whether this one is the newest that is known.
+    /// Whether this is the latest known version.
     pub current: bool,
-    /// The newest that is known.
+    /// The latest known version.
     pub version: String,
-    /// Where to read about it.
+    /// The URL of its release notes.
     pub url: String,
 }
 
-/// What a licence would open. There are no licences here; what the users service does is
-/// free of charge.
+/// The features that a licence enables. Usher has no licences: all of its features are
+/// free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entitlements {
-    /// Each feature, by name.
+    /// The features, by name.
     pub features: BTreeMap<String, Feature>,
     /// Always empty.
     pub warnings: Vec<String>,
@@ -58,36 +58,36 @@ pub struct Entitlements {
     pub trial: bool,
     /// Always false.
     pub require_telemetry: bool,
-    /// When this was worked out.
+    /// When this was computed.
     pub refreshed_at: Timestamp,
 }
 
-/// A feature that a licence would open.
+/// A feature that a licence enables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Feature {
     /// `entitled`, `grace_period` or `not_entitled`.
     pub entitlement: String,
     /// Whether it is in use.
     pub enabled: bool,
-    /// How much of it is used; left out where nothing is counted.
+    /// The amount in use; omitted if it is not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<i64>,
 }
 
-/// How the pages look.
+/// The appearance of the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppearanceConfig {
     /// The name of the application; may be empty.
     pub application_name: String,
-    /// Where the logo is; may be empty.
+    /// The URL of the logo; may be empty.
     pub logo_url: String,
-    /// Where the documentation is.
+    /// The URL of the documentation.
     pub docs_url: String,
-    /// A banner of older clients.
+    /// A banner for older clients.
     pub service_banner: Banner,
     /// Banners on every page.
     pub announcement_banners: Vec<Banner>,
-    /// Where to find help.
+    /// Links to help.
     pub support_links: Vec<Link>,
 }
 
@@ -96,10 +96,10 @@ pub struct AppearanceConfig {
 pub struct Banner {
     /// Whether it is shown.
     pub enabled: bool,
-    /// The text; left out when empty.
+    /// The text; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// The colour behind the text; left out when empty.
+    /// The background colour; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub background_color: String,
 }
@@ -109,57 +109,57 @@ pub struct Banner {
 pub struct Link {
     /// The text.
     pub name: String,
-    /// Where it leads.
+    /// The URL.
     pub target: String,
-    /// The picture's name.
+    /// The icon's name.
     pub icon: String,
 }
 
-/// Where workspaces can be reached from: here only.
+/// The regions that workspaces can be reached from: only the deployment itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegionsResponse {
     /// The regions.
     pub regions: Vec<Region>,
 }
 
-/// A place to reach workspaces from.
+/// A region that workspaces can be reached from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Region {
-    /// The identifier; of the deployment itself.
+    /// The ID, which is that of the deployment.
     pub id: Uuid,
     /// The name.
     pub name: String,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// The picture.
+    /// The URL of its icon.
     pub icon_url: String,
-    /// Whether it works.
+    /// Whether it is healthy.
     pub healthy: bool,
-    /// The base of addresses.
+    /// The base URL of path-based applications.
     pub path_app_url: String,
-    /// The pattern of addresses; empty is none.
+    /// The hostname pattern of subdomain applications; may be empty.
     pub wildcard_hostname: String,
 }
 
-/// How SSH clients name workspaces.
+/// The hostnames of workspaces in SSH clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SshConfigResponse {
-    /// What stands before the name.
+    /// The prefix of hostnames.
     pub hostname_prefix: String,
-    /// What stands behind the name.
+    /// The suffix of hostnames.
     pub hostname_suffix: String,
-    /// Options for the client's configuration.
+    /// Options for the client's SSH configuration.
     pub ssh_config_options: BTreeMap<String, String>,
 }
 
-/// What is being tried out and safe to try: nothing.
+/// The experiments that are safe to enable: none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AvailableExperiments {
-    /// The names.
+    /// The names of the experiments.
     pub safe: Vec<String>,
 }
 
-/// A list of things that the users service does not have.
+/// An empty list of a resource that the users service does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NoWorkspaces {
     /// Always empty.
@@ -168,7 +168,7 @@ pub struct NoWorkspaces {
     pub count: u64,
 }
 
-/// A list of things that the users service does not have.
+/// An empty list of a resource that the users service does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NoTasks {
     /// Always empty.

@@ -1,10 +1,11 @@
-//! The JSON of the users API: request and response bodies, with their OpenAPI schemas.
+//! The request and response bodies of the users API, with their OpenAPI schemas.
 //!
-//! One file for each resource. The bodies hold plain values and no rules; the API turns
-//! requests into types of `usher-domain`, which do. Field names, their order, and what is
-//! left out when empty are those of the wire, so nothing here is renamed lightly.
+//! One file for each resource. The bodies have no rules; the API parses requests into
+//! types of `usher-domain`, which do. Field names, their order, and which fields are
+//! omitted when empty are part of the API.
 //!
-//! Every field of a request may be absent, `null`, or empty: all three mean the same.
+//! Unless documented otherwise, absent, `null` and empty mean the same for a field of a
+//! request.
 
 pub mod api_key;
 pub mod audit;

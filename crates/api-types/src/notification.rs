@@ -1,4 +1,4 @@
-//! Notifications: templates, preferences, and the messages of the inbox.
+//! Notification templates, preferences and inboxes.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-/// A kind of message.
+/// A notification template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationTemplate {
-    /// The identifier, the same in every deployment.
+    /// The ID, the same in every deployment.
     pub id: Uuid,
     /// The name.
     pub name: String,
@@ -24,15 +24,15 @@ pub struct NotificationTemplate {
     pub title_template: String,
     /// The text in Markdown, with placeholders.
     pub body_template: String,
-    /// The buttons, as the text of a JSON array.
+    /// The buttons, as a string with a JSON array.
     pub actions: String,
-    /// Under which heading the settings show it.
+    /// The heading under which the settings show it.
     pub group: String,
-    /// `smtp`, `webhook`, or empty: as the deployment delivers.
+    /// `smtp`, `webhook`, `inbox`, or empty for the deployment's default.
     pub method: String,
     /// `system` or `custom`.
     pub kind: String,
-    /// Whether those get it who said nothing.
+    /// Whether users without a preference receive it.
     pub enabled_by_default: bool,
 }
 
@@ -55,23 +55,23 @@ impl From<DomainTemplate> for NotificationTemplate {
     }
 }
 
-/// How messages can be delivered.
+/// The delivery methods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationMethodsResponse {
-    /// The ways that a template can be set to.
+    /// The methods that a template can be set to.
     pub available: Vec<String>,
-    /// The way of templates that are not set to one.
+    /// The method of templates without one.
     pub default: String,
 }
 
-/// What a user said about a template.
+/// A user's preference for a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationPreference {
     /// The template.
     pub id: Uuid,
-    /// Whether they do not want it.
+    /// Whether the user disabled it.
     pub disabled: bool,
-    /// When they last said so.
+    /// When the preference was last set.
     pub updated_at: Timestamp,
 }
 
@@ -85,11 +85,11 @@ impl From<DomainPreference> for NotificationPreference {
     }
 }
 
-/// What a user says about some templates; the others stay.
+/// Preferences for some templates; those for others are unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateUserNotificationPreferences {
-    /// For each template, by its identifier, whether they do not want it.
+    /// Whether the user disabled each template, by template ID.
     pub template_disabled_map: BTreeMap<String, Option<bool>>,
 }
 
@@ -97,11 +97,11 @@ pub struct UpdateUserNotificationPreferences {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct NotificationsSettings {
-    /// Whether nothing is delivered for the time being.
+    /// Whether delivery is paused.
     pub notifier_paused: bool,
 }
 
-/// How messages of a template are to be delivered.
+/// The delivery method of a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateNotificationTemplateMethod {
@@ -109,16 +109,16 @@ pub struct UpdateNotificationTemplateMethod {
     pub method: String,
 }
 
-/// A message to oneself.
+/// A message that the caller sends to themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CustomNotificationRequest {
-    /// What it says.
+    /// The title and text.
     #[serde(deserialize_with = "crate::object::optional")]
     pub content: Option<CustomNotificationContent>,
 }
 
-/// What a message to oneself says.
+/// The content of a message that the caller sends to themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CustomNotificationContent {
     /// The title, at most 120 bytes.
@@ -129,28 +129,28 @@ pub struct CustomNotificationContent {
     pub message: Option<String>,
 }
 
-/// A message in somebody's list.
+/// A message in a user's inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InboxNotification {
-    /// The identifier.
+    /// The ID.
     pub id: Uuid,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: Uuid,
-    /// Its template.
+    /// The template's ID.
     pub template_id: Uuid,
-    /// What it is about; `null` is nothing in particular.
+    /// The IDs of the resources it is about; may be `null`.
     pub targets: Option<Vec<Uuid>>,
     /// The title.
     pub title: String,
     /// The text.
     pub content: String,
-    /// The name of the picture.
+    /// The icon's name.
     pub icon: String,
     /// The buttons.
     pub actions: Option<Vec<InboxNotificationAction>>,
-    /// When it was read; `null` while it was not.
+    /// When it was read; `null` if unread.
     pub read_at: Option<Timestamp>,
-    /// When it came.
+    /// When it was received.
     pub created_at: Timestamp,
 }
 
@@ -159,7 +159,7 @@ pub struct InboxNotification {
 pub struct InboxNotificationAction {
     /// The text.
     pub label: String,
-    /// Where it leads.
+    /// The URL.
     pub url: String,
 }
 
@@ -180,7 +180,7 @@ impl From<DomainInboxNotification> for InboxNotification {
     }
 }
 
-/// The picture, or the one of the template's group.
+/// The icon, or the default icon of the template's group.
 fn icon(icon: String, group: &str) -> String {
     if !icon.is_empty() {
         return icon;
@@ -213,28 +213,28 @@ fn actions(stored: &Value) -> Option<Vec<InboxNotificationAction>> {
     )
 }
 
-/// The newest messages of the caller.
+/// The newest messages in the caller's inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListInboxNotificationsResponse {
     /// The messages, newest first.
     pub notifications: Vec<InboxNotification>,
-    /// How many of all their messages are unread.
+    /// The number of all unread messages.
     pub unread_count: u64,
 }
 
-/// Whether a message was read.
+/// A new read status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateInboxNotificationReadStatusRequest {
-    /// Whether it was.
+    /// Whether the message is read.
     pub is_read: bool,
 }
 
-/// A message whose state was changed.
+/// A message whose read status was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateInboxNotificationReadStatusResponse {
     /// The message.
     pub notification: InboxNotification,
-    /// How many of the caller's messages are unread now.
+    /// The number of the caller's unread messages.
     pub unread_count: u64,
 }

@@ -1,12 +1,12 @@
-//! Objects within bodies, read as the body itself is: names in any case, `null` as absent,
-//! and nothing but an object.
+//! Deserializes nested objects as leniently as bodies: field names in any case, `null` as
+//! absent.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::{Map, Value};
 
-/// Reads an object.
+/// Deserializes an object.
 pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -16,7 +16,7 @@ where
     read(fields).map_err(D::Error::custom)
 }
 
-/// Reads an object that may be absent.
+/// Deserializes an object that may be absent.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -25,7 +25,7 @@ where
     object(deserializer).map(Some)
 }
 
-/// Reads objects under names of the caller's choosing.
+/// Deserializes a map of objects, whose keys keep their case.
 pub(crate) fn named<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -42,8 +42,8 @@ fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> serde_json::Result<T
     T::deserialize(Value::Object(in_lower_case(fields)))
 }
 
-/// The fields with their names in lower case, without those that are `null`. A name that is
-/// in lower case already wins over one that is not.
+/// Lower-cases field names and drops fields that are `null`. A field whose name is
+/// already lower-case takes precedence.
 pub fn in_lower_case(fields: Map<String, Value>) -> Map<String, Value> {
     let (exact, others): (Vec<_>, Vec<_>) = fields
         .into_iter()

@@ -10,21 +10,21 @@ use crate::{Timestamp, role::SlimRole};
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Organization {
-    /// The identifier.
+    /// The ID.
     pub id: Uuid,
-    /// The name for paths.
+    /// The name as used in URLs.
     pub name: String,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// Where a picture is; may be empty.
+    /// The URL of its icon; may be empty.
     pub icon: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Whether it is the one that every deployment has from the start.
+    /// Whether it is the deployment's default organization.
     pub is_default: bool,
 }
 
@@ -43,46 +43,46 @@ impl From<domain::Organization> for Organization {
     }
 }
 
-/// An organization to be made.
+/// An organization to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateOrganizationRequest {
-    /// The name for paths.
+    /// The name as used in URLs.
     pub name: String,
-    /// The name that people read; the name for paths if absent.
+    /// The display name; the name if absent.
     pub display_name: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// Where a picture is.
+    /// The URL of its icon.
     pub icon: String,
 }
 
-/// What to change about an organization; what is absent stays.
+/// Changes to an organization. Absent fields are unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateOrganizationRequest {
-    /// The name for paths; empty leaves it.
+    /// The name as used in URLs; unchanged if empty.
     pub name: String,
-    /// The name that people read; empty leaves it.
+    /// The display name; unchanged if empty.
     pub display_name: String,
-    /// What it is for.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where a picture is.
+    /// The URL of its icon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
 }
 
-/// A membership without facts about the user.
+/// A membership, without user data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrganizationMember {
     /// The user.
     pub user_id: Uuid,
     /// The organization.
     pub organization_id: Uuid,
-    /// When the user came in.
+    /// When the user became a member.
     pub created_at: Timestamp,
-    /// When the membership last changed.
+    /// When the membership was last changed.
     pub updated_at: Timestamp,
     /// The user's roles in the organization.
     pub roles: Vec<SlimRole>,
@@ -105,18 +105,18 @@ impl From<domain::Membership> for OrganizationMember {
     }
 }
 
-/// A membership with facts about the user.
+/// A membership, with user data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrganizationMemberWithUserData {
     /// The username.
     pub username: String,
-    /// The display name; left out when empty.
+    /// The display name; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Where a picture is; left out when there is none.
+    /// The URL of the avatar; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub avatar_url: String,
-    /// The address.
+    /// The e-mail address.
     pub email: String,
     /// The user's site roles.
     pub global_roles: Vec<SlimRole>,
@@ -130,6 +130,6 @@ pub struct OrganizationMemberWithUserData {
 pub struct PaginatedMembersResponse {
     /// The members of the page.
     pub members: Vec<OrganizationMemberWithUserData>,
-    /// How many match, before `limit` and `offset`.
+    /// The number of matching rows on all pages.
     pub count: u64,
 }

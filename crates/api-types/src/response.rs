@@ -1,23 +1,23 @@
-//! What is answered when there is nothing to show, and when something is wrong.
+//! The body of errors, and of successful responses without data.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A message, and what was wrong if something was.
+/// A message, with details if the request failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Response {
-    /// A sentence for people.
+    /// The message, as a sentence.
     pub message: String,
-    /// More about it; left out when there is none.
+    /// Details; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// What is wrong with which field; left out when nothing is.
+    /// The invalid fields; omitted if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validations: Vec<ValidationError>,
 }
 
 impl Response {
-    /// A message without more.
+    /// A message without details.
     pub fn message(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -26,11 +26,11 @@ impl Response {
     }
 }
 
-/// What is wrong with a field.
+/// A validation error of a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValidationError {
     /// The JSON name of the field, or the name of the query parameter.
     pub field: String,
-    /// A sentence that says what must be.
+    /// The rule that the field violates, as a sentence.
     pub detail: String,
 }

@@ -1,4 +1,4 @@
-//! Roles and what they allow.
+//! Roles and their permissions.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use usher_domain::{OrganizationId, OrganizationRole, SiteRole};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A role that somebody holds.
+/// A role of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SlimRole {
     /// The name.
     pub name: String,
-    /// The name that people read; empty if the server does not know the role.
+    /// The display name; empty if the server does not know the role.
     pub display_name: String,
-    /// The organization that it is a role in; left out for site roles.
+    /// The organization of an organization role; omitted for site roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<Uuid>,
 }
 
 impl SlimRole {
-    /// The site role of a stored name.
+    /// The site role with this stored name.
     pub fn of_site(name: String) -> Self {
         let display_name = SiteRole::parse(&name).map_or("", SiteRole::display_name);
         Self {
@@ -30,7 +30,7 @@ impl SlimRole {
         }
     }
 
-    /// The organization role of a stored name.
+    /// The organization role with this stored name.
     pub fn of_organization(name: String, organization: OrganizationId) -> Self {
         let display_name =
             OrganizationRole::parse(&name).map_or("", OrganizationRole::display_name);
@@ -42,54 +42,54 @@ impl SlimRole {
     }
 }
 
-/// A role with all that it allows, and whether the caller may assign it.
+/// A role with its permissions, and whether the caller may assign it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AssignableRole {
     /// The name.
     pub name: String,
-    /// The organization that it is a role in; left out for site roles.
+    /// The organization of an organization role; omitted for site roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<Uuid>,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// What it allows anywhere.
+    /// Permissions on the whole site.
     pub site_permissions: Vec<Permission>,
-    /// What it allows on things that its holder owns.
+    /// Permissions on resources that the user owns.
     pub user_permissions: Vec<Permission>,
-    /// What it allows within the organization.
+    /// Permissions in the organization.
     pub organization_permissions: Vec<Permission>,
-    /// What it allows within the organization on things that its holder owns.
+    /// Permissions in the organization on resources that the user owns.
     pub organization_member_permissions: Vec<Permission>,
-    /// Whether the caller may give it to somebody.
+    /// Whether the caller may assign it.
     pub assignable: bool,
-    /// Whether it comes with the server.
+    /// Whether it is built in.
     pub built_in: bool,
 }
 
-/// One action on one kind of thing, allowed or denied.
+/// An action on a resource type, allowed or denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Permission {
-    /// Whether it is denied, whatever else allows it.
+    /// Whether it is denied, regardless of other permissions.
     pub negate: bool,
-    /// The kind of thing.
+    /// The resource type.
     pub resource_type: String,
-    /// The action; `*` is all of them.
+    /// The action; `*` for all.
     pub action: String,
 }
 
-/// A new, complete set of roles.
+/// The complete set of roles to assign.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateRoles {
-    /// The names. None takes all roles away.
+    /// The role names. An empty list removes all roles.
     pub roles: Vec<String>,
 }
 
-/// The roles that a user holds, by name.
+/// The names of a user's roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserRoles {
     /// The site roles.
     pub roles: Vec<String>,
-    /// For each organization of the user, their roles in it.
+    /// The organization roles, by organization ID.
     pub organization_roles: BTreeMap<Uuid, Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! Text that must not reach a log.
+//! Text that must not be logged.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl Secret {
         &self.0
     }
 
-    /// The text, taken out.
+    /// Consumes the value and returns the text.
     pub fn into_exposed(self) -> String {
         self.0
     }
@@ -25,8 +25,8 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The usual error quotes what is there instead of a text, such as a password of
-        // digits that somebody has left unquoted.
+        // serde's own error would quote the value, which may be a password that is
+        // missing its quotes.
         String::deserialize(deserializer)
             .map(Self)
             .map_err(|_| D::Error::custom("expected a string"))
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_refused_without_being_quoted() {
+    fn a_value_that_is_not_a_string_is_rejected_without_quoting_it() {
         for value in [
             json!(9_381_740),
             json!(true),

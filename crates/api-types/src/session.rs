@@ -9,23 +9,23 @@ use crate::Secret;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct LoginWithPasswordRequest {
-    /// The address; usernames do not sign in.
+    /// The e-mail address. Usernames are not accepted.
     pub email: String,
     /// The password.
     pub password: Secret,
 }
 
-/// A new session, shown this once.
+/// A new session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoginWithPasswordResponse {
-    /// The whole key of the session: `<id>-<secret>`.
+    /// The session's API key: `<id>-<secret>`. It is not shown again.
     pub session_token: Secret,
 }
 
-/// The ways to sign in.
+/// The available login types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthMethods {
-    /// Where the terms of service are; left out when there are none.
+    /// The URL of the terms of service; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub terms_of_service_url: String,
     /// By password.
@@ -34,36 +34,36 @@ pub struct AuthMethods {
     pub github: GithubAuthMethod,
     /// Through an OpenID provider.
     pub oidc: OidcAuthMethod,
-    /// Through further OpenID providers; left out when there are none.
+    /// Through further OpenID providers; omitted if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_oidc: Vec<FurtherOidcAuthMethod>,
 }
 
-/// A way to sign in.
+/// A login type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthMethod {
-    /// Whether it is offered.
+    /// Whether it is enabled.
     pub enabled: bool,
 }
 
 /// Signing in through GitHub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GithubAuthMethod {
-    /// Whether it is offered.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Whether it is offered without having been set up.
+    /// Whether the built-in default provider is used.
     pub default_provider_configured: bool,
 }
 
 /// Signing in through an OpenID provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OidcAuthMethod {
-    /// Whether it is offered.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// The text of the button; may be empty.
     #[serde(rename = "signInText")]
     pub sign_in_text: String,
-    /// Where the button's picture is; may be empty.
+    /// The URL of the button's icon; may be empty.
     #[serde(rename = "iconUrl")]
     pub icon_url: String,
 }
@@ -71,39 +71,39 @@ pub struct OidcAuthMethod {
 /// Signing in through an OpenID provider besides the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FurtherOidcAuthMethod {
-    /// Where to begin: the path of its callback.
+    /// The path of its callback, where the sign-in starts.
     pub path: String,
     /// The text of the button.
     #[serde(rename = "signInText")]
     pub sign_in_text: String,
-    /// Where the button's picture is; may be empty.
+    /// The URL of the button's icon; may be empty.
     #[serde(rename = "iconUrl")]
     pub icon_url: String,
 }
 
-/// A device that is signed in by a code that a person types elsewhere (RFC 8628, 3.2).
+/// A device authorization response (RFC 8628, 3.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceAuthorization {
-    /// What the device asks with.
+    /// The device verification code.
     pub device_code: String,
-    /// What the person types.
+    /// The code that the user enters.
     pub user_code: String,
-    /// Where they type it.
+    /// The URL where the user enters the code.
     pub verification_uri: String,
-    /// How long both codes are good, in seconds.
+    /// The lifetime of both codes, in seconds.
     pub expires_in: i64,
-    /// How long to wait between two questions, in seconds.
+    /// The minimum time between polling requests, in seconds.
     pub interval: i64,
 }
 
-/// A device is signed in.
+/// The result of a device sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignInRedirect {
-    /// Where to go now: a path of this site.
+    /// The path on this site to continue at.
     pub redirect_url: String,
 }
 
-/// A password to be judged.
+/// A password to validate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ValidateUserPasswordRequest {
@@ -111,28 +111,28 @@ pub struct ValidateUserPasswordRequest {
     pub password: Secret,
 }
 
-/// What was found of a password.
+/// The result of validating a password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValidateUserPasswordResponse {
-    /// Whether it would be accepted.
+    /// Whether the password is acceptable.
     pub valid: bool,
-    /// Why not; empty if it would.
+    /// Why the password is not acceptable; empty if it is.
     pub details: String,
 }
 
-/// Asks for a one-time passcode.
+/// Requests a one-time passcode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RequestOneTimePasscodeRequest {
-    /// The address of the user.
+    /// The user's e-mail address.
     pub email: String,
 }
 
-/// Sets a password by a one-time passcode.
+/// Sets a new password with a one-time passcode.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ChangePasswordWithOneTimePasscodeRequest {
-    /// The address of the user.
+    /// The user's e-mail address.
     pub email: String,
     /// The new password.
     pub password: Secret,

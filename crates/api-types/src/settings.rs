@@ -1,16 +1,16 @@
-//! What a user sets for themself.
+//! Users' own settings.
 
 use serde::{Deserialize, Serialize};
 use usher_domain::settings::{Appearance, Preferences};
 use utoipa::ToSchema;
 
-/// How pages look to a user. Both are empty until they are set.
+/// A user's appearance settings. Both are empty until set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UserAppearanceSettings {
-    /// The theme; the pages know `auto`, `dark` and `light`.
+    /// The theme; the console supports `auto`, `dark` and `light`.
     pub theme_preference: String,
-    /// The font of terminals: `ibm-plex-mono`, `fira-code`, `source-code-pro` or
+    /// The terminal font: `ibm-plex-mono`, `fira-code`, `source-code-pro` or
     /// `jetbrains-mono`.
     pub terminal_font: String,
 }
@@ -24,11 +24,11 @@ impl From<Appearance> for UserAppearanceSettings {
     }
 }
 
-/// What a user prefers.
+/// A user's preferences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UserPreferenceSettings {
-    /// Whether they dismissed the warning that all notifications of tasks are off.
+    /// Whether the user dismissed the warning that all task notifications are disabled.
     pub task_notification_alert_dismissed: bool,
 }
 
@@ -40,7 +40,7 @@ impl From<Preferences> for UserPreferenceSettings {
     }
 }
 
-/// A value that a user last gave to a parameter.
+/// The value that a user last gave to a template parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserParameter {
     /// The name of the parameter.

@@ -1,4 +1,4 @@
-//! The SSH key pair of each user, for Git.
+//! Users' SSH keys for Git.
 
 use serde::{Deserialize, Serialize};
 use usher_domain::ssh_key::SshPublicKey;
@@ -7,16 +7,16 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-/// The public half of a user's key pair.
+/// A user's public SSH key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GitSshKey {
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: Uuid,
-    /// When the user got their first pair.
+    /// When the user's first key pair was created.
     pub created_at: Timestamp,
-    /// When this pair was made.
+    /// When this key pair was created.
     pub updated_at: Timestamp,
-    /// The line of `authorized_keys`, with its line end.
+    /// The line of `authorized_keys`, with a trailing newline.
     pub public_key: String,
 }
 

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A time in RFC 3339, in UTC, with at most microseconds. "Never" is the first second of
-/// year 1.
+/// An RFC 3339 time in UTC with up to microsecond precision. "Never" is the first second
+/// of year 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(pub DateTime<Utc>);

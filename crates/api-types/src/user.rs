@@ -11,21 +11,21 @@ use crate::{Secret, Timestamp, role::SlimRole};
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
-    /// The identifier.
+    /// The ID.
     pub id: Uuid,
     /// The username.
     pub username: String,
-    /// The display name; left out when empty.
+    /// The display name; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Where a picture is; left out when there is none.
+    /// The URL of the avatar; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub avatar_url: String,
-    /// The address.
+    /// The e-mail address.
     pub email: String,
-    /// When the user was made.
+    /// When the user was created.
     pub created_at: Timestamp,
-    /// When the profile or the status last changed.
+    /// When the profile or status was last changed.
     pub updated_at: Timestamp,
     /// When the user last made a request.
     pub last_seen_at: Timestamp,
@@ -33,9 +33,9 @@ pub struct User {
     pub status: String,
     /// `password`, `github`, `oidc`, `token` or `none`.
     pub login_type: String,
-    /// The organizations that the user is a member of. In lists `null` stands for none.
+    /// The IDs of the user's organizations. In lists, `null` if there are none.
     pub organization_ids: Option<Vec<Uuid>>,
-    /// The site roles that the user was given.
+    /// The assigned site roles.
     pub roles: Vec<SlimRole>,
 }
 
@@ -59,7 +59,7 @@ impl From<domain::User> for User {
 }
 
 impl User {
-    /// The user as lists show them: `null` for no organization.
+    /// The user as shown in lists: `organization_ids` is `null` if empty.
     pub fn in_list(user: domain::User) -> Self {
         let mut user = Self::from(user);
         user.organization_ids = user.organization_ids.filter(|ids| !ids.is_empty());
@@ -72,7 +72,7 @@ impl User {
 pub struct GetUsersResponse {
     /// The users of the page.
     pub users: Vec<User>,
-    /// How many match, before `limit` and `offset`; 0 on an empty page.
+    /// The number of matching users on all pages; 0 if the page is empty.
     pub count: u64,
 }
 
@@ -80,7 +80,7 @@ pub struct GetUsersResponse {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateFirstUserRequest {
-    /// The address.
+    /// The e-mail address.
     pub email: String,
     /// The username.
     pub username: String,
@@ -88,19 +88,19 @@ pub struct CreateFirstUserRequest {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// Whether a trial licence is wanted. There are none here: it changes nothing.
+    /// Whether a trial licence is requested. Ignored.
     pub trial: bool,
-    /// Facts for a trial licence. They are not kept.
+    /// Data for a trial licence. Ignored.
     #[serde(deserialize_with = "crate::object::object")]
     pub trial_info: TrialInfo,
 }
 
-/// Facts for a trial licence, which are not kept.
+/// Data for a trial licence, which is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 #[expect(
     missing_docs,
-    reason = "accepted for clients that send them, and not kept"
+    reason = "accepted from clients that send them, and ignored"
 )]
 pub struct TrialInfo {
     pub first_name: String,
@@ -112,20 +112,20 @@ pub struct TrialInfo {
     pub developers: String,
 }
 
-/// What the first user got.
+/// The IDs of the first user and their organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateFirstUserResponse {
     /// The user.
     pub user_id: Uuid,
-    /// The default organization, which they are a member of.
+    /// The default organization, of which the user is a member.
     pub organization_id: Uuid,
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateUserRequest {
-    /// The address.
+    /// The e-mail address.
     pub email: String,
     /// The username.
     pub username: String,
@@ -137,14 +137,14 @@ pub struct CreateUserRequest {
     pub login_type: String,
     /// `active`, `dormant` (also when absent) or `suspended`.
     pub user_status: String,
-    /// The organizations that they become a member of. The nil UUID is the default one.
+    /// The organizations to add the user to. The nil UUID is the default organization.
     pub organization_ids: Vec<Option<Uuid>>,
-    /// One more organization, as older clients send it.
+    /// A further organization, as older clients send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<Uuid>,
 }
 
-/// A profile in full.
+/// The complete profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateUserProfileRequest {
@@ -158,13 +158,13 @@ pub struct UpdateUserProfileRequest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateUserPasswordRequest {
-    /// The current password; needed for one's own, checked whenever it is given.
+    /// The current password. Required to change one's own password; verified if present.
     pub old_password: Secret,
     /// The new password.
     pub password: Secret,
 }
 
-/// How a user signs in.
+/// A user's login type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserLoginType {
     /// `password`, `github`, `oidc` or `none`.
