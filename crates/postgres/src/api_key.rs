@@ -64,7 +64,7 @@ impl ApiKeyStore for PgStore {
         if self.new_keys.ask(request).await? {
             return Ok(());
         }
-        self.read(async |conn| create::create_key(conn, &key, by).await)
+        self.run_idempotent(async |conn| create::create_key(conn, &key, by).await)
             .await
     }
 

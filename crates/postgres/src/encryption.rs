@@ -1,14 +1,13 @@
-//! Secrets that are read again, encrypted at rest.
+//! Encryption at rest of secrets that are read again: provider tokens and SSH private keys.
 //!
-//! A sealed secret is AES-256-GCM with a random nonce. Table, column and owner are
-//! authenticated with it, so that it opens where it was written and in no other row. Beside
-//! it stands the identifier of its key; a secret without one is plain text, as imports and
-//! older versions wrote it, until it is written again.
+//! A secret is encrypted with AES-256-GCM and a random nonce. Its table, column and owner are
+//! authenticated, so that a ciphertext is not valid in another row. The ID of the key is stored
+//! beside it. A secret without a key ID is plain text, from an import or an older version.
 //!
-//! The keys are those of the settings. One that stands in the database is used where there
-//! are none, and goes on opening what it sealed when there are.
+//! The keys come from the settings. Without any, a key is generated and stored in the database;
+//! it still decrypts after keys are configured.
 
-use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use base64::{
     Engine as _, alphabet,
@@ -16,9 +15,10 @@ use base64::{
 };
 use chrono::Utc;
 use diesel::{
-    dsl::sql,
+    dsl::{AsExprOf, sql},
+    expression::{SqlLiteral, UncheckedBind},
     prelude::*,
-    sql_types::{Bool, Text},
+    sql_types::{Array, Bool, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ring::{
@@ -42,29 +42,29 @@ mod tests;
 
 /// The length of a key, in bytes.
 const KEY_BYTES: usize = 32;
-/// How much of the digest of a key is its identifier, in bytes.
+/// How many bytes of a key's digest form its ID.
 const KEY_ID_BYTES: usize = 8;
-/// Of what in `crypto_keys` the database's own key is.
+/// The feature in `crypto_keys` of the key that is stored in the database.
 const FEATURE: &str = "stored_secrets";
-/// How many rows are sealed in one transaction.
+/// The number of rows per transaction when encrypting stored secrets.
 const BATCH: i64 = 100;
 
-/// Base64 with its padding or without.
+/// Base64 that decodes with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Keys that secrets are encrypted with: the first encrypts, all decrypt.
+/// Keys for stored secrets: the first encrypts, all decrypt.
 #[derive(Clone, Default)]
 pub struct SecretKeys(Arc<[SecretKey]>);
 
 impl SecretKeys {
-    /// Reads keys of 32 bytes in base64, separated by commas.
+    /// Parses a comma-separated list of 32-byte keys in base64.
     ///
     /// # Errors
     ///
-    /// Which one is no such key, without telling it.
+    /// The position of the first invalid key; the key itself is not included.
     pub fn parse(text: &SecretString) -> Result<Self, InvalidSecretKeys> {
         let text = text.expose_secret();
         let keys = text.split(',').zip(1..).map(|(text, number)| {
@@ -78,7 +78,7 @@ impl SecretKeys {
         keys.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The identifiers of the keys, which tell nothing of them, in their order.
+    /// The IDs of the keys, in their order. They reveal nothing about the keys.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|key| key.id.as_str())
     }
@@ -90,14 +90,14 @@ impl fmt::Debug for SecretKeys {
     }
 }
 
-/// Why a text is no list of keys. The keys are counted from 1.
+/// Why a list of keys is invalid. Positions start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecretKeys {
     /// A key is not base64.
     #[error("key {0} is not base64")]
     NotBase64(usize),
-    /// A key is too short or too long.
-    #[error("key {0} has {1} bytes, and must have 32")]
+    /// A key has the wrong length.
+    #[error("key {0} must be 32 bytes long, not {1}")]
     Length(usize, usize),
 }
 
@@ -115,24 +115,24 @@ impl SecretKey {
         context.update(b"identifier of a key for stored secrets");
         context.update(bytes);
         Some(Self {
-            id: to_hex(&context.finish().as_ref()[..KEY_ID_BYTES]),
+            id: hex::encode(&context.finish().as_ref()[..KEY_ID_BYTES]),
             key: LessSafeKey::new(key),
         })
     }
 }
 
-/// Where a secret stands. It opens nowhere else.
+/// The field that a secret is stored in. It cannot be decrypted in another one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    /// The private half of a user's SSH key.
+pub(crate) enum SecretLocation {
+    /// A user's SSH private key.
     SshPrivateKey(UserId),
-    /// The access token of a link.
+    /// The access token of a provider link.
     AccessToken(UserId, LoginType),
-    /// The refresh token of a link.
+    /// The refresh token of a provider link.
     RefreshToken(UserId, LoginType),
 }
 
-impl Place {
+impl SecretLocation {
     fn aad(self) -> Aad<String> {
         Aad::from(match self {
             Self::SshPrivateKey(UserId(user)) => format!("gitsshkeys.private_key {user}"),
@@ -146,49 +146,53 @@ impl Place {
     }
 }
 
-/// A secret as the database has it.
+/// A secret as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sealed {
+pub(crate) struct Encrypted {
     pub(crate) text: String,
-    /// `None` if the text is plain.
+    /// `None` if the text is not encrypted.
     pub(crate) key_id: Option<String>,
 }
 
-/// The keys of a store: at least one.
+/// The keys of a store, at least one.
 pub(crate) struct Keyring {
     first: SecretKey,
     others: Vec<SecretKey>,
 }
 
 impl Keyring {
-    /// Encrypts a secret. No secret stays none.
-    pub(crate) fn seal(&self, secret: &SecretString, place: Place) -> Result<Sealed, PgError> {
+    /// Encrypts a secret. An empty one stays empty.
+    pub(crate) fn encrypt(
+        &self,
+        secret: &SecretString,
+        location: SecretLocation,
+    ) -> Result<Encrypted, PgError> {
         if secret.expose_secret().is_empty() {
-            return Ok(Sealed {
+            return Ok(Encrypted {
                 text: String::new(),
                 key_id: None,
             });
         }
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(failed)?;
-        let mut sealed = secret.expose_secret().as_bytes().to_vec();
+        let mut encrypted = secret.expose_secret().as_bytes().to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
         let SecretKey { id, key } = &self.first;
-        key.seal_in_place_append_tag(unique, place.aad(), &mut sealed)
+        key.seal_in_place_append_tag(unique, location.aad(), &mut encrypted)
             .map_err(failed)?;
-        let whole = [nonce.as_slice(), &sealed].concat();
-        Ok(Sealed {
-            text: BASE64.encode(whole),
+        let bytes = [nonce.as_slice(), &encrypted].concat();
+        Ok(Encrypted {
+            text: BASE64.encode(bytes),
             key_id: Some(id.clone()),
         })
     }
 
-    /// Decrypts a secret. An empty text is none, whatever its key.
-    pub(crate) fn open(
+    /// Decrypts a secret. Empty text is an empty secret.
+    pub(crate) fn decrypt(
         &self,
         text: &str,
         key_id: Option<&str>,
-        place: Place,
+        location: SecretLocation,
     ) -> Result<SecretString, PgError> {
         let Some(key_id) = key_id.filter(|_| !text.is_empty()) else {
             return Ok(text.into());
@@ -196,16 +200,31 @@ impl Keyring {
         let key = self
             .get(key_id)
             .ok_or_else(|| PgError::UnknownSecretKey(key_id.to_owned()))?;
-        open(key, text, place).ok_or_else(|| {
+        decrypt(key, text, location).ok_or_else(|| {
             PgError::Corrupt(format!(
-                "a secret does not open with its key {key_id}: it was changed or is another row's"
+                "a secret cannot be decrypted with its key {key_id}: it was modified, or copied from another row"
             ))
         })
     }
 
-    /// The keys that sealed before the first one did.
-    fn older_ids(&self) -> Vec<&str> {
-        self.others.iter().map(|key| key.id.as_str()).collect()
+    /// Encrypts the secret with the first key, unless it already is. Returns `None` if there
+    /// is nothing to do or the secret cannot be decrypted.
+    fn reencrypt(
+        &self,
+        text: &str,
+        key_id: Option<&str>,
+        location: SecretLocation,
+    ) -> Result<Option<Encrypted>, PgError> {
+        if text.is_empty() || key_id == Some(self.first.id.as_str()) {
+            return Ok(None);
+        }
+        match self.decrypt(text, key_id, location) {
+            Ok(secret) => self.encrypt(&secret, location).map(Some),
+            Err(error) => {
+                tracing::debug!(%error, "a secret was not re-encrypted");
+                Ok(None)
+            }
+        }
     }
 
     fn get(&self, key_id: &str) -> Option<&LessSafeKey> {
@@ -214,11 +233,11 @@ impl Keyring {
     }
 }
 
-fn open(key: &LessSafeKey, text: &str, place: Place) -> Option<SecretString> {
-    let mut whole = BASE64.decode(text).ok()?;
-    let (nonce, sealed) = whole.split_at_mut_checked(NONCE_LEN)?;
+fn decrypt(key: &LessSafeKey, text: &str, location: SecretLocation) -> Option<SecretString> {
+    let mut bytes = BASE64.decode(text).ok()?;
+    let (nonce, encrypted) = bytes.split_at_mut_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let plain = key.open_in_place(nonce, place.aad(), sealed).ok()?;
+    let plain = key.open_in_place(nonce, location.aad(), encrypted).ok()?;
     str::from_utf8(plain).ok().map(Into::into)
 }
 
@@ -227,40 +246,33 @@ fn failed(_: ring::error::Unspecified) -> PgError {
 }
 
 impl PgStore {
-    /// Encrypts what is plain text, and what is encrypted with another key than the first,
-    /// in small transactions. What this store cannot decrypt stays as it is. Returns how
-    /// many rows were written.
+    /// Encrypts secrets that are plain text or encrypted with another key than the first, in
+    /// small transactions. Secrets that this store cannot decrypt are left unchanged. Returns
+    /// the number of updated rows.
     ///
     /// # Errors
     ///
-    /// If the database cannot be reached. What was done until then stays done.
-    pub async fn seal_stored_secrets(&self) -> Result<u64, StoreError> {
+    /// If the database cannot be reached. Batches that were committed stay encrypted.
+    pub async fn encrypt_stored_secrets(&self) -> Result<u64, StoreError> {
         let keys = self.keyring().await?;
         let mut written = 0;
-        let mut after = Uuid::nil();
-        loop {
-            let batch = self.write(async |conn| seal_ssh_keys(conn, keys, after).await);
-            let (rows, last) = batch.await?;
-            written += rows;
-            match last {
-                Some(last) => after = last,
-                None => break,
-            }
+        let mut after = Some(Uuid::nil());
+        while let Some(last) = after {
+            let batch = self.write(async |conn| encrypt_ssh_keys(conn, keys, last).await);
+            let (rows, next) = batch.await?;
+            (written, after) = (written + rows, next);
         }
-        let mut after = (Uuid::nil(), String::new());
-        loop {
-            let batch = self.write(async |conn| seal_links(conn, keys, &after).await);
-            let (rows, last) = batch.await?;
-            written += rows;
-            match last {
-                Some(last) => after = last,
-                None => return Ok(written),
-            }
+        let mut after = Some((Uuid::nil(), String::new()));
+        while let Some(last) = after {
+            let batch = self.write(async |conn| encrypt_links(conn, keys, &last).await);
+            let (rows, next) = batch.await?;
+            (written, after) = (written + rows, next);
         }
+        Ok(written)
     }
 
-    /// The identifiers of keys that secrets in the database are encrypted with and that
-    /// this store has not got: what is encrypted with them cannot be read. Changes nothing.
+    /// Returns the IDs of keys that stored secrets are encrypted with and that this store
+    /// does not have. Secrets encrypted with them cannot be read.
     ///
     /// # Errors
     ///
@@ -269,28 +281,28 @@ impl PgStore {
         let (used, own) = self
             .read(async |conn| Ok((list_used_key_ids(conn).await?, find_own_key(conn).await?)))
             .await?;
-        let is_there = |id: &String| {
+        let is_known = |id: &String| {
             let mut keys = self.secret_keys.0.iter().chain(&own);
             keys.any(|key| key.id == *id)
         };
-        Ok(used.into_iter().filter(|id| !is_there(id)).collect())
+        Ok(used.into_iter().filter(|id| !is_known(id)).collect())
     }
 
-    /// The keys, which are looked for in the database once. Not within a transaction: a
-    /// key that is made must stay, whatever becomes of that.
+    /// Returns the keys, which are read from the database once. Must not be called within a
+    /// transaction, whose rollback would delete a newly generated key.
     pub(crate) async fn keyring(&self) -> Result<&Keyring, StoreError> {
         let keyring = self.keyring.get_or_try_init(async || {
-            let given = &self.secret_keys.0;
+            let configured = &self.secret_keys.0;
             let own = self
                 .pool
-                .read(async |conn| match find_own_key(conn).await? {
-                    None if given.is_empty() => make_own_key(conn).await.map(Some),
+                .run_idempotent(async |conn| match find_own_key(conn).await? {
+                    None if configured.is_empty() => create_own_key(conn).await.map(Some),
                     found => Ok(found),
                 });
-            let mut keys = given.iter().cloned().chain(own.await?);
-            let first = keys
-                .next()
-                .ok_or_else(|| PgError::Corrupt("there is no key for secrets".to_owned()))?;
+            let mut keys = configured.iter().cloned().chain(own.await?);
+            let first = keys.next().ok_or_else(|| {
+                PgError::Corrupt("a key for stored secrets is missing".to_owned())
+            })?;
             Ok::<_, PgError>(Keyring {
                 first,
                 others: keys.collect(),
@@ -311,79 +323,53 @@ async fn find_own_key(conn: &mut AsyncPgConnection) -> Result<Option<SecretKey>,
     secret.flatten().map(|text| own_key(&text)).transpose()
 }
 
-/// Makes the database's own key. Of several who do at once one prevails.
-async fn make_own_key(conn: &mut AsyncPgConnection) -> Result<SecretKey, PgError> {
+/// Generates the database's key. Concurrent callers all return the same one.
+async fn create_own_key(conn: &mut AsyncPgConnection) -> Result<SecretKey, PgError> {
     let mut bytes = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(failed)?;
     diesel::insert_into(crypto_keys::table)
         .values((
             crypto_keys::feature.eq(FEATURE),
             crypto_keys::sequence.eq(1),
-            crypto_keys::secret.eq(Some(to_hex(&bytes))),
+            crypto_keys::secret.eq(Some(hex::encode(bytes))),
             crypto_keys::starts_at.eq(Utc::now()),
         ))
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
     let key = find_own_key(conn).await?;
-    key.ok_or_else(|| PgError::Corrupt("the key for secrets has no secret".to_owned()))
+    key.ok_or_else(|| PgError::Corrupt("the key for stored secrets is missing".to_owned()))
 }
 
 fn own_key(text: &str) -> Result<SecretKey, PgError> {
-    let bytes = (0..text.len()).step_by(2).map(|start| {
-        let digits = text.get(start..start + 2)?;
-        u8::from_str_radix(digits, 16).ok()
-    });
-    let bytes: Option<Vec<u8>> = bytes.collect();
+    let bytes = hex::decode(text).ok();
     let key = bytes.and_then(|bytes| SecretKey::new(&bytes));
-    key.ok_or_else(|| PgError::Corrupt("the key for secrets is not 32 bytes".to_owned()))
+    key.ok_or_else(|| PgError::Corrupt("the key for stored secrets is not 32 bytes".to_owned()))
 }
 
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+type NeedsEncryption =
+    SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, AsExprOf<Vec<String>, Array<Text>>>>;
+
+/// Matches rows whose secret in `column` is plain text or encrypted with an older key. The
+/// condition includes that of the index on key IDs, so if no row matches, none is read.
+fn needs_encryption(column: &str, keys: &Keyring) -> NeedsEncryption {
+    let older: Vec<String> = keys.others.iter().map(|key| key.id.clone()).collect();
+    let is_older = format!("{column}_key_id IS NULL OR {column}_key_id = ANY(");
+    sql::<Bool>(&format!("({column} <> '' AND ({is_older}"))
+        .bind::<Array<Text>, _>(older)
+        .sql(")))")
 }
 
-/// What is sealed with the first key if it was not before; `None` if nothing is to be
-/// done, or can be.
-fn sealed_anew(
-    keys: &Keyring,
-    text: &str,
-    key_id: Option<&str>,
-    place: Place,
-) -> Result<Option<Sealed>, PgError> {
-    if text.is_empty() || key_id == Some(keys.first.id.as_str()) {
-        return Ok(None);
-    }
-    match keys.open(text, key_id, place) {
-        Ok(secret) => keys.seal(&secret, place).map(Some),
-        Err(error) => {
-            tracing::debug!(%error, "a secret stays as it is");
-            Ok(None)
-        }
-    }
-}
-
-/// Seals the next rows, and returns how many and the last that was looked at. Rows that
-/// somebody else is changing are passed over, and so are those that this store cannot read.
-///
-/// The conditions of the indexes on the keys' identifiers are repeated to the letter: where
-/// nothing is left to do, that is known at once, however many secrets there are.
-async fn seal_ssh_keys(
+/// Encrypts the next batch. Returns the number of updated rows and the last row that was
+/// read. Skips rows that other transactions have locked.
+async fn encrypt_ssh_keys(
     conn: &mut AsyncPgConnection,
     keys: &Keyring,
     after: Uuid,
 ) -> Result<(u64, Option<Uuid>), PgError> {
     let rows: Vec<(Uuid, String, Option<String>)> = gitsshkeys::table
         .filter(gitsshkeys::user_id.gt(after))
-        .filter(sql::<Bool>("private_key <> ''"))
-        .filter(
-            gitsshkeys::private_key_key_id
-                .is_null()
-                .or(gitsshkeys::private_key_key_id.eq_any(keys.older_ids())),
-        )
+        .filter(needs_encryption("private_key", keys))
         .order(gitsshkeys::user_id)
         .limit(BATCH)
         .select((
@@ -397,12 +383,12 @@ async fn seal_ssh_keys(
         .await?;
     let mut written = 0;
     for (user, text, key_id) in &rows {
-        let place = Place::SshPrivateKey(UserId(*user));
-        if let Some(sealed) = sealed_anew(keys, text, key_id.as_deref(), place)? {
+        let location = SecretLocation::SshPrivateKey(UserId(*user));
+        if let Some(encrypted) = keys.reencrypt(text, key_id.as_deref(), location)? {
             diesel::update(gitsshkeys::table.find(user))
                 .set((
-                    gitsshkeys::private_key.eq(sealed.text),
-                    gitsshkeys::private_key_key_id.eq(sealed.key_id),
+                    gitsshkeys::private_key.eq(encrypted.text),
+                    gitsshkeys::private_key_key_id.eq(encrypted.key_id),
                 ))
                 .execute(conn)
                 .await?;
@@ -412,8 +398,8 @@ async fn seal_ssh_keys(
     Ok((written, rows.last().map(|row| row.0)))
 }
 
-/// The same for links.
-async fn seal_links(
+/// Does the same for provider links.
+async fn encrypt_links(
     conn: &mut AsyncPgConnection,
     keys: &Keyring,
     after: &(Uuid, String),
@@ -423,16 +409,8 @@ async fn seal_links(
     let is_after = user_links::user_id.gt(user).or(user_links::user_id
         .eq(user)
         .and(user_links::login_type.gt(kind)));
-    let access = sql::<Bool>("oauth_access_token <> ''").and(
-        user_links::oauth_access_token_key_id
-            .is_null()
-            .or(user_links::oauth_access_token_key_id.eq_any(keys.older_ids())),
-    );
-    let refresh = sql::<Bool>("oauth_refresh_token <> ''").and(
-        user_links::oauth_refresh_token_key_id
-            .is_null()
-            .or(user_links::oauth_refresh_token_key_id.eq_any(keys.older_ids())),
-    );
+    let access = needs_encryption("oauth_access_token", keys);
+    let refresh = needs_encryption("oauth_refresh_token", keys);
     let rows: Vec<Row> = user_links::table
         .filter(is_after)
         .filter(access.or(refresh))
@@ -453,23 +431,23 @@ async fn seal_links(
     let mut written = 0;
     for (user, kind, access, access_key, refresh, refresh_key) in &rows {
         let (id, login_type) = (UserId(*user), parse_login_type(kind)?);
-        let place = Place::AccessToken(id, login_type);
-        let access = sealed_anew(keys, access, access_key.as_deref(), place)?;
-        let place = Place::RefreshToken(id, login_type);
-        let refresh = sealed_anew(keys, refresh, refresh_key.as_deref(), place)?;
+        let location = SecretLocation::AccessToken(id, login_type);
+        let access = keys.reencrypt(access, access_key.as_deref(), location)?;
+        let location = SecretLocation::RefreshToken(id, login_type);
+        let refresh = keys.reencrypt(refresh, refresh_key.as_deref(), location)?;
         if access.is_none() && refresh.is_none() {
             continue;
         }
-        let access = access.map(|sealed| {
+        let access = access.map(|encrypted| {
             (
-                user_links::oauth_access_token.eq(sealed.text),
-                user_links::oauth_access_token_key_id.eq(sealed.key_id),
+                user_links::oauth_access_token.eq(encrypted.text),
+                user_links::oauth_access_token_key_id.eq(encrypted.key_id),
             )
         });
-        let refresh = refresh.map(|sealed| {
+        let refresh = refresh.map(|encrypted| {
             (
-                user_links::oauth_refresh_token.eq(sealed.text),
-                user_links::oauth_refresh_token_key_id.eq(sealed.key_id),
+                user_links::oauth_refresh_token.eq(encrypted.text),
+                user_links::oauth_refresh_token_key_id.eq(encrypted.key_id),
             )
         });
         diesel::update(user_links::table.find((user, kind)))
@@ -487,7 +465,7 @@ struct KeyId {
     id: String,
 }
 
-/// Each of them is one step in an index, be there ever so many secrets.
+/// Skips through the indexes from one key ID to the next, whatever the number of secrets.
 async fn list_used_key_ids(conn: &mut AsyncPgConnection) -> Result<BTreeSet<String>, PgError> {
     let mut used = BTreeSet::new();
     for (table, secret) in [

@@ -1,8 +1,7 @@
-//! What goes wrong between this crate and Postgres, and what it means to a caller.
+//! Errors of this crate, and the mapping from database errors.
 //!
-//! The text of an error never holds Postgres' `DETAIL`: of a failed check that is the
-//! whole row, hashes and all. Conflicts are read from the name of the constraint, never
-//! from text.
+//! Errors never contain Postgres' `DETAIL`, which may be a whole row with its hashes.
+//! Conflicts are identified by the name of the constraint, not by text.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -11,37 +10,35 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 use usher_domain::error_chain;
 use usher_store::{Conflict, StoreError};
 
-/// Why Postgres could not do what was asked.
+/// Why an operation on Postgres failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PgError {
-    /// The change would break a rule of the data.
+    /// The change would violate a constraint.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// Postgres cannot be reached, is starting or stopping, or has no capacity left.
+    /// Postgres cannot be reached, is starting or stopping, or has no capacity.
     #[error("Postgres is not available: {0}")]
     Unavailable(String),
-    /// The connection was lost under a statement.
+    /// The connection was lost during a statement.
     #[error("the connection to Postgres was lost: {0}")]
     ConnectionLost(String),
-    /// Postgres or the pool did not answer in time.
-    #[error("Postgres did not answer in time: {0}")]
+    /// Postgres or the pool did not respond in time.
+    #[error("Postgres did not respond in time: {0}")]
     TimedOut(String),
-    /// Postgres refused a statement.
-    #[error("Postgres refused a statement: {0}")]
-    Query(QueryFault),
-    /// A row holds what no version of this code can have written.
-    #[error("the database has a bad value: {0}")]
+    /// Postgres rejected a statement.
+    #[error("Postgres rejected a statement: {0}")]
+    Query(QueryError),
+    /// A row contains a value that no version of this code can have written.
+    #[error("the database contains an invalid value: {0}")]
     Corrupt(String),
-    /// A secret is encrypted with a key that this store has not got.
-    #[error(
-        "a secret in the database is encrypted with the key {0}, which is not among the keys that were given"
-    )]
+    /// A secret is encrypted with a key that this store does not have.
+    #[error("a secret in the database is encrypted with the key {0}, which is not configured")]
     UnknownSecretKey(String),
-    /// The connection URL or something that it names cannot be used.
-    #[error("the connection to Postgres is not set up right: {0}")]
+    /// The connection URL, or a file that it names, cannot be used.
+    #[error("the connection to Postgres is misconfigured: {0}")]
     Configuration(String),
-    /// The server is older than what this crate's SQL needs.
+    /// The server's version is not supported.
     #[error(
         "Postgres {found} is too old, version {} or later is needed",
         crate::MINIMUM_MAJOR
@@ -52,7 +49,7 @@ pub enum PgError {
     },
     /// The database was migrated by a later version of this program.
     #[error(
-        "the database has migrations that this version does not know ({}); run the version that made them, or a later one",
+        "the database has migrations that this version does not know ({}); run the version that applied them, or a later one",
         .0.join(", ")
     )]
     SchemaTooNew(Vec<String>),
@@ -61,15 +58,15 @@ pub enum PgError {
     Migration(String),
 }
 
-/// A refused statement: what may be told of it.
+/// A rejected statement, without data from its rows.
 #[derive(Debug)]
-pub struct QueryFault {
+pub struct QueryError {
     kind: Option<DatabaseErrorKind>,
     message: String,
     constraint: Option<String>,
 }
 
-impl fmt::Display for QueryFault {
+impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(constraint) = &self.constraint {
@@ -82,22 +79,22 @@ impl fmt::Display for QueryFault {
     }
 }
 
-impl Error for QueryFault {}
+impl Error for QueryError {}
 
 impl PgError {
-    /// Whether another change took the same name, address or account elsewhere meanwhile,
-    /// so that this one comes out otherwise if it is made again.
+    /// Whether a concurrent change took the same username, e-mail address or provider
+    /// account, so that a retry would have another outcome.
     pub(crate) fn is_overtaken(&self) -> bool {
         match self {
             Self::Conflict(Conflict::Username | Conflict::Email) => true,
-            Self::Query(fault) => {
-                fault.constraint.as_deref() == Some("user_links_linked_id_login_type_idx")
+            Self::Query(error) => {
+                error.constraint.as_deref() == Some("user_links_linked_id_login_type_idx")
             }
             _ => false,
         }
     }
 
-    /// Whether it says nothing about what was asked, and may pass.
+    /// Whether the error is unrelated to the request, so that a retry may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -105,7 +102,7 @@ impl PgError {
         )
     }
 
-    /// What an error is to one of those whom it befell together.
+    /// Converts an error that affects all requests of a batch.
     pub(crate) fn of_all(error: Arc<Self>) -> StoreError {
         match *error {
             Self::Conflict(conflict) => StoreError::Conflict(conflict),
@@ -114,7 +111,7 @@ impl PgError {
         }
     }
 
-    /// Whether the connection was lost, so that another one may do better.
+    /// Whether the connection was lost, so that another one may succeed.
     pub(crate) fn is_connection_lost(&self) -> bool {
         matches!(self, Self::ConnectionLost(_))
     }
@@ -133,13 +130,13 @@ impl From<PgError> for StoreError {
 impl From<diesel::result::Error> for PgError {
     fn from(error: diesel::result::Error) -> Self {
         match error {
-            diesel::result::Error::DatabaseError(kind, fault) => from_database(kind, &*fault),
+            diesel::result::Error::DatabaseError(kind, error) => from_database(kind, &*error),
             diesel::result::Error::DeserializationError(error) => Self::Corrupt(error.to_string()),
-            // A COMMIT or ROLLBACK that went down with its connection.
+            // A COMMIT or ROLLBACK failed with its connection.
             diesel::result::Error::BrokenTransactionManager => {
                 Self::ConnectionLost("the transaction is broken".to_owned())
             }
-            other => Self::Query(QueryFault {
+            other => Self::Query(QueryError {
                 kind: None,
                 message: other.to_string(),
                 constraint: None,
@@ -150,25 +147,25 @@ impl From<diesel::result::Error> for PgError {
 
 fn from_database(
     kind: DatabaseErrorKind,
-    fault: &(dyn DatabaseErrorInformation + Send + Sync),
+    error: &(dyn DatabaseErrorInformation + Send + Sync),
 ) -> PgError {
-    let message = fault.message().to_owned();
-    if let Some(conflict) = fault.constraint_name().and_then(conflict) {
+    let message = error.message().to_owned();
+    if let Some(conflict) = error.constraint_name().and_then(conflict) {
         return conflict.into();
     }
     match transient(kind, &message) {
-        Some(Transient::Lost) => PgError::ConnectionLost(message),
-        Some(Transient::Late) => PgError::TimedOut(message),
-        Some(Transient::Busy) => PgError::Unavailable(message),
-        None => PgError::Query(QueryFault {
+        Some(Transient::ConnectionLost) => PgError::ConnectionLost(message),
+        Some(Transient::TimedOut) => PgError::TimedOut(message),
+        Some(Transient::Unavailable) => PgError::Unavailable(message),
+        None => PgError::Query(QueryError {
             kind: Some(kind),
             message,
-            constraint: fault.constraint_name().map(str::to_owned),
+            constraint: error.constraint_name().map(str::to_owned),
         }),
     }
 }
 
-/// The conflict that a violated constraint stands for, if a caller can cause it.
+/// Maps a violated constraint to its conflict, if a caller can cause it.
 fn conflict(constraint: &str) -> Option<Conflict> {
     match constraint {
         "users_username_lower_idx" => Some(Conflict::Username),
@@ -184,39 +181,39 @@ fn conflict(constraint: &str) -> Option<Conflict> {
     }
 }
 
-/// A refusal that says nothing about the statement.
+/// A kind of transient error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transient {
-    Lost,
-    Late,
-    Busy,
+    ConnectionLost,
+    TimedOut,
+    Unavailable,
 }
 
-/// Reads a refusal that another attempt may get past. From its text, mostly, since diesel
-/// does not hand on the SQLSTATE. A server that speaks another language is still covered
-/// by the deadline of each call and by the end of the connection.
+/// Classifies transient errors, mostly by message, since diesel does not expose the
+/// SQLSTATE. With a localized server, the call's deadline and lost connections still
+/// apply.
 fn transient(kind: DatabaseErrorKind, message: &str) -> Option<Transient> {
     const TEXTS: [(&str, Transient); 9] = [
-        ("terminating connection", Transient::Lost),
-        ("server closed the connection", Transient::Lost),
-        ("server conn crashed", Transient::Lost), // PgBouncer
-        ("canceling statement due to", Transient::Late),
-        ("query_wait_timeout", Transient::Late), // PgBouncer
-        ("the database system is ", Transient::Busy),
-        ("too many clients already", Transient::Busy),
-        ("remaining connection slots", Transient::Busy),
-        ("deadlock detected", Transient::Busy),
+        ("terminating connection", Transient::ConnectionLost),
+        ("server closed the connection", Transient::ConnectionLost),
+        ("server conn crashed", Transient::ConnectionLost), // PgBouncer
+        ("canceling statement due to", Transient::TimedOut),
+        ("query_wait_timeout", Transient::TimedOut), // PgBouncer
+        ("the database system is ", Transient::Unavailable),
+        ("too many clients already", Transient::Unavailable),
+        ("remaining connection slots", Transient::Unavailable),
+        ("deadlock detected", Transient::Unavailable),
     ];
     match kind {
-        // All that tokio-postgres itself has to say; the rest of that is faults of ours.
+        // Errors of tokio-postgres itself, except those caused by our own bugs.
         DatabaseErrorKind::UnableToSendCommand if message.starts_with("error serializing") => None,
         DatabaseErrorKind::UnableToSendCommand if message.starts_with("error encoding") => None,
         DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
-            Some(Transient::Lost)
+            Some(Transient::ConnectionLost)
         }
-        // A replica after a failover, a transaction that another one got in the way of.
+        // A replica after a failover, or a serialization failure.
         DatabaseErrorKind::ReadOnlyTransaction | DatabaseErrorKind::SerializationFailure => {
-            Some(Transient::Busy)
+            Some(Transient::Unavailable)
         }
         _ => TEXTS
             .iter()
@@ -229,7 +226,7 @@ impl From<PoolError<diesel_async::pooled_connection::PoolError>> for PgError {
     fn from(error: PoolError<diesel_async::pooled_connection::PoolError>) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => {
-                Self::TimedOut("no connection of the pool came free".to_owned())
+                Self::TimedOut("no connection became free in time".to_owned())
             }
             PoolError::Timeout(_) => Self::TimedOut("could not connect".to_owned()),
             other => Self::Unavailable(other.to_string()),
@@ -240,10 +237,10 @@ impl From<PoolError<diesel_async::pooled_connection::PoolError>> for PgError {
 impl From<tokio_postgres::Error> for PgError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(fault) => Self::Unavailable(format!(
+            Some(error) => Self::Unavailable(format!(
                 "{} (SQLSTATE {})",
-                fault.message(),
-                fault.code().code()
+                error.message(),
+                error.code().code()
             )),
             None => Self::Unavailable(error_chain::to_string(&error)),
         }

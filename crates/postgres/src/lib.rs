@@ -1,52 +1,49 @@
-//! The storage traits of Usher on Postgres.
+//! The storage traits, implemented on Postgres.
 //!
-//! [`PgStore`] is all of them; [`migrate()`] brings a database to the schema that they need.
-//! There is one file for each aggregate, in three parts: the trait, the queries, the rows.
-//! A trait method says whether it `read`s or `write`s, which gives it a connection, a
-//! deadline and, to write, a transaction; queries are plain functions over a connection,
-//! so that one can call another. Errors inside are [`PgError`], which becomes a
-//! `StoreError` at the trait and nowhere else.
+//! [`PgStore`] implements all of them; [`migrate()`] creates the schema. Each aggregate
+//! has a file with its trait, queries and rows. Trait methods call `read` or `write`,
+//! which provide a connection, a deadline and, for writes, a transaction. Queries are
+//! functions over a connection, so that one transaction can call several. [`PgError`]
+//! becomes `StoreError` at the trait and nowhere else.
 //!
-//! # What holds between transactions
+//! # Locking
 //!
-//! They run at `READ COMMITTED`, so what a change depends on is locked before it is looked
-//! at, in the same order everywhere, which is what keeps them from deadlocks:
+//! Transactions run at `READ COMMITTED`, so a change locks the rows it depends on before
+//! it reads them. To avoid deadlocks, locks are taken in this order:
 //!
-//! 1. rows of `users`, the caller's and the target's, in the order of their ids;
-//! 2. the advisory lock of the last owner, or of the first user;
-//! 3. rows of `organizations`, in the order of their ids;
+//! 1. rows of `users`, the caller's and the target's, ordered by ID;
+//! 2. the advisory lock for the last owner or the first user;
+//! 3. rows of `organizations`, ordered by ID;
 //! 4. everything else (`api_keys`, `user_links`, `organization_members`, `gitsshkeys`, …);
-//! 5. rows put into `notification_messages`, in the order of their receivers.
+//! 5. rows inserted into `notification_messages`, ordered by recipient.
 //!
-//! The caller's row is held `FOR SHARE` and their key is looked at after that. Whatever
-//! ends a key against its holder's will (suspension, deletion, a new password) changes the
-//! user's row first, so that a request under way either comes before it as a whole or is
-//! refused. See `lock.rs`, and `api_key/create.rs` for the one change that locks the key too,
-//! to be a single statement. What makes keys for many at once (`api_key/create_many.rs`) takes
-//! only locks that are free.
+//! The caller's row is locked `FOR SHARE`, then their key is checked. Operations that
+//! revoke a user's keys (suspension, deletion, a new password) change the user's row
+//! first, so that a concurrent request either commits before them or is rejected. See
+//! `lock.rs`, and `api_key/create.rs`, which also locks the key to need only one
+//! statement. Batched key creation (`api_key/create_many.rs`) takes only locks that are
+//! free.
 //!
-//! # Secrets that are read again
+//! # Encrypted secrets
 //!
-//! Tokens of providers and private SSH keys are encrypted (`encryption.rs`). The keys are asked
-//! for before a transaction begins and handed down to the queries.
+//! Provider tokens and SSH private keys are encrypted (`encryption.rs`). Methods get the
+//! keys before they begin a transaction and pass them to the queries.
 //!
 //! # Behind PgBouncer
 //!
-//! Works in transaction mode: nothing depends on a session. Statements are prepared, which
-//! takes PgBouncer 1.21 or later with `max_prepared_statements`. It refuses the start
-//! parameter `options`, by which `statement_timeout` is set, unless it is told to
-//! `ignore_startup_parameters = options`; or leave [`PgOptions::statement_timeout`] out
-//! and set it on the role (`ALTER ROLE … SET statement_timeout = '4s'`). [`migrate()`] takes
-//! a session lock and must connect to Postgres itself.
+//! Transaction mode is supported: nothing depends on a session. Prepared statements need
+//! PgBouncer 1.21 or later with `max_prepared_statements`. PgBouncer rejects the startup
+//! parameter `options`, which sets `statement_timeout`, unless configured with
+//! `ignore_startup_parameters = options`; or set [`PgOptions::statement_timeout`] to
+//! `None` and the timeout on the role (`ALTER ROLE … SET statement_timeout = '4s'`).
+//! [`migrate()`] takes a session-level lock and must connect to Postgres directly.
 //!
-//! # What this crate does not do
+//! # Scope
 //!
-//! It decides nothing that is not about keeping data: who may do what, and what a name
-//! may look like, is settled before a method is called.
+//! Authorization and validation happen before a method is called.
 //!
-//! To add an operation: its trait says what stands or falls together; take the locks in
-//! the order above, write the audit row last, and give a new constraint its conflict in
-//! `error.rs`.
+//! To add an operation: take locks in the order above, write the audit row last, and map
+//! new constraints to their conflicts in `error.rs`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -83,7 +80,7 @@ mod user_count;
 
 pub use connect::MINIMUM_MAJOR;
 pub use encryption::{InvalidSecretKeys, SecretKeys};
-pub use error::{PgError, QueryFault};
+pub use error::{PgError, QueryError};
 pub use migrate::{Inspection, inspect, migrate};
 
 use api_key::CreateKeys;
@@ -95,34 +92,33 @@ use session::credential::Credentials;
 use settings::UpsertSettings;
 use user::stream::Readers;
 
-/// How a store connects. The times are such that a call is answered within 5 seconds,
-/// whatever state the database is in.
+/// Connection options. With the default timeouts, every call returns within 5 seconds.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PgOptions {
-    /// The URL, as libpq understands it.
+    /// The connection URL, in libpq's syntax.
     pub url: SecretString,
-    /// The greatest number of connections. From two on, one of them is kept for looking up
-    /// credentials, which then wait for nothing else.
+    /// The maximum number of connections. If there are at least two, one is reserved for
+    /// credential lookups.
     pub max_connections: usize,
-    /// How long a call waits for a connection of the pool.
+    /// How long a call may wait for a pooled connection.
     pub acquire_timeout: Duration,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
-    /// How long the server works on one statement; `None` leaves it to the server's own
-    /// setting, as PgBouncer may need (see the [crate]).
+    /// The server's `statement_timeout`; `None` leaves it unset, as PgBouncer may need
+    /// (see the [crate]).
     pub statement_timeout: Option<Duration>,
-    /// How long a call may take altogether.
+    /// How long a call may take in total.
     pub call_timeout: Duration,
-    /// The name under which the server lists the connections.
+    /// The `application_name` of the connections.
     pub application_name: String,
-    /// The keys that secrets are encrypted with: the first encrypts, all decrypt. Without
-    /// any, a key is made and kept in the database.
+    /// The keys for stored secrets: the first encrypts, all decrypt. If empty, a key is
+    /// generated and stored in the database.
     pub secret_keys: SecretKeys,
 }
 
 impl PgOptions {
-    /// The usual options for a URL.
+    /// Default options for a URL.
     pub fn new(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
@@ -150,7 +146,7 @@ impl fmt::Debug for PgOptions {
     }
 }
 
-/// All the storage traits, on one pool of connections. A clone shares the pool.
+/// Implements all storage traits on one connection pool. Clones share the pool.
 #[derive(Clone)]
 pub struct PgStore {
     pool: Pool,
@@ -165,19 +161,19 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// Makes a store and opens its first connection.
+    /// Creates a store and opens its first connection.
     ///
     /// # Errors
     ///
     /// [`PgError::Configuration`] if the URL cannot be used, [`PgError::Unavailable`] or
-    /// [`PgError::TimedOut`] if nobody answers there.
+    /// [`PgError::TimedOut`] if the server does not respond.
     pub async fn connect(options: PgOptions) -> Result<Self, PgError> {
         let store = Self::lazy(&options)?;
         store.pool.read(async |conn| site::ping(conn).await).await?;
         Ok(store)
     }
 
-    /// Makes a store that connects when it is first used.
+    /// Creates a store that connects on first use.
     ///
     /// # Errors
     ///
@@ -189,11 +185,11 @@ impl PgStore {
         }
         let outbox = notification::Listener::new(target.clone(), options.connect_timeout);
         let (pool, for_credentials) = Pool::pair(options, target)?;
-        let patience = options.call_timeout;
+        let timeout = options.call_timeout;
         Ok(Self {
-            credentials: Batcher::new(Credentials(for_credentials), patience),
-            new_keys: Batcher::new(CreateKeys(pool.clone()), patience),
-            new_settings: Batcher::new(UpsertSettings(pool.clone()), patience),
+            credentials: Batcher::new(Credentials(for_credentials), timeout),
+            new_keys: Batcher::new(CreateKeys(pool.clone()), timeout),
+            new_settings: Batcher::new(UpsertSettings(pool.clone()), timeout),
             pool,
             readers: Readers::new(options.max_connections, options.acquire_timeout),
             outbox,
@@ -203,20 +199,20 @@ impl PgStore {
         })
     }
 
-    /// The same store, which puts messages into the outbox for these ways. Without it they
-    /// go to the inbox only.
+    /// Sets the delivery methods for enqueued notifications. By default they are
+    /// delivered to the inbox only.
     pub fn with_delivery(self, delivery: Delivery) -> Self {
         Self { delivery, ..self }
     }
 
-    /// Closes the connections that are not in use, and opens none any more.
+    /// Closes idle connections and opens no new ones.
     #[cfg(test)]
     fn close(&self) {
         self.pool.close();
         self.credentials.batched().0.close();
     }
 
-    /// Runs queries that change nothing, or one statement that may as well be done twice.
+    /// Runs queries. See [`Pool::read`].
     async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<T, PgError>
@@ -228,7 +224,19 @@ impl PgStore {
         Ok(self.pool.read(query).await?)
     }
 
-    /// Runs a change in a transaction.
+    /// Runs a single idempotent statement. See [`Pool::run_idempotent`].
+    async fn run_idempotent<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<T, PgError>
+            + Query<&'c mut AsyncPgConnection, Result<T, PgError>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+    {
+        Ok(self.pool.run_idempotent(query).await?)
+    }
+
+    /// Runs a change in a transaction. See [`Pool::write`].
     async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, PgError>

@@ -1,9 +1,9 @@
-//! The pool of connections, and the two ways to use one: [`read`](Pool::read) and
+//! The connection pool. Calls use it through [`read`](Pool::read) or
 //! [`write`](Pool::write).
 //!
-//! Both bound a call in time, whatever state the network or the server is in, and both
-//! live through a restart of the server: a pooled connection that turns out to be dead
-//! before anything was done is replaced once, without the caller noticing.
+//! Both have a deadline that covers the pool, the network and the server. Both survive a
+//! restart of the server: if a pooled connection turns out to be closed before anything
+//! was changed, the call is retried once on a new connection.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ mod tests;
 
 type Manager = diesel_async::AnsiTransactionManager;
 
-/// What is done with a connection, at most once.
+/// An operation on a connection, run at most once.
 ///
-/// A closure `async |conn| …` is one. The bound on the future cannot be written on an
-/// `AsyncFnOnce`, hence the trait.
+/// Implemented by closures `async |conn| …`. The trait exists because the future of an
+/// `AsyncFnOnce` cannot be bounded directly.
 pub(crate) trait Work<C, R>:
     AsyncFnOnce(C) -> R + FnOnce(C) -> <Self as Work<C, R>>::Future
 {
@@ -45,7 +45,8 @@ where
     type Future = Fut;
 }
 
-/// What is done with a connection, and again with another if the first turns out dead.
+/// An idempotent operation on a connection, retried on a new one if the connection was
+/// lost.
 pub(crate) trait Query<C, R>:
     AsyncFn(C) -> R + Fn(C) -> <Self as Query<C, R>>::Future
 {
@@ -60,7 +61,7 @@ where
     type Future = Fut;
 }
 
-/// The connections of a store.
+/// A pool of connections with a deadline for each call.
 #[derive(Clone)]
 pub(crate) struct Pool {
     connections: Deadpool<AsyncPgConnection>,
@@ -68,18 +69,18 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool for all work, and one with a connection of its own for looking up
-    /// credentials. If there may be only one connection, they are the same. Connections are
-    /// opened when they are needed.
+    /// Creates a general pool, and one with a dedicated connection for credential
+    /// lookups. With `max_connections` of 1 they are the same. Connections are opened on
+    /// demand.
     pub(crate) fn pair(options: &PgOptions, target: Target) -> Result<(Self, Self), PgError> {
         if options.max_connections <= 1 {
             let pool = Self::new(options, target, options.max_connections)?;
             return Ok((pool.clone(), pool));
         }
         let mut for_credentials = target.clone();
-        // Where a limit on statements cannot be set in this way, neither can this.
+        // Without a statement timeout, startup options are not available (PgBouncer).
         if options.statement_timeout.is_some() {
-            for_credentials.look_up_only();
+            for_credentials.optimize_for_lookups();
         }
         let pool = Self::new(options, target, options.max_connections - 1)?;
         Ok((pool, Self::new(options, for_credentials, 1)?))
@@ -92,7 +93,7 @@ impl Pool {
             let target = target.clone();
             async move { connect(&target).await }.boxed()
         });
-        // The target knows the URL, and nobody else need.
+        // The custom setup connects, so the manager needs no URL.
         let manager = AsyncDieselConnectionManager::new_with_config("", config);
         let connections = Deadpool::builder(manager)
             .max_size(size)
@@ -110,8 +111,21 @@ impl Pool {
         })
     }
 
-    /// Runs queries that change nothing, or one statement that may as well be done twice.
+    /// Runs queries. Retried once if the connection was lost.
     pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, PgError>
+    where
+        for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<T, PgError>
+            + Query<&'c mut AsyncPgConnection, Result<T, PgError>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+    {
+        self.run_idempotent(query).await
+    }
+
+    /// Runs a single statement that may be executed twice: it is retried once if the connection
+    /// was lost, and needs no transaction.
+    pub(crate) async fn run_idempotent<T, F>(&self, query: F) -> Result<T, PgError>
     where
         for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<T, PgError>
             + Query<&'c mut AsyncPgConnection, Result<T, PgError>, Future: Send>
@@ -129,7 +143,8 @@ impl Pool {
         }
     }
 
-    /// Runs a change in a transaction, which is undone if it fails.
+    /// Runs a change in a transaction, which is rolled back if it fails. Not retried once
+    /// begun.
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, PgError>
     where
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, PgError>
@@ -142,13 +157,13 @@ impl Pool {
             .await
     }
 
-    /// Closes the connections that are not in use, and opens none any more.
+    /// Closes idle connections and opens no new ones.
     #[cfg(test)]
     pub(crate) fn close(&self) {
         self.connections.close();
     }
 
-    /// Begins a transaction on a connection that is alive.
+    /// Begins a transaction, on a new connection if a pooled one was lost.
     async fn open<F>(&self, begin: F) -> Result<Call, PgError>
     where
         for<'c> F: AsyncFn(&'c mut AsyncPgConnection) -> Result<(), PgError>
@@ -179,12 +194,12 @@ impl Pool {
     async fn connection(&self, deadline: Instant) -> Result<Object<AsyncPgConnection>, PgError> {
         match timeout_at(deadline, self.connections.get()).await {
             Ok(result) => Ok(result?),
-            Err(_) => Err(PgError::TimedOut("no connection could be had".to_owned())),
+            Err(_) => Err(PgError::TimedOut("could not get a connection".to_owned())),
         }
     }
 }
 
-/// One call of the store: a connection, and until when there must be an answer.
+/// A call of the store: its connection and its deadline.
 struct Call {
     connection: Option<Object<AsyncPgConnection>>,
     deadline: Instant,
@@ -211,15 +226,15 @@ impl Call {
         result
     }
 
-    /// Keeps a connection out of the pool that is dead or still at work on a statement.
+    /// Drops a connection that is closed or still running a statement instead of
+    /// returning it to the pool.
     fn discard_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
         }
     }
 
-    /// Takes a new connection: whatever ended one may have ended all others that are in the
-    /// pool, some of which nobody has noticed yet.
+    /// Gets a new connection. Drops all idle ones, which are probably closed too.
     async fn replace_connection(&mut self, pool: &Pool) -> Result<(), PgError> {
         self.discard_connection();
         pool.connections.retain(|_, _| false);
@@ -240,7 +255,7 @@ async fn begin(conn: &mut AsyncPgConnection) -> Result<(), PgError> {
     Ok(Manager::begin_transaction(conn).await?)
 }
 
-/// Makes the change and commits it, or undoes it.
+/// Runs the change and commits it, or rolls it back.
 async fn finish<T, F>(conn: &mut AsyncPgConnection, change: F) -> Result<T, PgError>
 where
     for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, PgError>
@@ -254,8 +269,8 @@ where
             Ok(value)
         }
         Err(error) => {
-            // A connection that cannot even do this is noticed when it goes back to the
-            // pool; what went wrong first is what the caller should know.
+            // The pool drops a connection that cannot roll back. The caller gets the
+            // first error.
             if let Err(error) = Manager::rollback_transaction(conn).await {
                 tracing::debug!(%error, "could not roll back");
             }

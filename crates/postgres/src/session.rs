@@ -49,7 +49,7 @@ impl SessionStore for PgStore {
         ip: Option<IpAddr>,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        self.read(async |conn| touch::touch_key(conn, key, touch, ip, at).await)
+        self.run_idempotent(async |conn| touch::touch_key(conn, key, touch, ip, at).await)
             .await
     }
 

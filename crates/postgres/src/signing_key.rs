@@ -1,6 +1,4 @@
-//! The keys by which the service knows what it has signed itself.
-
-use std::fmt::Write as _;
+//! The keys that sign values for later verification by any replica.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -37,7 +35,7 @@ impl SigningKeyStore for PgStore {
         }
         self.write(async |conn| {
             lock_advisory(conn, AdvisoryLock::SigningKey).await?;
-            // Another replica may have been faster.
+            // Another replica may have rotated the key in the meantime.
             match find_current(conn, feature, at).await? {
                 Some(key) => Ok(key),
                 None => rotate(conn, feature, fresh, at).await,
@@ -66,7 +64,7 @@ impl SigningKeyStore for PgStore {
     }
 }
 
-/// The key that signs, unless the next one is due.
+/// Returns the current signing key, unless a rotation is due.
 async fn find_current(
     conn: &mut AsyncPgConnection,
     feature: SigningFeature,
@@ -90,12 +88,12 @@ async fn find_key(
     sequence: i32,
     at: DateTime<Utc>,
 ) -> Result<Option<SigningKey>, PgError> {
-    let is_good = crypto_keys::deletes_at
+    let still_verifies = crypto_keys::deletes_at
         .is_null()
         .or(crypto_keys::deletes_at.gt(at).assume_not_null());
     let row: Option<(i32, Option<String>)> = crypto_keys::table
         .find((feature.as_str(), sequence))
-        .filter(is_good)
+        .filter(still_verifies)
         .select((crypto_keys::sequence, crypto_keys::secret))
         .first(conn)
         .await
@@ -108,12 +106,12 @@ async fn list_keys(
     feature: SigningFeature,
     at: DateTime<Utc>,
 ) -> Result<Vec<SigningKey>, PgError> {
-    let is_good = crypto_keys::deletes_at
+    let still_verifies = crypto_keys::deletes_at
         .is_null()
         .or(crypto_keys::deletes_at.gt(at).assume_not_null());
     let rows: Vec<(i32, Option<String>)> = crypto_keys::table
         .filter(crypto_keys::feature.eq(feature.as_str()))
-        .filter(is_good)
+        .filter(still_verifies)
         .order(crypto_keys::sequence.desc())
         .select((crypto_keys::sequence, crypto_keys::secret))
         .load(conn)
@@ -122,7 +120,7 @@ async fn list_keys(
     keys.filter_map(Result::transpose).collect()
 }
 
-/// Lets `fresh` take over. Keys whose afterlife is past lose their secret.
+/// Makes `fresh` the signing key. Deletes the secrets of keys that no longer verify.
 async fn rotate(
     conn: &mut AsyncPgConnection,
     feature: SigningFeature,
@@ -150,7 +148,7 @@ async fn rotate(
         .values((
             of_feature,
             crypto_keys::sequence.eq(sequence),
-            crypto_keys::secret.eq(Some(to_hex(fresh.expose_secret()))),
+            crypto_keys::secret.eq(Some(hex::encode(fresh.expose_secret()))),
             crypto_keys::starts_at.eq(at),
         ))
         .execute(conn)
@@ -165,28 +163,11 @@ fn key((sequence, secret): (i32, Option<String>)) -> Result<Option<SigningKey>, 
     let Some(text) = secret else {
         return Ok(None);
     };
-    let bytes = from_hex(&text)
-        .ok_or_else(|| PgError::Corrupt("a secret of crypto_keys is not 64 bytes".to_owned()))?;
+    let mut bytes = [0; 64];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| PgError::Corrupt("a secret in crypto_keys is not 64 bytes".to_owned()))?;
     Ok(Some(SigningKey {
         sequence,
         secret: SecretBox::new(Box::new(bytes)),
     }))
-}
-
-fn to_hex(bytes: &[u8; 64]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn from_hex(text: &str) -> Option<[u8; 64]> {
-    let mut bytes = [0; 64];
-    if text.len() != 2 * bytes.len() || !text.is_ascii() {
-        return None;
-    }
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -1,4 +1,4 @@
-//! The SSH key pair of each user.
+//! Users' SSH key pairs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     PgError, PgStore,
     audit::insert_audit,
-    encryption::{Keyring, Place},
+    encryption::{Keyring, SecretLocation},
     lock::lock_caller,
     schema::gitsshkeys,
 };
@@ -86,7 +86,7 @@ async fn update_ssh_key(
     keys: &Keyring,
     at: DateTime<Utc>,
 ) -> Result<SshPublicKey, PgError> {
-    let private = keys.seal(&pair.private_key, Place::SshPrivateKey(user))?;
+    let private = keys.encrypt(&pair.private_key, SecretLocation::SshPrivateKey(user))?;
     let row: PublicKeyRow = diesel::update(gitsshkeys::table.find(user.0))
         .set((
             gitsshkeys::private_key.eq(private.text),
@@ -100,7 +100,7 @@ async fn update_ssh_key(
     Ok(row.into())
 }
 
-/// Writes the first pair of a user.
+/// Inserts a user's first key pair.
 pub(crate) async fn insert_ssh_key(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -108,7 +108,7 @@ pub(crate) async fn insert_ssh_key(
     keys: &Keyring,
     at: DateTime<Utc>,
 ) -> Result<(), PgError> {
-    let private = keys.seal(&pair.private_key, Place::SshPrivateKey(user))?;
+    let private = keys.encrypt(&pair.private_key, SecretLocation::SshPrivateKey(user))?;
     diesel::insert_into(gitsshkeys::table)
         .values((
             gitsshkeys::user_id.eq(user.0),

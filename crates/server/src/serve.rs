@@ -161,7 +161,7 @@ async fn prepare(
 /// Encrypts secrets that are stored in plain text or with an older key.
 async fn encrypt_secrets(store: Arc<PgStore>) {
     sleep(START_PAUSE).await;
-    match store.seal_stored_secrets().await {
+    match store.encrypt_stored_secrets().await {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "encrypted stored secrets with the current key"),
         Err(error) => tracing::warn!(

@@ -25,7 +25,6 @@ use crate::{
     PgError,
     audit::{NewAuditRow, as_micros},
     batcher::Batched,
-    encryption::to_hex,
     pool::Pool,
 };
 
@@ -129,7 +128,7 @@ impl<'a> KeyRecord<'a> {
         let KeyRequest { key, by } = asked;
         Self {
             key_id: key.id.as_str(),
-            hashed_secret: format!("\\x{}", to_hex(&key.hashed_secret)),
+            hashed_secret: format!("\\x{}", hex::encode(key.hashed_secret)),
             owner_id: key.user_id.0,
             login_type: key.login_type.as_str(),
             token_name: key.token_name.as_str(),

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     batcher::Batched as _,
-    encryption::to_hex,
     testing::{TestStore, amid, at_once, client, command_line, now, session, token},
 };
 
@@ -456,7 +455,7 @@ async fn keys_made_together_are_as_if_made_alone() {
              FROM api_keys k WHERE id = '{}' AND token_name = '{}' AND hashed_secret = '\\x{}'",
             key.id.as_str(),
             key.token_name.as_str(),
-            to_hex(&key.hashed_secret),
+            hex::encode(key.hashed_secret),
         )
     };
     let of_log = |key: &NewApiKey| {

@@ -26,8 +26,8 @@ fn id(text: &str) -> String {
     keys(text).ids().next().unwrap().to_owned()
 }
 
-fn place(n: u128) -> Place {
-    Place::RefreshToken(UserId(Uuid::from_u128(n)), LoginType::Oidc)
+fn location(n: u128) -> SecretLocation {
+    SecretLocation::RefreshToken(UserId(Uuid::from_u128(n)), LoginType::Oidc)
 }
 
 /// Another store on the same database, with these keys.
@@ -37,8 +37,8 @@ async fn with_keys(store: &TestStore, text: &str) -> PgStore {
     PgStore::connect(options).await.unwrap()
 }
 
-/// The private half of the SSH key of the user of that name.
-async fn private_half(store: &PgStore, username: &str) -> Result<String, PgError> {
+/// The SSH private key of the user with this name.
+async fn private_key_of(store: &PgStore, username: &str) -> Result<String, PgError> {
     let keys = store.keyring().await.unwrap();
     let row: (Uuid, String, Option<String>) = store
         .pool
@@ -55,8 +55,8 @@ async fn private_half(store: &PgStore, username: &str) -> Result<String, PgError
                 .await?)
         })
         .await?;
-    let place = Place::SshPrivateKey(UserId(row.0));
-    let secret = keys.open(&row.1, row.2.as_deref(), place)?;
+    let location = SecretLocation::SshPrivateKey(UserId(row.0));
+    let secret = keys.decrypt(&row.1, row.2.as_deref(), location)?;
     Ok(secret.expose_secret().to_owned())
 }
 
@@ -66,7 +66,7 @@ async fn key_ids(store: &TestStore) -> Vec<String> {
 }
 
 #[test]
-fn a_list_of_keys_is_read_and_a_fault_is_named_by_its_place() {
+fn a_list_of_keys_parses_and_errors_name_the_position() {
     let both = keys(&format!(" {FIRST} , {SECOND}"));
     let ids: Vec<&str> = both.ids().collect();
     assert_eq!(ids, [id(FIRST), id(SECOND)]);
@@ -78,86 +78,94 @@ fn a_list_of_keys_is_read_and_a_fault_is_named_by_its_place() {
         "{shown}"
     );
 
-    let fault = |text: &str| SecretKeys::parse(&text.into()).unwrap_err();
-    assert_eq!(fault(""), InvalidSecretKeys::Length(1, 0));
-    assert_eq!(fault("c2hvcnQ="), InvalidSecretKeys::Length(1, 5));
+    let error = |text: &str| SecretKeys::parse(&text.into()).unwrap_err();
+    assert_eq!(error(""), InvalidSecretKeys::Length(1, 0));
+    assert_eq!(error("c2hvcnQ="), InvalidSecretKeys::Length(1, 5));
     assert_eq!(
-        fault(&format!("{FIRST},{FIRST}{FIRST}")),
+        error(&format!("{FIRST},{FIRST}{FIRST}")),
         InvalidSecretKeys::NotBase64(2)
     );
-    assert_eq!(fault(&format!("{FIRST},")), InvalidSecretKeys::Length(2, 0));
+    assert_eq!(error(&format!("{FIRST},")), InvalidSecretKeys::Length(2, 0));
     let hex = "00".repeat(32);
-    assert_eq!(fault(&hex), InvalidSecretKeys::Length(1, 48));
-    assert_eq!(fault("not a key"), InvalidSecretKeys::NotBase64(1));
+    assert_eq!(error(&hex), InvalidSecretKeys::Length(1, 48));
+    assert_eq!(error("not a key"), InvalidSecretKeys::NotBase64(1));
 }
 
 #[test]
-fn what_is_sealed_opens_in_its_place_and_looks_different_each_time() {
+fn a_secret_round_trips_and_each_ciphertext_differs() {
     let keyring = keyring(FIRST);
     let secret = "übel".into();
 
-    let sealed = keyring.seal(&secret, place(1)).unwrap();
-    let again = keyring.seal(&secret, place(1)).unwrap();
+    let encrypted = keyring.encrypt(&secret, location(1)).unwrap();
+    let again = keyring.encrypt(&secret, location(1)).unwrap();
 
-    assert_eq!(sealed.key_id, Some(id(FIRST)));
-    assert_ne!(sealed.text, again.text);
-    let bytes = BASE64.decode(&sealed.text).unwrap();
+    assert_eq!(encrypted.key_id, Some(id(FIRST)));
+    assert_ne!(encrypted.text, again.text);
+    let bytes = BASE64.decode(&encrypted.text).unwrap();
     let plain = "übel".as_bytes();
     assert!(!bytes.windows(plain.len()).any(|window| window == plain));
-    for sealed in [&sealed, &again] {
-        let opened = keyring.open(&sealed.text, sealed.key_id.as_deref(), place(1));
-        assert_eq!(opened.unwrap().expose_secret(), "übel");
+    for encrypted in [&encrypted, &again] {
+        let decrypted = keyring.decrypt(&encrypted.text, encrypted.key_id.as_deref(), location(1));
+        assert_eq!(decrypted.unwrap().expose_secret(), "übel");
     }
 }
 
 #[test]
-fn what_is_sealed_opens_nowhere_else_and_not_when_it_was_changed() {
+fn a_secret_cannot_be_decrypted_elsewhere_or_after_modification() {
     let both = keyring(&format!("{SECOND},{FIRST}"));
     let keyring = keyring(FIRST);
-    let sealed = keyring.seal(&"secret".into(), place(1)).unwrap();
+    let encrypted = keyring.encrypt(&"secret".into(), location(1)).unwrap();
     let user = UserId(Uuid::from_u128(1));
     let first = id(FIRST);
 
     for elsewhere in [
-        place(2),
-        Place::AccessToken(user, LoginType::Oidc),
-        Place::RefreshToken(user, LoginType::Github),
-        Place::SshPrivateKey(user),
+        location(2),
+        SecretLocation::AccessToken(user, LoginType::Oidc),
+        SecretLocation::RefreshToken(user, LoginType::Github),
+        SecretLocation::SshPrivateKey(user),
     ] {
-        let opened = keyring.open(&sealed.text, Some(&first), elsewhere);
-        assert!(matches!(opened, Err(PgError::Corrupt(_))), "{elsewhere:?}");
+        let decrypted = keyring.decrypt(&encrypted.text, Some(&first), elsewhere);
+        assert!(
+            matches!(decrypted, Err(PgError::Corrupt(_))),
+            "{elsewhere:?}"
+        );
     }
-    let mut bytes = BASE64.decode(&sealed.text).unwrap();
+    let mut bytes = BASE64.decode(&encrypted.text).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     let changed = BASE64.encode(bytes);
-    for text in [&changed, "secret", "c2VjcmV0", "!", &sealed.text[..20]] {
-        let opened = keyring.open(text, Some(&first), place(1));
-        let Err(PgError::Corrupt(why)) = opened else {
+    for text in [&changed, "secret", "c2VjcmV0", "!", &encrypted.text[..20]] {
+        let decrypted = keyring.decrypt(text, Some(&first), location(1));
+        let Err(PgError::Corrupt(why)) = decrypted else {
             panic!("{text}");
         };
         assert!(why.contains(&first), "{why}");
     }
-    // With another key, with one that nobody has, and with both at hand.
-    let other = both.open(&sealed.text, Some(&id(SECOND)), place(1));
+    // With another key, an unknown key, and both keys.
+    let other = both.decrypt(&encrypted.text, Some(&id(SECOND)), location(1));
     assert!(matches!(other, Err(PgError::Corrupt(_))));
-    let unknown = keyring.open(&sealed.text, Some("abc"), place(1));
+    let unknown = keyring.decrypt(&encrypted.text, Some("abc"), location(1));
     assert!(matches!(unknown, Err(PgError::UnknownSecretKey(key)) if key == "abc"));
-    assert!(both.open(&sealed.text, Some(&first), place(1)).is_ok());
+    assert!(
+        both.decrypt(&encrypted.text, Some(&first), location(1))
+            .is_ok()
+    );
 }
 
 #[test]
-fn no_secret_stays_none_and_plain_text_is_read_as_it_stands() {
+fn an_empty_secret_stays_empty_and_plain_text_is_returned_unchanged() {
     let keyring = keyring(FIRST);
-    let none = keyring.seal(&SecretString::default(), place(1)).unwrap();
+    let none = keyring
+        .encrypt(&SecretString::default(), location(1))
+        .unwrap();
     assert_eq!((none.text.as_str(), none.key_id), ("", None));
     for (text, key_id) in [("", None), ("", Some("whatever")), ("plain", None)] {
-        let opened = keyring.open(text, key_id, place(1)).unwrap();
-        assert_eq!(opened.expose_secret(), text);
+        let decrypted = keyring.decrypt(text, key_id, location(1)).unwrap();
+        assert_eq!(decrypted.expose_secret(), text);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_start_first_at_once_agree_on_a_key() {
+async fn concurrently_started_replicas_agree_on_a_key() {
     let store = TestStore::new().await;
     let mut replicas = Vec::new();
     for _ in 0..6 {
@@ -175,12 +183,12 @@ async fn replicas_that_start_first_at_once_agree_on_a_key() {
 
     let replicas = at_once(tasks.collect::<Vec<_>>()).await;
 
-    let made = "SELECT count(*) FROM crypto_keys WHERE feature = 'stored_secrets'";
-    assert_eq!(store.value(made).await, "1");
+    let keys = "SELECT count(*) FROM crypto_keys WHERE feature = 'stored_secrets'";
+    assert_eq!(store.value(keys).await, "1");
     for replica in &replicas {
         for n in 0..6 {
-            let half = private_half(replica, &format!("user{n}")).await;
-            assert_eq!(half.unwrap(), "private first");
+            let key = private_key_of(replica, &format!("user{n}")).await;
+            assert_eq!(key.unwrap(), "private first");
         }
     }
     let plain = "SELECT count(*) FROM gitsshkeys WHERE private_key LIKE '%private%'";
@@ -188,7 +196,7 @@ async fn replicas_that_start_first_at_once_agree_on_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_database_outlives_the_change_that_needed_it() {
+async fn a_generated_key_survives_the_rollback_of_the_change_that_needed_it() {
     let store = TestStore::new().await;
     let mut new = user("ada");
     new.organization_ids = vec![usher_domain::OrganizationId(Uuid::nil())];
@@ -198,30 +206,33 @@ async fn a_key_of_the_database_outlives_the_change_that_needed_it() {
 
     let options = PgOptions::new(store.url());
     let other = PgStore::connect(options).await.unwrap();
-    let half = private_half(&other, "bob").await.unwrap();
-    assert_eq!(half, "private first");
+    let key = private_key_of(&other, "bob").await.unwrap();
+    assert_eq!(key, "private first");
 }
 
 #[tokio::test]
-async fn asking_for_missing_keys_makes_none() {
+async fn listing_missing_keys_creates_none() {
     let store = TestStore::new().await;
     assert_eq!(store.list_missing_secret_keys().await.unwrap(), [""; 0]);
     assert_eq!(store.value("SELECT count(*) FROM crypto_keys").await, "0");
 }
 
 #[tokio::test]
-async fn keys_of_the_settings_need_none_in_the_database() {
+async fn with_configured_keys_none_is_stored_in_the_database() {
     let store = TestStore::with(|options| options.secret_keys = keys(FIRST)).await;
 
     store.add_user("ada").await;
 
     assert_eq!(store.value("SELECT count(*) FROM crypto_keys").await, "0");
     assert_eq!(key_ids(&store).await, [id(FIRST)]);
-    assert_eq!(private_half(&store, "ada").await.unwrap(), "private first");
+    assert_eq!(
+        private_key_of(&store, "ada").await.unwrap(),
+        "private first"
+    );
 }
 
 #[tokio::test]
-async fn what_an_earlier_key_sealed_is_read_and_sealed_with_the_first_when_it_is_written() {
+async fn secrets_are_read_with_older_keys_and_written_with_the_first() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -250,13 +261,16 @@ async fn what_an_earlier_key_sealed_is_read_and_sealed_with_the_first_when_it_is
     let later = with_keys(&store, &format!("{FIRST},{SECOND}")).await;
     let read = later.find_link(ada.id, kind).await.unwrap().unwrap();
     assert_eq!(read.tokens.access_token.expose_secret(), "of the database");
-    assert_eq!(private_half(&later, "ada").await.unwrap(), "private first");
+    assert_eq!(
+        private_key_of(&later, "ada").await.unwrap(),
+        "private first"
+    );
     write(&later, "of the settings").await;
 
     let first = id(FIRST);
     assert_ne!(store.value(column).await, of_database);
     assert_eq!(store.value(column).await, format!("{first}{first}"));
-    // Which a store without that key cannot read, and says so.
+    // A store without that key cannot read it and reports the key.
     let error = store.find_link(ada.id, kind).await.unwrap_err();
     assert!(matches!(&error, StoreError::Internal(why) if why.to_string().contains(&first)));
     assert_eq!(store.list_missing_secret_keys().await.unwrap(), [first]);
@@ -264,7 +278,7 @@ async fn what_an_earlier_key_sealed_is_read_and_sealed_with_the_first_when_it_is
 }
 
 #[tokio::test]
-async fn plain_text_and_what_an_older_key_sealed_is_sealed_anew_in_batches() {
+async fn plain_text_and_secrets_with_older_keys_are_encrypted_in_batches() {
     let store = TestStore::new().await;
     let rows = 2 * BATCH + 30;
     store
@@ -286,25 +300,28 @@ async fn plain_text_and_what_an_older_key_sealed_is_sealed_anew_in_batches() {
     let links: u64 = links.parse().unwrap();
     let all = u64::try_from(rows).unwrap() - 1 + links;
 
-    assert_eq!(store.seal_stored_secrets().await.unwrap(), all);
-    assert_eq!(store.seal_stored_secrets().await.unwrap(), 0);
+    assert_eq!(store.encrypt_stored_secrets().await.unwrap(), all);
+    assert_eq!(store.encrypt_stored_secrets().await.unwrap(), 0);
 
     let plain = "SELECT (SELECT count(*) FROM gitsshkeys WHERE private_key_key_id IS NULL)
         + (SELECT count(*) FROM user_links WHERE oauth_access_token_key_id IS NULL)
         + (SELECT count(*) FROM user_links WHERE oauth_refresh_token <> '' AND oauth_refresh_token_key_id IS NULL)";
     assert_eq!(store.value(plain).await, "0");
-    assert_eq!(private_half(&store, "u9").await.unwrap(), "private u9");
-    // What nobody can read stays, and is named.
+    assert_eq!(private_key_of(&store, "u9").await.unwrap(), "private u9");
+    // Unreadable secrets are unchanged and their keys reported.
     let lost = "SELECT private_key FROM gitsshkeys WHERE private_key_key_id = 'lost'";
     assert_eq!(store.value(lost).await, "private u7");
     assert_eq!(store.list_missing_secret_keys().await.unwrap(), ["lost"]);
 
-    // A new key comes first, seals all anew, and is enough from then on.
+    // After rotation the new key alone suffices.
     let later = with_keys(&store, &format!("{FIRST},{SECOND}")).await;
-    assert_eq!(later.seal_stored_secrets().await.unwrap(), all);
+    assert_eq!(later.encrypt_stored_secrets().await.unwrap(), all);
     let alone = with_keys(&store, FIRST).await;
     assert_eq!(alone.list_missing_secret_keys().await.unwrap(), ["lost"]);
-    assert_eq!(private_half(&alone, "u230").await.unwrap(), "private u230");
+    assert_eq!(
+        private_key_of(&alone, "u230").await.unwrap(),
+        "private u230"
+    );
     let user = "SELECT id FROM users WHERE username = 'u1'";
     let user = UserId(store.value(user).await.parse().unwrap());
     let link = alone.find_link(user, LoginType::Oidc).await.unwrap();

@@ -1,12 +1,12 @@
 use super::*;
 
-/// What Postgres says of a failed check, row and all.
-struct Fault {
+/// An error of a failed check, with the whole row in its details.
+struct CheckError {
     message: &'static str,
     constraint: Option<&'static str>,
 }
 
-impl DatabaseErrorInformation for Fault {
+impl DatabaseErrorInformation for CheckError {
     fn message(&self) -> &str {
         self.message
     }
@@ -35,15 +35,15 @@ fn error(
     message: &'static str,
     constraint: Option<&'static str>,
 ) -> StoreError {
-    let fault = Box::new(Fault {
+    let error = Box::new(CheckError {
         message,
         constraint,
     });
-    PgError::from(diesel::result::Error::DatabaseError(kind, fault)).into()
+    PgError::from(diesel::result::Error::DatabaseError(kind, error)).into()
 }
 
 #[test]
-fn a_constraint_that_a_caller_can_break_is_a_conflict() {
+fn a_constraint_that_a_caller_can_violate_is_a_conflict() {
     for (constraint, conflict) in [
         ("users_username_lower_idx", Conflict::Username),
         ("users_email_lower_idx", Conflict::Email),
@@ -60,7 +60,7 @@ fn a_constraint_that_a_caller_can_break_is_a_conflict() {
 }
 
 #[test]
-fn what_passes_by_itself_is_unavailable() {
+fn transient_errors_are_unavailable() {
     use DatabaseErrorKind::{
         ClosedConnection, ReadOnlyTransaction, SerializationFailure, UnableToSendCommand, Unknown,
     };
@@ -93,7 +93,7 @@ fn what_passes_by_itself_is_unavailable() {
 }
 
 #[test]
-fn everything_else_is_a_fault_of_ours_and_tells_no_row() {
+fn other_errors_are_internal_and_contain_no_row_data() {
     use DatabaseErrorKind::{CheckViolation, UnableToSendCommand, Unknown};
 
     for error in [
@@ -120,6 +120,6 @@ fn everything_else_is_a_fault_of_ours_and_tells_no_row() {
     let source = failed.source().expect("it has a source");
     assert_eq!(
         source.to_string(),
-        "Postgres refused a statement: violates a check (constraint users_status_check) (CheckViolation)"
+        "Postgres rejected a statement: violates a check (constraint users_status_check) (CheckViolation)"
     );
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     PgError,
-    encryption::{Keyring, Place, Sealed},
+    encryption::{Encrypted, Keyring, SecretLocation},
     schema::{user_links, users},
     user::{find::lower, row::parse_login_type},
 };
@@ -131,11 +131,14 @@ pub(super) fn seal(
     user: UserId,
     login_type: LoginType,
     keys: &Keyring,
-) -> Result<(Sealed, Sealed), PgError> {
+) -> Result<(Encrypted, Encrypted), PgError> {
     let none = SecretString::default();
-    let access = keys.seal(&tokens.access_token, Place::AccessToken(user, login_type))?;
+    let access = keys.encrypt(
+        &tokens.access_token,
+        SecretLocation::AccessToken(user, login_type),
+    )?;
     let refresh = tokens.refresh_token.as_ref().unwrap_or(&none);
-    let refresh = keys.seal(refresh, Place::RefreshToken(user, login_type))?;
+    let refresh = keys.encrypt(refresh, SecretLocation::RefreshToken(user, login_type))?;
     Ok((access, refresh))
 }
 
@@ -190,15 +193,15 @@ impl LinkRow {
     pub(super) fn open(self, keys: &Keyring) -> Result<ExternalLogin, PgError> {
         let user_id = UserId(self.user_id);
         let login_type = parse_login_type(&self.login_type)?;
-        let access_token = keys.open(
+        let access_token = keys.decrypt(
             &self.oauth_access_token,
             self.oauth_access_token_key_id.as_deref(),
-            Place::AccessToken(user_id, login_type),
+            SecretLocation::AccessToken(user_id, login_type),
         )?;
-        let refresh_token = keys.open(
+        let refresh_token = keys.decrypt(
             &self.oauth_refresh_token,
             self.oauth_refresh_token_key_id.as_deref(),
-            Place::RefreshToken(user_id, login_type),
+            SecretLocation::RefreshToken(user_id, login_type),
         )?;
         Ok(ExternalLogin {
             user_id,

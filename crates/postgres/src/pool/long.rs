@@ -1,4 +1,4 @@
-//! Work that takes longer than a call of the store may.
+//! Transactions that may take longer than the usual deadline.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::{Call, Manager, Pool, Work, begin, finish};
 use crate::PgError;
 
 impl Pool {
-    /// Runs a change in a transaction that may take this long, which is undone if it fails.
-    /// The change lifts the server's own limit by itself, with `SET LOCAL`.
+    /// Like [`write`](Pool::write), with a deadline of `limit`. The change must raise
+    /// `statement_timeout` itself, with `SET LOCAL`.
     pub(crate) async fn write_within<T, F>(&self, limit: Duration, change: F) -> Result<T, PgError>
     where
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, PgError>
@@ -24,7 +24,7 @@ impl Pool {
             .await
     }
 
-    /// Begins a transaction that only reads, all of it as it is at one moment.
+    /// Begins a read-only transaction that sees one snapshot.
     pub(crate) async fn begin_reading(&self) -> Result<Reading, PgError> {
         Ok(Reading {
             call: self.open(begin_reading).await?,
@@ -33,15 +33,14 @@ impl Pool {
     }
 }
 
-/// A transaction that only reads. It may last, as long as each step takes no longer than a
-/// call.
+/// A read-only transaction. Each step has the usual deadline; the transaction has none.
 pub(crate) struct Reading {
     call: Call,
     call_timeout: Duration,
 }
 
 impl Reading {
-    /// Runs a step. After one that failed there is only [`end`](Self::end).
+    /// Runs a step. After a failed step, only [`end`](Self::end) may be called.
     pub(crate) async fn run<T, F>(&mut self, step: F) -> Result<T, PgError>
     where
         for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, PgError>
@@ -53,10 +52,10 @@ impl Reading {
         self.call.run(step).await
     }
 
-    /// Ends the transaction and gives the connection back to the pool, if it is still good.
+    /// Ends the transaction and returns the connection to the pool if it is still usable.
     pub(crate) async fn end(mut self) {
         if let Err(error) = self.run(roll_back).await {
-            tracing::debug!(%error, "could not end a transaction that only read");
+            tracing::debug!(%error, "could not end a read-only transaction");
             self.call.discard_connection();
         }
     }
@@ -65,8 +64,8 @@ impl Reading {
 async fn begin_reading(conn: &mut AsyncPgConnection) -> Result<(), PgError> {
     let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     Manager::begin_transaction_sql(conn, sql).await?;
-    // It would hold up the first rows of a long list, where the connection could not be
-    // opened without it.
+    // JIT compilation would delay the first rows. The connection's own options may be
+    // unset.
     diesel::sql_query("SET LOCAL jit = off")
         .execute(conn)
         .await?;

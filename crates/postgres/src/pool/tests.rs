@@ -16,7 +16,7 @@ fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
 const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name = 'usher'";
 
-/// Uses as many connections as there may be, so that all are in the pool afterwards.
+/// Opens all connections, so that the pool is full afterwards.
 async fn fill(store: &TestStore) {
     let key = ApiKeyId::from_stored("0123456789".to_owned());
     store.find_credential(&key).await.unwrap();
@@ -37,14 +37,14 @@ async fn fill(store: &TestStore) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_succeed_after_all_connections_were_ended() {
+async fn calls_succeed_after_all_connections_were_terminated() {
     let store = TestStore::new().await;
     for round in 0..5 {
         fill(&store).await;
 
         assert_eq!(store.column(KILL).await.len(), 10);
 
-        // At once, whether or not the pool has noticed yet.
+        // Without waiting for the pool to notice.
         store.has_users().await.unwrap();
         store.ping().await.unwrap();
         fill(&store).await;
@@ -58,7 +58,7 @@ async fn calls_succeed_after_all_connections_were_ended() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_during_a_call_makes_it_unavailable() {
+async fn a_connection_lost_during_a_change_is_an_unavailable_error() {
     let store = TestStore::new().await;
     let blocker = client(store.url()).await;
     blocker
@@ -83,7 +83,7 @@ async fn a_connection_that_ends_during_a_call_makes_it_unavailable() {
 }
 
 #[tokio::test]
-async fn a_statement_that_waits_too_long_is_ended_by_the_server() {
+async fn a_statement_that_waits_too_long_is_canceled_by_the_server() {
     let store = TestStore::with(|options| {
         options.statement_timeout = Some(Duration::from_millis(200));
     })
@@ -107,7 +107,7 @@ async fn a_statement_that_waits_too_long_is_ended_by_the_server() {
 }
 
 #[tokio::test]
-async fn a_call_ends_in_time_even_if_the_server_never_answers() {
+async fn a_call_times_out_if_the_server_never_responds() {
     let store = TestStore::with(|options| {
         options.statement_timeout = None;
         options.call_timeout = Duration::from_millis(300);
@@ -127,17 +127,17 @@ async fn a_call_ends_in_time_even_if_the_server_never_answers() {
     assert!(begin.elapsed() < Duration::from_secs(2));
     assert!(is_unavailable(&reading), "{reading:?}");
     assert!(is_unavailable(&writing), "{writing:?}");
-    // Neither connection is used again while it is still at work.
+    // Neither connection is reused while it still runs a statement.
     store.ping().await.unwrap();
     blocker.batch_execute("ROLLBACK").await.unwrap();
     store.has_users().await.unwrap();
 }
 
 #[tokio::test]
-async fn the_usual_times_give_an_answer_within_five_seconds() {
+async fn with_default_timeouts_a_call_fails_within_five_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    // It takes connections and says nothing.
+    // It accepts connections and never responds.
     let url = format!("postgres://usher@127.0.0.1:{port}/usher?sslmode=disable");
     let store = PgStore::lazy(&PgOptions::new(url.clone())).unwrap();
     let begin = Instant::now();
@@ -154,7 +154,7 @@ async fn the_usual_times_give_an_answer_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn who_finds_no_free_connection_is_told_in_time() {
+async fn waiting_for_a_free_connection_times_out() {
     let store = TestStore::with(|options| {
         options.max_connections = 1;
         options.acquire_timeout = Duration::from_millis(100);
@@ -179,7 +179,7 @@ async fn who_finds_no_free_connection_is_told_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_are_dropped_anywhere_leave_the_pool_in_order() {
+async fn calls_canceled_at_any_point_leave_the_pool_usable() {
     let store = TestStore::with(|options| options.max_connections = 2).await;
     for i in 0..100_u64 {
         let creating = {
@@ -197,7 +197,7 @@ async fn calls_that_are_dropped_anywhere_leave_the_pool_in_order() {
         store.ping().await.unwrap();
     }
 
-    // All of a user or nothing.
+    // A user is created as a whole or not at all.
     let halves = "SELECT count(*) FROM users LEFT JOIN gitsshkeys ON user_id = users.id \
                   WHERE user_id IS NULL AND NOT is_system";
     assert_eq!(store.value(halves).await, "0");

@@ -15,7 +15,7 @@ fn now() -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn the_first_key_that_is_offered_signs_from_then_on() {
+async fn the_first_key_becomes_the_signing_key() {
     let store = TestStore::new().await;
 
     let first = store.signing_key(CONVERT, fresh(1), now()).await.unwrap();
@@ -27,7 +27,7 @@ async fn the_first_key_that_is_offered_signs_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_key_goes_on_verifying_for_a_while_after_the_next_one_took_over() {
+async fn a_rotated_key_still_verifies_for_a_while() {
     let store = TestStore::new().await;
     store.signing_key(CONVERT, fresh(1), now()).await.unwrap();
     let rotated = now() + SIGNING_KEY_LIFETIME;
@@ -49,7 +49,7 @@ async fn a_key_goes_on_verifying_for_a_while_after_the_next_one_took_over() {
 }
 
 #[tokio::test]
-async fn replicas_that_come_at_once_agree_on_one_key() {
+async fn concurrent_replicas_agree_on_one_key() {
     let store = TestStore::new().await;
     let tasks: Vec<_> = (1..=8)
         .map(|n| {
@@ -68,7 +68,7 @@ async fn replicas_that_come_at_once_agree_on_one_key() {
 }
 
 #[tokio::test]
-async fn all_keys_that_verify_are_listed_the_newest_first_and_of_one_use_only() {
+async fn verifying_keys_of_one_feature_are_listed_newest_first() {
     let store = TestStore::new().await;
     let states = SigningFeature::SignInState;
     let rotated = now() + SIGNING_KEY_LIFETIME;

@@ -6,12 +6,12 @@ use usher_store::SshKeyStore;
 use uuid::Uuid;
 
 use crate::{
-    encryption::Place,
+    encryption::SecretLocation,
     testing::{TestStore, command_line, key_pair, now},
 };
 
 #[tokio::test]
-async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
+async fn replacing_a_key_pair_is_audited_without_the_private_key() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let later = now() + TimeDelta::minutes(1);
@@ -29,8 +29,12 @@ async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
         .value("SELECT private_key_key_id FROM gitsshkeys")
         .await;
     let keys = store.keyring().await.unwrap();
-    let opened = keys.open(&private, Some(&key_id), Place::SshPrivateKey(ada.id));
-    assert_eq!(opened.unwrap().expose_secret(), "private second");
+    let decrypted = keys.decrypt(
+        &private,
+        Some(&key_id),
+        SecretLocation::SshPrivateKey(ada.id),
+    );
+    assert_eq!(decrypted.unwrap().expose_secret(), "private second");
     assert!(!private.contains("private"), "{private}");
     let row = store.last_audit().await;
     assert_eq!(row["resource_type"], "git_ssh_key");
@@ -48,7 +52,7 @@ async fn a_new_pair_replaces_the_old_and_is_logged_without_the_private_half() {
 }
 
 #[tokio::test]
-async fn who_has_no_pair_gets_none() {
+async fn replacing_a_missing_key_pair_returns_none() {
     let store = TestStore::new().await;
     let nobody_there = UserId(Uuid::nil());
 

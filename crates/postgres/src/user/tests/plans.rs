@@ -359,7 +359,7 @@ async fn nothing_about_one_user_scans_a_table(store: &TestStore, id: UserId) {
     let counted = counted(store).await;
     use_every_way_to_a_user(&counted, id, &key).await;
     change_a_user_in_every_way(&counted, organization).await;
-    assert_eq!(counted.seal_stored_secrets().await.unwrap(), 0);
+    assert_eq!(counted.encrypt_stored_secrets().await.unwrap(), 0);
     let missing = counted.list_missing_secret_keys().await.unwrap();
     assert_eq!(missing, ["lost"]);
     close(counted, store).await;
