@@ -1,4 +1,4 @@
-//! The values that users last gave to parameters of templates.
+//! The values that users last gave to template parameters.
 
 use std::collections::BTreeMap;
 
@@ -69,8 +69,8 @@ async fn upsert_build_parameters(
     parameters: &[BuildParameter],
     used_at: DateTime<Utc>,
 ) -> Result<(), PgError> {
-    // Each name once, which a statement must not meet twice, and in one order, so that two
-    // builds at once do not wait for each other.
+    // Unique, since a statement cannot upsert a row twice; sorted, so that concurrent
+    // builds do not deadlock.
     let values: BTreeMap<&str, &str> = parameters
         .iter()
         .map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
@@ -97,7 +97,7 @@ async fn upsert_build_parameters(
             user_build_parameters::value.eq(excluded(user_build_parameters::value)),
             user_build_parameters::used_at.eq(excluded(user_build_parameters::used_at)),
         ));
-    // What is told late of an earlier build does not count.
+    // A late write for an earlier build must not replace newer values.
     let is_newer = user_build_parameters::used_at.le(excluded(user_build_parameters::used_at));
     methods::FilterDsl::filter(upsert, is_newer)
         .execute(conn)

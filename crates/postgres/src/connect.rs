@@ -1,9 +1,9 @@
-//! One connection: what its URL says, and opening it.
+//! Parsing a connection URL and opening a connection.
 //!
-//! The URL is libpq's, as a URL or as `key=value` words, with `sslmode` (`disable`,
-//! `prefer`, which is the default, `require`, `verify-ca`, `verify-full`) and
+//! Accepts libpq's connection strings, as URLs or `key=value` pairs, with `sslmode`
+//! (`disable`, `prefer`, which is the default, `require`, `verify-ca`, `verify-full`) and
 //! `sslrootcert` (a file, or `system`). A `host` that begins with `/` is the directory of
-//! a Unix socket, over which there is never TLS.
+//! a Unix socket, which never uses TLS.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     tls::{self, Verification},
 };
 
-/// The oldest major version of Postgres that the SQL of this crate runs on.
+/// The oldest supported major version of Postgres.
 pub const MINIMUM_MAJOR: u32 = 13;
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ mod tests;
 
 type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
-/// Where to connect, and how.
+/// Where and how to connect.
 #[derive(Clone)]
 pub(crate) struct Target {
     config: Config,
@@ -37,14 +37,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads a connection URL.
+    /// Parses a connection URL.
     pub(crate) fn parse(url: &str, application_name: &str) -> Result<Self, PgError> {
         let (url, tls) = TlsSettings::take_from(url)?;
-        // The words of a URL are not repeated: it holds the password.
+        // Errors must not contain the URL, which may contain a password.
         let mut config = Config::from_str(&url)
             .map_err(|error| PgError::Configuration(error_chain::to_string(&error)))?;
         if config.get_hosts().is_empty() {
-            return Err(PgError::Configuration("the URL names no host".to_owned()));
+            return Err(PgError::Configuration("the URL has no host".to_owned()));
         }
         if config.get_application_name().is_none() {
             config.application_name(application_name);
@@ -59,10 +59,9 @@ impl Target {
         Ok(Self { config, tls })
     }
 
-    /// Has the server end a statement that takes longer, and neither compile anything nor
-    /// start processes for statements that only look costly: with all cores at work already,
-    /// that makes them slower. Goes with the start of the connection, since `SET` would not
-    /// hold behind PgBouncer.
+    /// Sets `statement_timeout`, and disables JIT compilation and parallel queries, which
+    /// make statements slower when all cores are busy. Uses startup options, since `SET`
+    /// does not persist behind PgBouncer.
     pub(crate) fn limit_statements(&mut self, timeout: Duration) {
         let milliseconds = timeout.as_millis();
         self.set(&format!(
@@ -71,17 +70,17 @@ impl Target {
         ));
     }
 
-    /// Has the server look rows up by their keys, and plan a prepared statement once. Left to
-    /// itself it would plan anew for each handful of keys, which takes longer than to look
-    /// them up, and would go through tables that are small when it first looks.
-    pub(crate) fn look_up_only(&mut self) {
+    /// Makes the server use index lookups and generic plans. By default it would plan
+    /// each lookup anew, which takes longer than the lookup itself, or choose sequential
+    /// scans while tables are small.
+    pub(crate) fn optimize_for_lookups(&mut self) {
         self.set(
             "-c plan_cache_mode=force_generic_plan \
              -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
         );
     }
 
-    /// Has the system notice within two minutes that an idle connection is lost.
+    /// Sets TCP keepalives that detect a lost idle connection within two minutes.
     pub(crate) fn detect_lost_connection(&mut self) {
         self.config
             .keepalives_idle(Duration::from_mins(1))
@@ -89,7 +88,7 @@ impl Target {
             .keepalives_retries(4);
     }
 
-    /// Sets what the connection starts with, unless the URL says otherwise.
+    /// Sets startup options. Options in the URL take precedence.
     fn set(&mut self, options: &str) {
         let own = self.config.get_options().unwrap_or_default();
         let options = format!("{options} {own}");
@@ -108,15 +107,15 @@ impl Target {
     }
 }
 
-/// Whether a version, such as `15.4 (Debian 15.4-1)` or `17beta1`, is new enough. One that
-/// cannot be read, of some server that only speaks like Postgres, is let through.
+/// Whether a version, such as `15.4 (Debian 15.4-1)` or `17beta1`, is supported. Versions
+/// that cannot be parsed, from servers compatible with Postgres, are accepted.
 fn is_supported(version: &str) -> bool {
     let digits = version.find(|c: char| !c.is_ascii_digit());
     let major: Option<u32> = version[..digits.unwrap_or(version.len())].parse().ok();
     major.is_none_or(|major| major >= MINIMUM_MAJOR)
 }
 
-/// What a connection URL says of TLS.
+/// The TLS settings of a connection URL.
 #[derive(Debug, PartialEq, Eq)]
 struct TlsSettings {
     mode: Option<SslMode>,
@@ -125,7 +124,7 @@ struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// Takes out of the URL what tokio-postgres does not read by itself.
+    /// Removes the settings that tokio-postgres does not support from the URL.
     fn take_from(url: &str) -> Result<(String, Self), PgError> {
         let mut words = Vec::new();
         let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
@@ -148,7 +147,7 @@ impl TlsSettings {
                 settings.root_certificates = (value != "system").then(|| value.into());
             }
         }
-        // As libpq does: who names an authority wants it asked.
+        // As in libpq, `sslrootcert` turns `require` into `verify-ca`.
         if has_root
             && settings.mode == Some(SslMode::Require)
             && settings.verification == Verification::Nothing
@@ -184,35 +183,34 @@ fn take_from_query(url: &str, taken: &mut Vec<(String, String)>) -> Result<Strin
     let Some((base, query)) = url.split_once('?') else {
         return Ok(url.to_owned());
     };
-    let mut kept = Vec::new();
+    let mut rest = Vec::new();
     for pair in query.split('&') {
         match pair.split_once('=') {
             Some((key, value)) if is_ours(key) => {
                 let value = percent_decode_str(value).decode_utf8().map_err(|_| {
-                    PgError::Configuration(format!("{key} of the URL must be UTF-8"))
+                    PgError::Configuration(format!("{key} in the URL must be UTF-8"))
                 })?;
                 taken.push((key.to_owned(), value.into_owned()));
             }
-            _ => kept.push(pair),
+            _ => rest.push(pair),
         }
     }
-    if kept.is_empty() {
+    if rest.is_empty() {
         return Ok(base.to_owned());
     }
-    Ok(format!("{base}?{}", kept.join("&")))
+    Ok(format!("{base}?{}", rest.join("&")))
 }
 
-/// Of `key=value` words only plain ones are taken: the values of these two keys have
-/// neither blanks nor quotes, but for a path of unusual taste.
+/// Values with spaces or escaped quotes are not supported for these two keys.
 fn take_from_words(text: &str, taken: &mut Vec<(String, String)>) -> String {
-    let mut kept = Vec::new();
+    let mut rest = Vec::new();
     for word in text.split_whitespace() {
         match word.split_once('=') {
             Some((key, value)) if is_ours(key) => {
                 taken.push((key.to_owned(), value.trim_matches('\'').to_owned()));
             }
-            _ => kept.push(word),
+            _ => rest.push(word),
         }
     }
-    kept.join(" ")
+    rest.join(" ")
 }

@@ -1,7 +1,6 @@
-//! The locks that a change takes first, and whether its caller may still act.
+//! The locks that a change takes first, and the check that its caller may still act.
 //!
-//! The order of locks is that of the [crate]; a change that takes others takes them
-//! after these.
+//! The [crate] documents the order of locks. A change takes its other locks after these.
 
 use diesel::{
     dsl::exists,
@@ -19,31 +18,31 @@ use crate::{
     user::row::AccountRow,
 };
 
-/// How firmly the row of a user is held.
+/// The strength of a lock on a user's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LockStrength {
-    /// It stays as it is: `FOR SHARE`.
+    /// `FOR SHARE`: prevents changes.
     Share,
-    /// It is about to change: `FOR NO KEY UPDATE`. Taken before the row of a key or link
-    /// is inserted by a transaction that changes the user too; their triggers take
-    /// `FOR SHARE`, and two that go from that to a change wait for each other for ever.
+    /// `FOR NO KEY UPDATE`, before a change. Also needed before a transaction that
+    /// changes the user inserts a key or link: their triggers take `FOR SHARE`, and two
+    /// transactions that upgrade that lock deadlock.
     NoKeyUpdate,
 }
 
-/// Advisory locks that last to the end of the transaction.
+/// Advisory locks, held until the end of the transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AdvisoryLock {
-    /// Of who may become the first user, and of who may sign up through a provider.
+    /// Taken to create the first user, and to sign up through a provider.
     FirstUser = 0x7573_6801,
-    /// Of who may take an owner away.
+    /// Taken to remove an active owner.
     LastOwner = 0x7573_6802,
-    /// Of which signing key comes next.
+    /// Taken to rotate a signing key.
     SigningKey = 0x7573_6803,
-    /// Of who changes the kept counts of users.
+    /// Taken to fold or rebuild the maintained user counts.
     UserCounts = 0x7573_6804,
 }
 
-/// Waits for the turn.
+/// Waits for the lock.
 pub(crate) async fn lock_advisory(
     conn: &mut AsyncPgConnection,
     lock: AdvisoryLock,
@@ -55,7 +54,7 @@ pub(crate) async fn lock_advisory(
     Ok(())
 }
 
-/// Takes the turn if nobody has it.
+/// Takes the lock if it is free. Returns whether it did.
 pub(crate) async fn try_lock_advisory(
     conn: &mut AsyncPgConnection,
     lock: AdvisoryLock,
@@ -73,12 +72,12 @@ struct Taken {
     is_taken: bool,
 }
 
-/// Holds the caller, who must still be allowed to act.
+/// Locks the caller's row and checks that they may still act.
 ///
 /// # Errors
 ///
-/// [`Conflict::StaleCredential`] if the key of the caller has ended or the caller is not
-/// active any more. Nobody is asked where there is no key, as on the command line.
+/// [`Conflict::StaleCredential`] if the caller's key was revoked or the caller is not
+/// active any more. Calls without a key, from the command line, are not checked.
 pub(crate) async fn lock_caller(
     conn: &mut AsyncPgConnection,
     by: &AuditContext,
@@ -90,8 +89,8 @@ pub(crate) async fn lock_caller(
     check_key(conn, key, by).await
 }
 
-/// Holds the caller, who must still be allowed to act, and the user whom the change is
-/// about, who is returned: also a deleted one, `None` if there is none.
+/// Like [`lock_caller`], but also locks the user to be changed. Returns that user, even
+/// if deleted, or `None` if they do not exist.
 pub(crate) async fn lock_caller_and_user(
     conn: &mut AsyncPgConnection,
     by: &AuditContext,
@@ -116,7 +115,7 @@ pub(crate) async fn lock_caller_and_user(
     Ok(account)
 }
 
-/// Holds the row of a user and returns it, also of a deleted one.
+/// Locks a user's row and returns it, even if the user is deleted.
 pub(crate) async fn lock_user(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -144,8 +143,8 @@ async fn lock_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<
     }
 }
 
-/// A statement of its own, after the lock: one statement would look at the keys as they
-/// were before it waited.
+/// A separate statement after the lock, since a statement that waits for a lock reads
+/// other rows as of its start.
 async fn check_key(
     conn: &mut AsyncPgConnection,
     key: &ApiKeyId,

@@ -1,4 +1,4 @@
-//! The schema: migrations are embedded, and applied in order, each once.
+//! Embedded schema migrations, each applied once and in order.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,30 +22,29 @@ pub use inspect::{Inspection, inspect};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The session lock of whoever migrates.
+/// The advisory lock for migrating.
 const LOCK: i64 = 0x7573_6865_7200;
 
-/// What the database has.
+/// Selects the applied migrations.
 const APPLIED: &str = "SELECT version FROM __diesel_schema_migrations";
 
-/// How long to wait for an answer to a connection.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait between attempts to be the one who migrates.
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between attempts to take the lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Applies the migrations that the database does not have yet. If several processes try at
-/// once, one does the work and the others wait for it. If there is nothing to do, it takes
-/// one statement to find out.
+/// Applies pending migrations. Of several concurrent processes one applies them and the
+/// others wait. If none are pending, only one statement is run.
 ///
-/// Must connect to Postgres itself rather than through PgBouncer, since it takes a session
-/// lock.
+/// Must connect to Postgres directly rather than through PgBouncer, since it takes a
+/// session-level lock.
 ///
 /// # Errors
 ///
-/// [`PgError::SchemaTooNew`] if the database has migrations that this version does not
-/// know, [`PgError::ServerTooOld`], [`PgError::Migration`] if one of them fails, whose
-/// own effects are undone then.
+/// [`PgError::SchemaTooNew`] if the database has migrations unknown to this version,
+/// [`PgError::ServerTooOld`], [`PgError::Migration`] if a migration fails, which is then
+/// rolled back.
 pub async fn migrate(url: &str) -> Result<(), PgError> {
     let session = Session::open(url).await?;
     if session.pending().await?.is_empty() {
@@ -65,12 +64,12 @@ pub async fn migrate(url: &str) -> Result<(), PgError> {
 }
 
 impl PgStore {
-    /// Whether the database has the schema of this version, so that [`migrate()`] would find
-    /// nothing to do. Takes one statement, and no connection beside those of the store.
+    /// Whether the database has exactly the schema of this version, so that [`migrate()`]
+    /// would do nothing. Runs one statement on a connection of the store.
     ///
     /// # Errors
     ///
-    /// If that cannot be found out, also because nothing was migrated there yet.
+    /// If the query fails, also because the database was never migrated.
     pub async fn is_migrated(&self) -> Result<bool, PgError> {
         let query = async |conn: &mut AsyncPgConnection| -> Result<Vec<AppliedRow>, PgError> {
             Ok(diesel::sql_query(APPLIED).load(conn).await?)
@@ -87,7 +86,7 @@ struct AppliedRow {
     version: String,
 }
 
-/// A connection of its own, with the lock and all that ends with it.
+/// A separate connection, which holds the lock until it is closed.
 struct Session {
     client: Client,
 }
@@ -105,14 +104,14 @@ impl Session {
             if let Err(error) = connection.await {
                 tracing::debug!(
                     error = error_chain::to_string(&error),
-                    "the connection of the migrations ended"
+                    "the migration connection failed"
                 );
             }
         });
         Ok(Self { client })
     }
 
-    /// The versions that the database does not have.
+    /// The versions that are not applied.
     async fn pending(&self) -> Result<Vec<String>, PgError> {
         let known = known_versions()?;
         let applied = self.applied_versions().await?;
@@ -137,24 +136,23 @@ impl Session {
         Ok(rows.collect())
     }
 
-    /// Waits to be the only one who migrates. Tries again and again, since a statement that
-    /// waits for the lock would hold up a `CREATE INDEX CONCURRENTLY` of its holder.
+    /// Takes the lock. Polls, since a statement that waits for the lock would block a
+    /// `CREATE INDEX CONCURRENTLY` of its holder.
     async fn lock(&self) -> Result<(), PgError> {
         let statement = format!("SELECT pg_try_advisory_lock({LOCK})");
         loop {
             let messages = self.client.simple_query(&statement).await?;
-            let is_ours = messages.iter().any(|message| {
+            let is_locked = messages.iter().any(|message| {
                 matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
             });
-            if is_ours {
+            if is_locked {
                 return Ok(());
             }
-            tokio::time::sleep(LOCK_PAUSE).await;
+            tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
         }
     }
 
-    /// Runs migrations, which diesel does on a blocking connection, for as long as they
-    /// take. Ends the session.
+    /// Runs diesel's blocking migrations without a timeout, and closes the connection.
     async fn run(
         self,
         work: impl FnOnce(&mut Blocking) -> Outcome + Send + 'static,

@@ -177,7 +177,7 @@ async fn list_organizations_of_user(
     Ok(rows.into_iter().map(Organization::from).collect())
 }
 
-/// The organization that every deployment has from the start.
+/// Returns the default organization.
 pub(crate) async fn find_default_id(
     conn: &mut AsyncPgConnection,
 ) -> Result<OrganizationId, PgError> {
@@ -189,10 +189,10 @@ pub(crate) async fn find_default_id(
         .await
         .optional()?;
     id.map(OrganizationId)
-        .ok_or_else(|| PgError::Corrupt("there is no default organization".to_owned()))
+        .ok_or_else(|| PgError::Corrupt("the default organization is missing".to_owned()))
 }
 
-/// Holds the organizations, which must all be live, as they are.
+/// Locks the organizations against changes. All of them must exist and not be deleted.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! The tables as diesel sees them: those that this crate reads or writes.
+//! diesel's schema of the tables that this crate uses.
 //!
-//! A test compares them with a migrated database. Enums are text with a check there, so
-//! they are text here, and the rows parse them.
+//! A test compares it with a migrated database. Enums are text with a check constraint;
+//! the row types parse them.
 
 diesel::table! {
     users (id) {

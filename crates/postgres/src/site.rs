@@ -1,4 +1,4 @@
-//! What is kept of the deployment as a whole.
+//! Properties of the deployment.
 
 use async_trait::async_trait;
 use diesel::{prelude::*, sql_types::Integer};
@@ -29,10 +29,10 @@ async fn deployment_id(conn: &mut AsyncPgConnection) -> Result<Uuid, PgError> {
         .first(conn)
         .await?;
     Uuid::try_parse(&text)
-        .map_err(|_| PgError::Corrupt("the deployment_id of site_configs is no UUID".to_owned()))
+        .map_err(|_| PgError::Corrupt("the deployment_id in site_configs is not a UUID".to_owned()))
 }
 
-/// Asks for an answer, whatever it is about.
+/// Runs a trivial query.
 pub(crate) async fn ping(conn: &mut AsyncPgConnection) -> Result<(), PgError> {
     let _: i32 = diesel::select(1.into_sql::<Integer>())
         .get_result(conn)

@@ -1,4 +1,4 @@
-//! A database and a store for each test, and people to put into it.
+//! A database and a store for each test, and test data.
 
 use std::ops::Deref;
 
@@ -18,11 +18,11 @@ use crate::{PgOptions, PgStore, migrate};
 
 pub(crate) mod plan;
 
-/// A store on a migrated database of its own.
+/// A store on a separate migrated database.
 pub(crate) struct TestStore {
     store: PgStore,
     client: Client,
-    // The database is dropped with it.
+    // Drops the database when dropped.
     database: TestDatabase,
 }
 
@@ -39,7 +39,7 @@ impl TestStore {
         Self::with(|_| {}).await
     }
 
-    /// A store with other options than the usual ones.
+    /// A store with changed options.
     pub(crate) async fn with(change: impl FnOnce(&mut PgOptions)) -> Self {
         let cluster = TestCluster::shared().await;
         let database = cluster
@@ -54,7 +54,7 @@ impl TestStore {
         }
     }
 
-    /// The same store, which delivers by these ways.
+    /// Sets the delivery methods.
     pub(crate) fn delivering(self, delivery: Delivery) -> Self {
         Self {
             store: self.store.with_delivery(delivery),
@@ -66,17 +66,17 @@ impl TestStore {
         self.database.url()
     }
 
-    /// A store of its own to hand to a task.
+    /// A clone of the store for another task.
     pub(crate) fn share(&self) -> PgStore {
         self.store.clone()
     }
 
-    /// Runs statements beside the store.
+    /// Runs SQL statements on a separate connection.
     pub(crate) async fn sql(&self, statements: &str) {
         self.client.batch_execute(statements).await.unwrap();
     }
 
-    /// The values of the first column, as text.
+    /// Returns the values of the first column, as text.
     pub(crate) async fn column(&self, query: &str) -> Vec<String> {
         let messages = self.client.simple_query(query).await.unwrap();
         let rows = messages.iter().filter_map(|message| match message {
@@ -86,14 +86,14 @@ impl TestStore {
         rows.collect()
     }
 
-    /// The only value that a query gives, as text.
+    /// Returns the single value of a query, as text.
     pub(crate) async fn value(&self, query: &str) -> String {
         let column = self.column(query).await;
         assert_eq!(column.len(), 1, "{query}: {column:?}");
         column.into_iter().next().unwrap()
     }
 
-    /// The rows of the audit log in the order of their times, without their ids.
+    /// Returns the audit log ordered by time, without IDs.
     pub(crate) async fn audit(&self) -> Vec<Value> {
         let query = "SELECT to_jsonb(a) - 'id' FROM audit_logs a ORDER BY time, ctid";
         let rows = self.column(query).await;
@@ -102,7 +102,7 @@ impl TestStore {
             .collect()
     }
 
-    /// The newest row of the audit log.
+    /// Returns the newest audit log entry.
     pub(crate) async fn last_audit(&self) -> Value {
         self.audit().await.pop().unwrap()
     }
@@ -112,17 +112,17 @@ impl TestStore {
         self.find_organization(default).await.unwrap().unwrap().id
     }
 
-    /// Creates a user from the command line, as it were.
+    /// Creates a user, as the command line does.
     pub(crate) async fn add(&self, new: NewUser) -> User {
         self.create_user(new, &command_line()).await.unwrap()
     }
 
-    /// Creates an active user of that name.
+    /// Creates an active user with this name.
     pub(crate) async fn add_user(&self, name: &str) -> User {
         self.add(user(name)).await
     }
 
-    /// Creates an owner of that name.
+    /// Creates an owner with this name.
     pub(crate) async fn add_owner(&self, name: &str) -> User {
         let roles = vec![SiteRole::Owner];
         self.add(NewUser {
@@ -132,7 +132,7 @@ impl TestStore {
         .await
     }
 
-    /// A session of the user, and what they do with it.
+    /// Creates a session for the user and returns its audit context.
     pub(crate) async fn sign_in(&self, user: UserId) -> AuditContext {
         let key = session(user);
         let mut by = command_line().acting_as(user);
@@ -147,7 +147,7 @@ impl TestStore {
     }
 }
 
-/// A connection beside the pool.
+/// Opens a connection outside of the pool.
 pub(crate) async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -158,7 +158,7 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-03-04T05:06:07.123456Z".parse().unwrap()
 }
 
-/// The command line, or whoever has no key.
+/// The audit context of a caller without a key, such as the command line.
 pub(crate) fn command_line() -> AuditContext {
     AuditContext {
         initiator: Initiator {
@@ -173,7 +173,7 @@ pub(crate) fn command_line() -> AuditContext {
     }
 }
 
-/// An active user of that name, with a password and in no organization.
+/// An active user with this name and a password, in no organization.
 pub(crate) fn user(name: &str) -> NewUser {
     NewUser {
         id: UserId(Uuid::new_v4()),
@@ -210,7 +210,7 @@ pub(crate) fn passcode(text: &str, expires_at: DateTime<Utc>) -> NewPasscode {
     }
 }
 
-/// A session of the user, good for a day.
+/// A session of the user that is valid for a day.
 pub(crate) fn session(user: UserId) -> NewApiKey {
     NewApiKey {
         id: ApiKeyId::from_stored(Uuid::new_v4().simple().to_string()[..10].to_owned()),
@@ -236,7 +236,7 @@ pub(crate) fn token(user: UserId, name: &str) -> NewApiKey {
     }
 }
 
-/// Runs as many at once as there are, and gives what came of each.
+/// Runs the tasks concurrently and returns their results.
 pub(crate) async fn at_once<T: Send + 'static>(
     tasks: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
@@ -248,12 +248,12 @@ pub(crate) async fn at_once<T: Send + 'static>(
     results
 }
 
-/// Runs tasks while another transaction has made `change` and not yet committed it: it commits
-/// when all of them wait for it.
+/// Runs the tasks concurrently with a transaction that makes `change` and commits when
+/// all of them wait for its locks.
 ///
 /// # Panics
 ///
-/// If one of them ends before that.
+/// If a task finishes without waiting.
 pub(crate) async fn amid<T: Send + 'static>(
     store: &TestStore,
     change: &str,
@@ -269,7 +269,7 @@ pub(crate) async fn amid<T: Send + 'static>(
     while store.value(waiting).await != all {
         assert!(
             tasks.iter().all(|task| !task.is_finished()),
-            "it did not wait"
+            "a task did not wait"
         );
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! TLS to Postgres, by rustls with ring: the modes of libpq's `sslmode`.
+//! TLS to Postgres with rustls and ring, in the modes of libpq's `sslmode`.
 
 use std::{path::Path, sync::Arc};
 
@@ -18,19 +18,19 @@ use crate::PgError;
 #[cfg(test)]
 mod tests;
 
-/// How much of a server's certificate is checked.
+/// How the server's certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verification {
-    /// Nothing: it keeps out who only listens.
+    /// Not at all: protects only against passive eavesdropping.
     Nothing,
-    /// That an authority we trust vouches for it.
+    /// It must be issued by a trusted authority.
     Authority,
-    /// That, and that it is for the host we asked for.
+    /// It must also be valid for the requested host.
     AuthorityAndName,
 }
 
-/// Makes what connects by TLS. `root_certificates` is a file in PEM form; without one the
-/// certificates of the machine are trusted.
+/// Creates a TLS connector. `root_certificates` is a PEM file; without one, the system's
+/// root certificates are trusted.
 pub(crate) fn connector(
     verification: Verification,
     root_certificates: Option<&Path>,
@@ -86,7 +86,7 @@ fn unusable(what: &str, error: &dyn std::error::Error) -> PgError {
     PgError::Configuration(format!("cannot use {what}: {error}"))
 }
 
-/// Takes any certificate, as `prefer` and `require` of libpq do.
+/// Accepts any certificate, as libpq's `prefer` and `require` do.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -127,7 +127,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Takes a certificate of a trusted authority for whatever host, as `verify-ca` does.
+/// Accepts certificates of trusted authorities for any host, as `verify-ca` does.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -144,7 +144,7 @@ impl ServerCertVerifier for AnyName {
             self.0
                 .verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match verified {
-            // The name is looked at last: all the rest is in order.
+            // The name is checked last, so everything else is valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -17,7 +17,7 @@ fn parameters(pairs: &[(&str, &str)]) -> Vec<BuildParameter> {
 }
 
 #[tokio::test]
-async fn the_newest_value_of_each_is_listed_newest_first_and_by_name() {
+async fn the_latest_values_are_listed_newest_first_and_by_name() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let (first, second) = (now(), now() + TimeDelta::hours(1));
@@ -34,7 +34,7 @@ async fn the_newest_value_of_each_is_listed_newest_first_and_by_name() {
     let expected = parameters(&[("size", "2"), ("image", "a"), ("region", "eu")]);
     assert_eq!(listed.unwrap(), expected);
 
-    // An earlier build that is told of late, and one that names a parameter twice.
+    // A late write for an earlier build, and a build that repeats a parameter.
     set(&[("size", "0"), ("cores", "8")], first).await;
     set(&[("image", "b"), ("image", "c")], second).await;
     set(&[], second).await;
@@ -50,7 +50,7 @@ async fn the_newest_value_of_each_is_listed_newest_first_and_by_name() {
 }
 
 #[tokio::test]
-async fn values_are_of_one_user_and_one_template() {
+async fn values_are_separate_for_each_user_and_template() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let size = parameters(&[("size", "1")]);
@@ -66,7 +66,7 @@ async fn values_are_of_one_user_and_one_template() {
 }
 
 #[tokio::test]
-async fn a_hundred_are_listed() {
+async fn at_most_a_hundred_values_are_listed() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let names: Vec<String> = (0..103).map(|n| format!("p{n:03}")).collect();

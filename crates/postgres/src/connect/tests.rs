@@ -10,7 +10,7 @@ fn verification(url: &str) -> (Option<SslMode>, Verification) {
 }
 
 #[test]
-fn every_mode_of_libpq_is_understood() {
+fn all_ssl_modes_of_libpq_are_supported() {
     let mode = |word: &str| verification(&format!("postgres://h/d?sslmode={word}"));
 
     assert_eq!(
@@ -35,7 +35,7 @@ fn every_mode_of_libpq_is_understood() {
 }
 
 #[test]
-fn what_is_not_about_tls_is_left_in_place() {
+fn other_settings_stay_in_the_url() {
     for (url, rest) in [
         ("postgres://u:p%3F@h:1,i:2/d", "postgres://u:p%3F@h:1,i:2/d"),
         (
@@ -53,7 +53,7 @@ fn what_is_not_about_tls_is_left_in_place() {
 }
 
 #[test]
-fn a_file_of_authorities_is_named_and_asked() {
+fn a_root_certificate_is_read_and_enables_verification() {
     let (_, found) = settings("postgres://h/d?sslmode=require&sslrootcert=%2Fetc%2Fa%20b.pem");
     assert_eq!(found.root_certificates, Some("/etc/a b.pem".into()));
     assert_eq!(found.verification, Verification::Authority);
@@ -65,7 +65,7 @@ fn a_file_of_authorities_is_named_and_asked() {
 }
 
 #[test]
-fn a_url_that_cannot_be_used_says_why_without_its_password() {
+fn errors_for_invalid_urls_do_not_contain_the_password() {
     for url in [
         "postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=/nonexistent/ca.pem",
         "postgres://u:hunter2@h/d?nonsense=1",
@@ -82,7 +82,7 @@ fn a_url_that_cannot_be_used_says_why_without_its_password() {
 }
 
 #[test]
-fn a_socket_has_no_tls_and_a_name_given_is_kept() {
+fn sockets_have_no_tls_and_a_given_application_name_is_kept() {
     let url = "postgresql:///d?host=%2Frun%2Fpg&sslmode=require&application_name=mine";
     let target = Target::parse(url, "usher").unwrap();
 
@@ -91,7 +91,7 @@ fn a_socket_has_no_tls_and_a_name_given_is_kept() {
 }
 
 #[test]
-fn options_of_the_url_come_after_ours_and_win() {
+fn options_in_the_url_take_precedence() {
     let url = "postgres://h/d?options=-c%20statement_timeout%3D9";
     let mut target = Target::parse(url, "usher").unwrap();
 
@@ -107,7 +107,7 @@ fn options_of_the_url_come_after_ours_and_win() {
 }
 
 #[test]
-fn versions_are_compared_by_their_major_number() {
+fn versions_are_compared_by_major_number() {
     for version in [
         "13.0",
         "15.18 (Debian 15.18-0+deb12u1)",

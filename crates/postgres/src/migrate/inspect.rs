@@ -1,4 +1,4 @@
-//! Looking at a database without changing it.
+//! Inspects a database without changing it.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::SimpleQueryMessage;
@@ -6,22 +6,22 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Session, known_versions};
 use crate::PgError;
 
-/// What a database is like.
+/// The state of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The version of the server, such as `15.14`.
     pub server_version: String,
-    /// What the time is there.
+    /// The server's current time.
     pub clock: DateTime<Utc>,
-    /// The migrations of this version that the database does not have, in their order.
+    /// The migrations of this version that are not applied, in order.
     pub pending: Vec<String>,
-    /// The migrations of the database that this version does not know.
+    /// The applied migrations that this version does not know.
     pub unknown: Vec<String>,
-    /// Whether the role may create tables, which migrations do.
+    /// Whether the role may create tables, as migrations do.
     pub may_migrate: bool,
 }
 
-/// Looks at a database. Changes nothing, and takes no lock.
+/// Inspects a database. Changes nothing and takes no locks.
 ///
 /// # Errors
 ///
@@ -43,7 +43,8 @@ pub async fn inspect(url: &str) -> Result<Inspection, PgError> {
     let clock = clock.and_then(DateTime::from_timestamp_micros);
     Ok(Inspection {
         server_version: value(0).to_owned(),
-        clock: clock.ok_or_else(|| PgError::Corrupt("the time cannot be read".to_owned()))?,
+        clock: clock
+            .ok_or_else(|| PgError::Corrupt("cannot parse the server's time".to_owned()))?,
         pending: known.difference(&applied).cloned().collect(),
         unknown: applied.difference(&known).cloned().collect(),
         may_migrate: value(2) == "t",
@@ -58,7 +59,7 @@ mod tests {
     use crate::{migrate, testing::client};
 
     #[tokio::test]
-    async fn what_is_missing_and_what_is_too_much_is_seen() {
+    async fn pending_and_unknown_migrations_are_listed() {
         let database = TestCluster::shared().await.database().await;
         let url = database.url();
 
@@ -71,7 +72,7 @@ mod tests {
                 .server_version
                 .starts_with(|c: char| c.is_ascii_digit())
         );
-        // Looking has made no table.
+        // Inspecting created no table.
         assert_eq!(inspect(url).await.unwrap().pending, empty.pending);
 
         migrate(url).await.unwrap();
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_may_not_create_tables_is_seen() {
+    async fn a_role_that_may_not_create_tables_is_detected() {
         let database = TestCluster::shared().await.database().await;
         let name = database.name();
         let role = format!("reader_of_{name}");

@@ -27,7 +27,7 @@ async fn count(url: &str, what: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn migrations_are_applied_once_down_to_nothing_and_up_again() {
+async fn migrations_are_applied_once_and_can_be_reverted_and_reapplied() {
     let database = empty().await;
     let known = i64::try_from(known_versions().unwrap().len()).unwrap();
     let tables = "pg_tables WHERE schemaname = 'public'";
@@ -49,7 +49,7 @@ async fn migrations_are_applied_once_down_to_nothing_and_up_again() {
 }
 
 #[tokio::test]
-async fn a_store_tells_whether_there_is_something_to_migrate() {
+async fn a_store_detects_pending_migrations() {
     let database = empty().await;
     let store = PgStore::lazy(&crate::PgOptions::new(database.url())).unwrap();
     assert!(store.is_migrated().await.is_err(), "nothing was migrated");
@@ -66,7 +66,7 @@ async fn a_store_tells_whether_there_is_something_to_migrate() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_later_version_is_left_alone() {
+async fn a_database_of_a_later_version_is_rejected() {
     let database = empty().await;
     migrate(database.url()).await.unwrap();
     let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
@@ -86,7 +86,7 @@ async fn a_database_of_a_later_version_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_migrate_at_once_one_does_the_work() {
+async fn of_concurrent_migrations_one_does_the_work() {
     let database = empty().await;
     let url = database.url().to_owned();
     let tasks = (0..6).map(|_| {
@@ -102,14 +102,14 @@ async fn of_many_who_migrate_at_once_one_does_the_work() {
 }
 
 #[tokio::test]
-async fn the_lock_is_only_for_who_has_something_to_do() {
+async fn the_lock_is_only_taken_if_migrations_are_pending() {
     let database = empty().await;
     let holder = client(database.url()).await;
     let statement = format!("SELECT pg_advisory_lock({LOCK})");
     holder.batch_execute(&statement).await.unwrap();
     let url = database.url().to_owned();
     let waiting = tokio::spawn(async move { migrate(&url).await });
-    tokio::time::sleep(LOCK_PAUSE * 3).await;
+    tokio::time::sleep(LOCK_RETRY_INTERVAL * 3).await;
     assert!(!waiting.is_finished());
 
     holder
@@ -123,7 +123,7 @@ async fn the_lock_is_only_for_who_has_something_to_do() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_says_why_and_can_be_tried_again() {
+async fn a_failed_migration_reports_the_cause_and_can_be_retried() {
     let database = empty().await;
     let other = client(database.url()).await;
     other
@@ -140,7 +140,7 @@ async fn a_migration_that_fails_says_why_and_can_be_tried_again() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_is_unavailable() {
+async fn an_unreachable_server_is_unavailable() {
     let error = migrate("postgres://nobody@127.0.0.1:1/x")
         .await
         .unwrap_err();
@@ -148,9 +148,9 @@ async fn who_does_not_answer_is_unavailable() {
     assert!(matches!(error, PgError::Unavailable(_)), "{error:?}");
 }
 
-/// A role that may not create the extension of the search.
+/// A role that may not create the extension for searches.
 #[tokio::test]
-async fn without_the_right_to_an_extension_there_is_only_no_index() {
+async fn without_the_right_to_create_an_extension_only_the_index_is_missing() {
     let database = empty().await;
     let role = "migrator_without_extensions";
     let admin = client(database.url()).await;

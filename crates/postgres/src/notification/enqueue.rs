@@ -1,4 +1,4 @@
-//! Puts messages into the outbox, in the transaction of what they tell of.
+//! Adds messages to the outbox, in the transaction of the change that they announce.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use crate::PgError;
 
-/// A row for each receiver who wants the message and each way to them: the inbox, and the
-/// way of the template or else of the deployment. In one order, since whoever writes the
-/// same hash at the same time is waited for.
+/// Inserts a row for each recipient that has not disabled the template and each delivery
+/// method: the inbox, and the method of the template or else the default. Sorted, so that
+/// concurrent inserts of the same hashes do not deadlock.
 ///
-/// The hash is of all that the receiver would see, and of the day. Receivers are looked for only
-/// if anybody may want the message, who may be many.
+/// The hash covers everything the recipient would see, and the day. Recipients are
+/// queried only if at least one may have enabled the template.
 const INSERT: &str = "\
 INSERT INTO notification_messages (id, notification_template_id, user_id, method, created_by, \
 payload, targets, created_at, dedupe_hash) \
@@ -40,7 +40,7 @@ AND (way = 'inbox' OR way = coalesce(t.method, $8)) \
 AND NOT coalesce(p.disabled, NOT t.enabled_by_default) \
 AND ";
 const IS_THE_USER: &str = "u.id = $9";
-/// To the letter what the indexes of users with roles are for.
+/// Repeats the condition of the partial index on users with roles.
 const HAS_ROLE: &str =
     "u.rbac_roles <> '{}' AND cardinality(u.rbac_roles) > 0 AND u.rbac_roles && $9";
 const ORDER: &str = " ORDER BY u.id, way ON CONFLICT (dedupe_hash) DO NOTHING";

@@ -1,4 +1,4 @@
-//! The messages that users find in their inbox.
+//! Users' notification inboxes.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -19,15 +19,15 @@ use crate::{
     schema::{inbox_notifications, notification_templates},
 };
 
-/// The greatest number of messages of a list.
+/// The maximum number of messages in a list.
 const MAX_LISTED: i64 = 25;
 
-/// Messages with their templates, as yet without order and limit.
+/// Messages with their templates, before ordering and paging.
 type Matching<'a> =
     IntoBoxed<'a, InnerJoin<inbox_notifications::table, notification_templates::table>, Pg>;
 
-/// When a message came and which it is: its place in the list.
-type Place = (DateTime<Utc>, Uuid);
+/// The position of a message in the list: when it was received, and its ID.
+type Cursor = (DateTime<Utc>, Uuid);
 
 pub(super) async fn list(
     conn: &mut AsyncPgConnection,
@@ -35,7 +35,7 @@ pub(super) async fn list(
     filter: &InboxFilter,
 ) -> Result<Vec<InboxNotification>, PgError> {
     let before = match filter.starting_before {
-        Some(id) => find_place(conn, user, id).await?,
+        Some(id) => find_cursor(conn, user, id).await?,
         None => None,
     };
     let rows: Vec<(InboxRow, Option<String>)> = matching(user, filter, before)
@@ -50,12 +50,13 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(notification).collect())
 }
 
-/// Where in the list of the user their message stands. Of another's message nothing is told.
-async fn find_place(
+/// Returns the position of a message in the user's list, or `None` if it is another
+/// user's.
+async fn find_cursor(
     conn: &mut AsyncPgConnection,
     user: UserId,
     id: Uuid,
-) -> Result<Option<Place>, PgError> {
+) -> Result<Option<Cursor>, PgError> {
     Ok(inbox_notifications::table
         .find(id)
         .filter(inbox_notifications::user_id.eq(user.0))
@@ -65,7 +66,7 @@ async fn find_place(
         .optional()?)
 }
 
-fn matching(user: UserId, filter: &InboxFilter, before: Option<Place>) -> Matching<'_> {
+fn matching(user: UserId, filter: &InboxFilter, before: Option<Cursor>) -> Matching<'_> {
     let mut matching = inbox_notifications::table
         .inner_join(notification_templates::table)
         .filter(inbox_notifications::user_id.eq(user.0))
@@ -83,7 +84,7 @@ fn matching(user: UserId, filter: &InboxFilter, before: Option<Place>) -> Matchi
     }
     if let Some((created_at, id)) = before {
         let is_older = inbox_notifications::created_at.lt(created_at);
-        // The first condition is what an index can start at.
+        // The first condition lets the index scan start here.
         matching = matching
             .filter(inbox_notifications::created_at.le(created_at))
             .filter(is_older.or(inbox_notifications::id.lt(id)));

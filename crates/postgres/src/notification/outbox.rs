@@ -1,7 +1,7 @@
-//! The outbox, as workers empty it. Whoever leased a message, and nobody else, says what
-//! came of it; a lease that runs out makes it due again.
+//! The outbox. Only the worker that leased a message can report its outcome; when the
+//! lease expires, the message is due again.
 //!
-//! A passcode is wiped from its message as soon as that is delivered or given up.
+//! Passcodes are erased from messages that are delivered or abandoned.
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// How many messages one transaction deletes.
+/// The number of messages deleted per transaction.
 const DELETED_AT_ONCE: i64 = 1000;
 
 #[async_trait]
@@ -136,7 +136,7 @@ async fn lease_messages(
     wanted.into_iter().map(OutboxMessage::try_from).collect()
 }
 
-/// Locks messages that are due and that nobody else is at, the longest due first.
+/// Locks due messages that no other transaction has locked, oldest first.
 async fn lock_due(
     conn: &mut AsyncPgConnection,
     limit: u32,
@@ -176,7 +176,7 @@ async fn load_due(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<DueR
         .await?)
 }
 
-/// Gives up what its receiver turned off, or will not read any more, since it was written.
+/// Abandons messages that the recipient has since disabled or cannot receive any more.
 async fn inhibit(
     conn: &mut AsyncPgConnection,
     ids: &[Uuid],
@@ -193,7 +193,7 @@ async fn inhibit(
     Ok(())
 }
 
-/// The message, if the worker has it.
+/// The message, if the worker has leased it.
 #[auto_type(no_type_alias)]
 fn leased_by(worker: Uuid, id: Uuid) -> _ {
     let leased: &'static str = "leased";
@@ -254,7 +254,7 @@ async fn deliver_to_inbox(
     };
     let actions = rendered.actions.into_iter();
     let row = InboxRow {
-        // That of the message, so that the key sees to it too that it comes only once.
+        // The message's ID, so that the primary key prevents duplicates.
         id,
         user_id,
         template_id,
@@ -314,8 +314,7 @@ async fn give_up(
     Ok((failed > 0).then_some(()))
 }
 
-/// Deletes messages with which there is nothing more to do. Two who do so at once take
-/// different ones.
+/// Deletes finished messages. Concurrent calls delete different ones.
 async fn delete_some_old(
     conn: &mut AsyncPgConnection,
     before: DateTime<Utc>,
@@ -337,7 +336,7 @@ async fn delete_some_old(
     Ok(deleted as u64)
 }
 
-/// A message with its template, its receiver, and what that one said of the template.
+/// A message with its template, its recipient, and their preference.
 #[derive(Queryable)]
 struct DueRow {
     message: MessageRow,
@@ -396,7 +395,7 @@ impl TryFrom<DueRow> for OutboxMessage {
     }
 }
 
-/// The labels of a payload. One that is no text fills its placeholder as JSON.
+/// The labels of a payload. Values that are not strings are rendered as JSON.
 fn labels(payload: &Value) -> Vec<(String, String)> {
     let labels = payload.get("labels").and_then(Value::as_object);
     let text = |value: &Value| match value {

@@ -1,4 +1,4 @@
-//! What users said about templates.
+//! Users' preferences for notification templates.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub(super) async fn upsert(
     disabled: Vec<(Uuid, bool)>,
     at: DateTime<Utc>,
 ) -> Result<(), PgError> {
-    // Each template once, which a statement must not meet twice, and in one order, so that
-    // two calls at once do not wait for each other.
+    // Unique, since a statement cannot upsert a row twice; sorted, so that concurrent
+    // calls do not deadlock.
     let disabled: BTreeMap<Uuid, bool> = disabled.into_iter().collect();
     let rows: Vec<NewPreferenceRow> = disabled
         .into_iter()

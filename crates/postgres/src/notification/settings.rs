@@ -1,5 +1,5 @@
-//! Whether the notifier of the deployment is paused. Kept as the JSON text that was given,
-//! which callers compare as it stands.
+//! Whether the notifier is paused. Stored as the JSON text of the request, which callers
+//! compare literally.
 
 use diesel::{prelude::*, upsert::excluded};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -28,7 +28,7 @@ pub(super) async fn is_paused(conn: &mut AsyncPgConnection) -> Result<bool, PgEr
         return Ok(false);
     };
     let settings: Value = serde_json::from_str(&text)
-        .map_err(|_| PgError::Corrupt(format!("the {KEY} of site_configs are no JSON")))?;
+        .map_err(|_| PgError::Corrupt(format!("the {KEY} in site_configs are not valid JSON")))?;
     let is_paused = settings.get("notifier_paused").and_then(Value::as_bool);
     Ok(is_paused.unwrap_or_default())
 }
@@ -47,8 +47,8 @@ pub(super) async fn set(
         .set(site_configs::value.eq(excluded(site_configs::value)))
         .execute(conn)
         .await?;
-    // Compared with settings that were never made, whatever they were, and under an
-    // identifier of no thing: so the log has always shown it.
+    // The audit log has always shown the change from unset settings, with a resource ID
+    // that does not exist.
     let diff = Diff::new().field("notifier_paused", false, is_paused);
     let (action, resource) = (AuditAction::Write, AuditResource::NotificationsSettings);
     let entry = AuditEntry::new(action, resource, Uuid::new_v4(), "");

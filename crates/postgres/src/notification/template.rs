@@ -1,4 +1,5 @@
-//! Templates of notifications. The migrations bring them; only the way of delivery changes.
+//! Notification templates. Migrations create them; only the delivery method can be
+//! changed.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -64,7 +65,7 @@ pub(super) async fn set_method(
     new.try_into().map(Some)
 }
 
-/// The way that a stored word stands for.
+/// Parses a stored delivery method.
 pub(super) fn parse_method(text: &str) -> Result<NotificationMethod, PgError> {
     NotificationMethod::parse(text)
         .ok_or_else(|| PgError::Corrupt(format!("method {text:?} of a notification")))

@@ -1,4 +1,4 @@
-//! Notifications on a real database.
+//! Tests of notifications on Postgres.
 
 mod enqueue;
 mod inbox;
@@ -15,14 +15,14 @@ use uuid::Uuid;
 
 use crate::testing::TestStore;
 
-/// A deployment with mail.
+/// A deployment that delivers by mail.
 const MAIL: Delivery = Delivery {
     smtp: true,
     webhook: false,
     default: NotificationMethod::Smtp,
 };
 
-/// A message without labels and targets.
+/// A message without labels or targets.
 fn message(template_id: Uuid, user_id: UserId) -> NewNotification {
     NewNotification {
         template_id,
@@ -33,7 +33,7 @@ fn message(template_id: Uuid, user_id: UserId) -> NewNotification {
     }
 }
 
-/// The outbox in the order of its methods.
+/// The outbox, ordered by delivery method.
 async fn outbox(store: &TestStore) -> Vec<Value> {
     let query = "SELECT to_jsonb(m) FROM notification_messages m ORDER BY method, created_at, id";
     let rows = store.column(query).await;
@@ -42,7 +42,7 @@ async fn outbox(store: &TestStore) -> Vec<Value> {
         .collect()
 }
 
-/// How many messages the outbox has, by way.
+/// The number of messages in the outbox for each delivery method.
 async fn methods(store: &TestStore) -> Vec<String> {
     let rows = outbox(store).await.into_iter();
     rows.map(|row| row["method"].as_str().unwrap().to_owned())

@@ -1,4 +1,4 @@
-//! Making, changing and deleting organizations.
+//! Creating, changing and deleting organizations.
 
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -111,7 +111,7 @@ pub(super) async fn delete(
     by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
     lock::lock_caller(conn, by).await?;
-    // FOR UPDATE waits for those who are taking in members, and they for us.
+    // `FOR UPDATE` conflicts with the locks of transactions that add members.
     let row: Option<OrganizationRow> = OrganizationRow::query()
         .filter(organizations::id.eq(organization.0))
         .filter(not(organizations::deleted))

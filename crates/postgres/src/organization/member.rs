@@ -1,4 +1,4 @@
-//! Memberships. They outlive the deletion of their user, who is not shown as a member then.
+//! Memberships. Those of deleted users are kept but not returned.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -58,7 +58,7 @@ pub(super) async fn find(
     Ok(row.map(Membership::from))
 }
 
-/// Members as yet without order and limit.
+/// Members, before ordering and paging.
 type Matching<'a> = IntoBoxed<'a, InnerJoin<organization_members::table, users::table>, Pg>;
 
 fn matching(organization: OrganizationId, filter: &MemberFilter) -> Matching<'static> {
@@ -189,7 +189,7 @@ pub(super) async fn set_roles(
     }))
 }
 
-/// Makes the user a member, without roles.
+/// Inserts a membership without roles.
 pub(crate) async fn insert_memberships(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -212,14 +212,14 @@ pub(super) async fn insert_members(
 ) -> Result<(), PgError> {
     let insert = diesel::insert_into(organization_members::table);
     match rows.as_slice() {
-        // Diesel prepares it once, unlike that of rows of which it does not know the number.
+        // Unlike an insert of a vector, diesel caches this prepared statement.
         [row] => insert.values(row).execute(conn).await?,
         rows => insert.values(rows).execute(conn).await?,
     };
     Ok(())
 }
 
-/// What the log shows of the beginning or the end of a membership.
+/// The audit log entry for a created or deleted membership.
 fn life(old: Option<(&Membership, &AccountRow)>, new: Option<(&Membership, &AccountRow)>) -> Diff {
     type Side<'a> = Option<(&'a Membership, &'a AccountRow)>;
     let username = |side: Side<'_>| {
@@ -285,7 +285,7 @@ impl From<MemberRow> for Membership {
     }
 }
 
-/// What the list of members shows of a user.
+/// The user data in a list of members.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
 struct MemberUserRow {

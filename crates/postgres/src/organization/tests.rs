@@ -29,7 +29,7 @@ fn organization(name: &str) -> NewOrganization {
     }
 }
 
-/// An owner, what they do, and an organization that they have made.
+/// An owner, their audit context, and an organization that they created.
 async fn with_workshop() -> (TestStore, User, AuditContext, OrganizationId) {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
@@ -48,7 +48,7 @@ fn roles(names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_new_organization_has_its_maker_as_administrator() {
+async fn the_creator_of_an_organization_is_its_administrator() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     let by = store
@@ -91,7 +91,7 @@ async fn a_new_organization_has_its_maker_as_administrator() {
 }
 
 #[tokio::test]
-async fn organizations_are_found_by_default_identifier_and_name() {
+async fn organizations_are_found_as_the_default_by_id_and_by_name() {
     let (store, _, by, workshop) = with_workshop().await;
     let find = async |reference| {
         let found = store.find_organization(reference).await.unwrap();
@@ -115,7 +115,7 @@ async fn organizations_are_found_by_default_identifier_and_name() {
 }
 
 #[tokio::test]
-async fn lists_are_in_the_order_of_names_and_of_live_organizations() {
+async fn lists_are_ordered_by_name_without_deleted_organizations() {
     let (store, owner, by, workshop) = with_workshop().await;
     store
         .create_organization(organization("Attic"), &by)
@@ -143,7 +143,7 @@ async fn lists_are_in_the_order_of_names_and_of_live_organizations() {
 }
 
 #[tokio::test]
-async fn names_are_taken_without_regard_to_case_until_deletion() {
+async fn names_are_unique_ignoring_case_until_deletion() {
     let (store, _, by, workshop) = with_workshop().await;
 
     let again = store
@@ -164,7 +164,7 @@ async fn names_are_taken_without_regard_to_case_until_deletion() {
 }
 
 #[tokio::test]
-async fn a_change_touches_what_is_given_and_logs_the_difference() {
+async fn a_change_updates_only_the_given_fields_and_audits_the_difference() {
     let (store, _, by, workshop) = with_workshop().await;
     let change = OrganizationChange {
         name: Some(OrganizationName::parse("lab").unwrap()),
@@ -204,7 +204,7 @@ async fn a_change_touches_what_is_given_and_logs_the_difference() {
 }
 
 #[tokio::test]
-async fn the_default_organization_and_one_with_members_are_not_deleted() {
+async fn the_default_organization_and_organizations_with_members_cannot_be_deleted() {
     let (store, _, by, workshop) = with_workshop().await;
     let default = store.default_organization().await;
     let ada = store.add_user("ada").await;
@@ -241,7 +241,7 @@ async fn the_default_organization_and_one_with_members_are_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_membership_is_made_logged_and_ended() {
+async fn creating_and_deleting_a_membership_is_audited() {
     let (store, owner, by, workshop) = with_workshop().await;
     let ada = store.add_user("ada").await;
 
@@ -301,7 +301,7 @@ async fn a_membership_is_made_logged_and_ended() {
 }
 
 #[tokio::test]
-async fn who_is_a_member_or_gone_or_nowhere_is_not_taken_in() {
+async fn members_deleted_users_and_missing_organizations_are_rejected() {
     let (store, owner, by, workshop) = with_workshop().await;
     let gone = store.add_user("gone").await;
     store.delete_user(gone.id, false, &by).await.unwrap();
@@ -323,7 +323,7 @@ async fn who_is_a_member_or_gone_or_nowhere_is_not_taken_in() {
 }
 
 #[tokio::test]
-async fn roles_of_a_member_replace_those_that_were_looked_at() {
+async fn member_roles_are_replaced_only_if_unchanged_since_they_were_read() {
     let (store, owner, by, workshop) = with_workshop().await;
     let set = async |old: &[&str], new: &[&str]| {
         let (old, new) = (roles(old), roles(new));
@@ -368,7 +368,7 @@ async fn roles_of_a_member_replace_those_that_were_looked_at() {
 }
 
 #[tokio::test]
-async fn members_are_listed_by_name_with_what_is_shown_of_them() {
+async fn members_are_listed_by_name_with_their_user_data() {
     let store = TestStore::new().await;
     let default = store.default_organization().await;
     for name in ["b", "A", "c", "gone"] {
@@ -447,7 +447,7 @@ async fn members_are_listed_by_name_with_what_is_shown_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_taken_into_an_organization_while_it_is_deleted() {
+async fn no_member_is_added_to_an_organization_that_is_being_deleted() {
     let (store, _, by, _) = with_workshop().await;
     for round in 0..8 {
         let new = organization(&format!("lab-{round}"));

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::testing::TestStore;
 
-/// Each column as `table.column type`, in the order of the table.
+/// The columns as `table.column type`, in table order.
 type Columns = BTreeMap<String, Vec<String>>;
 
 fn of_this_file() -> Columns {
@@ -38,7 +38,7 @@ FROM (
 ORDER BY table_name, ordinal_position";
 
 #[tokio::test]
-async fn the_tables_are_those_of_a_migrated_database() {
+async fn the_schema_matches_a_migrated_database() {
     let store = TestStore::new().await;
     let mut of_database = Columns::new();
     for row in store.column(QUERY).await {

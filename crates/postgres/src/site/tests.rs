@@ -3,7 +3,7 @@ use usher_store::SiteStore;
 use crate::testing::TestStore;
 
 #[tokio::test]
-async fn a_deployment_keeps_the_identifier_of_its_database() {
+async fn the_deployment_id_does_not_change() {
     let store = TestStore::new().await;
     let id = store.deployment_id().await.unwrap();
 
@@ -13,7 +13,7 @@ async fn a_deployment_keeps_the_identifier_of_its_database() {
 }
 
 #[tokio::test]
-async fn each_connection_says_whose_it_is_and_how_long_a_statement_may_take() {
+async fn connections_set_their_application_name_and_statement_timeout() {
     let store = TestStore::new().await;
     let setting = async |name: &str| store.value(&format!("SHOW {name}")).await;
     assert_eq!(setting("application_name").await, "");

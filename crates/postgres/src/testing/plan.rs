@@ -1,4 +1,4 @@
-//! How Postgres means to run a statement.
+//! Query plans.
 
 use diesel::{
     pg::Pg,
@@ -8,7 +8,7 @@ use diesel::{
 };
 use serde_json::Value;
 
-/// A statement whose plan is asked for, with the very values that it would run with.
+/// Explains a statement with the values it would run with.
 pub(crate) struct Explain<Q>(pub(crate) Q);
 
 impl<Q> QueryId for Explain<Q> {
@@ -28,7 +28,7 @@ impl<Q> Query for Explain<Q> {
     type SqlType = Json;
 }
 
-/// Panics unless a plan gets at a table by its indexes alone.
+/// Panics if a plan accesses a table other than by its indexes.
 pub(crate) fn assert_uses_an_index(table: &str, what: &str, plan: &Value) {
     let mut scans = Vec::new();
     scans_of(table, plan, &mut scans);
@@ -40,7 +40,7 @@ pub(crate) fn assert_uses_an_index(table: &str, what: &str, plan: &Value) {
     );
 }
 
-/// How a plan gets at a table: for each node on it, its type and its index.
+/// Collects the type and index of each plan node that accesses the table.
 fn scans_of(table: &str, plan: &Value, found: &mut Vec<String>) {
     match plan {
         Value::Object(node) => {

@@ -1,5 +1,5 @@
-//! Against a server that gets as far as reading the first message, and answers that it is
-//! not ready: what is tried here is the way there.
+//! Tests against a server that reads the startup message and responds that it is starting
+//! up.
 
 use std::{
     io::{Read, Write},
@@ -21,7 +21,7 @@ use crate::{PgError, connect::Target};
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const NOT_READY: &[u8] = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
 
-/// A certificate for `localhost`, with the file of the authority that signed it.
+/// A certificate for `localhost`, and a file with the authority that signed it.
 struct Identity {
     config: Arc<ServerConfig>,
     authority: NamedTempFile,
@@ -58,14 +58,14 @@ impl Identity {
     }
 }
 
-/// A server for some connections. Without an identity it has no TLS.
+/// Starts a server. Without an identity it does not support TLS.
 fn serve(identity: Option<&Identity>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = identity.map(|identity| identity.config.clone());
     thread::spawn(move || {
         for socket in listener.incoming().take(2) {
-            // What goes wrong here is seen at the other end.
+            // Errors show on the client's side.
             let _ = answer(&mut socket.unwrap(), config.clone());
         }
     });
@@ -88,7 +88,7 @@ fn answer(socket: &mut TcpStream, config: Option<Arc<ServerConfig>>) -> std::io:
     refuse(&mut Stream::new(&mut connection, socket))
 }
 
-/// Reads the message that starts a connection, and answers that it is not ready.
+/// Reads the startup message and responds that the server is starting up.
 fn refuse(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
@@ -101,22 +101,22 @@ fn refuse(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
     stream.flush()
 }
 
-/// What becomes of a connection: `Ok` if the server could say that it is not ready.
+/// Connects. `Ok` if the server's response was received.
 async fn connect(host: &str, port: u16, parameters: &str) -> Result<(), String> {
     let url = format!("postgres://u@{host}:{port}/d?{parameters}");
     let target = Target::parse(&url, "usher").map_err(|error| error.to_string())?;
     match target.open().await {
         Err(PgError::Unavailable(text)) if text.contains("57P03") => Ok(()),
         Err(error) => Err(error.to_string()),
-        Ok(_) => panic!("such a server lets nobody in"),
+        Ok(_) => panic!("the server accepts no connections"),
     }
 }
 
 #[tokio::test]
-async fn the_authority_and_the_name_are_checked_as_far_as_asked_for() {
+async fn certificates_are_verified_as_the_mode_requires() {
     let (ours, other) = (Identity::new(), Identity::new());
     let (known, unknown) = (ours.authority(), other.authority());
-    for (host, parameters, is_let_through) in [
+    for (host, parameters, is_accepted) in [
         ("localhost", "sslmode=disable".to_owned(), true),
         ("localhost", "sslmode=prefer".to_owned(), true),
         ("127.0.0.1", "sslmode=require".to_owned(), true),
@@ -158,7 +158,7 @@ async fn the_authority_and_the_name_are_checked_as_far_as_asked_for() {
 
         assert_eq!(
             result.is_ok(),
-            is_let_through,
+            is_accepted,
             "{host} {parameters}: {result:?}"
         );
         if let Err(error) = result {
@@ -168,8 +168,8 @@ async fn the_authority_and_the_name_are_checked_as_far_as_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_will_do_unless_it_is_required() {
-    for (parameters, is_let_through) in [
+async fn a_server_without_tls_is_rejected_only_if_tls_is_required() {
+    for (parameters, is_accepted) in [
         ("sslmode=disable", true),
         ("sslmode=prefer", true),
         ("", true),
@@ -180,6 +180,6 @@ async fn a_server_without_tls_will_do_unless_it_is_required() {
 
         let result = connect("127.0.0.1", port, parameters).await;
 
-        assert_eq!(result.is_ok(), is_let_through, "{parameters}: {result:?}");
+        assert_eq!(result.is_ok(), is_accepted, "{parameters}: {result:?}");
     }
 }
