@@ -1,4 +1,4 @@
-//! Whatever is sent, it is no fault of the service.
+//! No input causes an internal server error.
 
 use std::cell::RefCell;
 
@@ -19,8 +19,8 @@ use crate::{
     stores::answer_everything,
 };
 
-/// Sends what the strategy makes to an app that answers everything, and checks that the
-/// answer is no fault and says something.
+/// Sends the strategy's requests to an app whose stores always succeed, and checks that
+/// no response is a server error or has an empty message.
 fn never_fails<S: Strategy>(
     cases: u32,
     strategy: &S,
@@ -65,7 +65,7 @@ fn user() -> impl Strategy<Value = &'static str> {
     select(vec!["alice", "me", "00000000-0000-0000-0000-0000000000a1"])
 }
 
-/// Texts that have gone wrong somewhere, and any other.
+/// Strings that have caused bugs in other software, and arbitrary ones.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         select(vec![
@@ -113,7 +113,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What is no JSON, or too much of it for the types of this language.
+/// Invalid JSON, and JSON that exceeds the limits of Rust's types.
 fn absurdity() -> impl Strategy<Value = Vec<u8>> {
     let number = select(vec![
         "1e400",
@@ -139,7 +139,7 @@ fn absurdity() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A good body in which one field is anything.
+/// A valid body with one field replaced by an arbitrary value.
 fn nearly_good(operation: &Operation, at: usize, value: Value) -> String {
     let mut body = operation.body().expect("a body");
     let fields = body.as_object_mut().expect("an object");

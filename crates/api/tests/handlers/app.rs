@@ -1,4 +1,5 @@
-//! The real router on mock stores, a fixed clock and predictable chance.
+//! The real router on mock stores, a fixed clock and a predictable random number
+//! generator.
 
 use std::{
     cell::RefCell,
@@ -31,21 +32,21 @@ use usher_store::{
 
 use crate::people::{self, CALLER, Role, TOKEN, key_id, now};
 
-/// The cheapest hashing that Argon2 allows.
+/// The cheapest parameters that Argon2 allows.
 pub(crate) const CHEAP: HashCost = HashCost {
     memory_kib: 8,
     passes: 1,
     lanes: 1,
 };
 
-/// The address that requests come from.
+/// The client's network address.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 static HASHER: LazyLock<Hasher> = LazyLock::new(|| Hasher::start(CHEAP));
 
-/// The real router on mock stores. A test says what the stores answer, then sends
-/// requests; the stores are fixed from the first one on. A store call that nobody
-/// expected, and every fault of the service that a test does not ask for, fails the test.
+/// The real router on mock stores. A test sets expectations on the stores and then sends
+/// requests; expectations cannot be added after the first request. An unexpected store
+/// call or an unexpected 500 response fails the test.
 pub(crate) struct TestApp {
     pub(crate) users: MockUserStore,
     pub(crate) sessions: MockSessionStore,
@@ -62,15 +63,15 @@ pub(crate) struct TestApp {
     pub(crate) site: MockSiteStore,
     pub(crate) providers: Providers,
     pub(crate) settings: Settings,
-    /// What the store knows of [`TOKEN`]; requests carry it if there is something.
+    /// The stored credential of [`TOKEN`], which requests carry if it is set.
     pub(crate) credential: Option<Credential>,
-    /// Whether 500 is what the test wants to see.
+    /// Whether the test expects a 500 response.
     pub(crate) may_be_at_fault: bool,
     router: Option<Router>,
 }
 
 impl TestApp {
-    /// Nobody is signed in.
+    /// An app without a signed-in caller.
     pub(crate) fn anonymous() -> Self {
         note_panics();
         Self {
@@ -90,7 +91,7 @@ impl TestApp {
             providers: Providers::default(),
             settings: Settings {
                 hash_cost: CHEAP,
-                // The clock stands still, and so would the minute that is counted in.
+                // The clock is fixed, so the rate limit's window would never end.
                 rate_limits: Limits::NONE,
                 ..Settings::default()
             },
@@ -100,19 +101,19 @@ impl TestApp {
         }
     }
 
-    /// The caller holds the role and a session without limits.
+    /// An app whose caller has the role and an unrestricted session.
     pub(crate) fn signed_in_as(role: Role) -> Self {
         Self::with_credential(people::credential(role))
     }
 
-    /// The caller holds the role and a key with these scopes only.
+    /// An app whose caller has the role and a key with only these scopes.
     pub(crate) fn with_scopes(role: Role, scopes: &[&str]) -> Self {
         let mut credential = people::credential(role);
         credential.key.scopes = people::scopes(scopes);
         Self::with_credential(credential)
     }
 
-    /// The caller holds the role and a key that may touch only what is listed.
+    /// An app whose caller has the role and a key with this allow-list.
     pub(crate) fn with_allow_list(role: Role, entries: &[&str]) -> Self {
         let mut credential = people::credential(role);
         credential.key.allow_list = people::allow_list(entries);
@@ -126,7 +127,7 @@ impl TestApp {
         }
     }
 
-    /// The store has this user, by identifier and by name.
+    /// Expects lookups of this user by ID and by name.
     pub(crate) fn knows(&mut self, user: User) {
         let wanted = user.clone();
         self.users
@@ -139,12 +140,12 @@ impl TestApp {
             .returning(move |_| Ok(Some(user.clone())));
     }
 
-    /// The store has no other user than those that it was said to have before.
+    /// Expects lookups of other users, which find none.
     pub(crate) fn knows_nobody_else(&mut self) {
         self.users.expect_find_user().returning(|_| Ok(None));
     }
 
-    /// The refused call must leave one audit row with this status.
+    /// Expects one audit entry with this status for a rejected call.
     pub(crate) fn expect_attempt(&mut self, status: u16) {
         self.audit
             .expect_record_failure()
@@ -159,14 +160,14 @@ impl TestApp {
             .return_once(|_, _| Ok(()));
     }
 
-    /// Replaces the store of the site by another one.
+    /// Replaces the site store.
     pub(crate) fn router_with_site(&mut self, site: Arc<dyn SiteStore>) {
         let mut parts = self.parts();
         parts.site = site;
         self.router = Some(usher_api::router(parts.into()));
     }
 
-    /// Puts pages beside the API.
+    /// Adds pages to the API's router.
     pub(crate) fn with_pages(mut self, pages: Router) -> Self {
         let state = self.parts().into();
         self.router = Some(usher_api::router_with_pages(state, pages));
@@ -193,7 +194,7 @@ impl TestApp {
         self.send(Method::PATCH, path, body.to_string()).await
     }
 
-    /// A request without a body.
+    /// Sends a request without a body.
     pub(crate) async fn call(&mut self, method: Method, path: &str) -> Answer {
         self.send(method, path, Body::empty()).await
     }
@@ -208,7 +209,7 @@ impl TestApp {
         self.answer(request.expect("a good request")).await
     }
 
-    /// A request with the caller's credential, if there is one.
+    /// A request with the caller's credential, if any.
     pub(crate) fn request(&self, method: Method, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path);
         match self.credential {
@@ -217,12 +218,12 @@ impl TestApp {
         }
     }
 
-    /// A `GET` with these headers and nothing else.
+    /// Sends a `GET` request with only these headers.
     pub(crate) async fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.bare(Method::GET, path, headers).await
     }
 
-    /// A request with these headers and nothing else: no credential, no body.
+    /// Sends a request with only these headers, without a credential or body.
     pub(crate) async fn bare(
         &mut self,
         method: Method,
@@ -237,7 +238,7 @@ impl TestApp {
         self.answer(request.expect("a good request")).await
     }
 
-    /// The answer to a request, of which only the head is there yet.
+    /// Sends a request and returns the response without reading its body.
     pub(crate) async fn begin_answer(&mut self, mut request: Request<Body>) -> Response<Body> {
         let peer = SocketAddr::from((CLIENT, 50_000));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -271,7 +272,7 @@ impl TestApp {
         answer
     }
 
-    /// The router, for requests that come at once.
+    /// The router, for concurrent requests.
     pub(crate) fn router(&mut self) -> Router {
         if self.router.is_none() {
             self.router = Some(usher_api::router(self.parts().into()));
@@ -312,11 +313,11 @@ impl TestApp {
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     what: String,
-    /// How long it took, without what went on behind it.
+    /// How long it took, without background work.
     pub(crate) took: Duration,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -326,20 +327,22 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Fails, with all that came back, unless the status is this one.
+    /// Panics with the whole response unless it has this status.
     #[track_caller]
     pub(crate) fn assert_status(&self, status: u16) {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
     }
 
-    /// Fails unless the request was a bad one, in exactly these fields.
+    /// Panics unless the response is a 400 with validation errors for exactly these
+    /// fields.
     #[track_caller]
     pub(crate) fn assert_faults(&self, fields: &[&str]) {
         self.assert_status(400);
         assert_eq!(self.fields(), fields, "{self:?}");
     }
 
-    /// The fields that are at fault. None is no key at all, never `null` or `[]`.
+    /// The fields with validation errors. If there are none, the key must be absent, not
+    /// `null` or `[]`.
     #[track_caller]
     pub(crate) fn fields(&self) -> Vec<&str> {
         let Some(faults) = self.json.get("validations") else {
@@ -366,7 +369,7 @@ impl Answer {
         Some(value.to_str().expect("plain text"))
     }
 
-    /// The cookies that are set, without that of the CSRF token.
+    /// The cookies that are set, except the CSRF token.
     pub(crate) fn cookies(&self) -> Vec<&str> {
         self.headers
             .get_all("set-cookie")
@@ -377,8 +380,8 @@ impl Answer {
     }
 }
 
-/// Lets tasks run that the handlers left behind. Mocks answer at once, so that a few
-/// turns are enough; else what they were expected to do would be dropped unseen.
+/// Lets background tasks of the handlers run, so that their expectations are checked.
+/// Mocks return immediately, so a few yields suffice.
 async fn finish_background_work() {
     for _ in 0..8 {
         tokio::task::yield_now().await;
@@ -402,8 +405,8 @@ impl Random for SeededRandom {
 }
 
 thread_local! {
-    /// What the last panic of this thread said. The router catches panics and answers
-    /// 500, which must not pass for an answer. Tests run on a thread each.
+    /// The message of this thread's last panic. The router turns panics into 500
+    /// responses, which must not hide them. Each test has its own thread.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

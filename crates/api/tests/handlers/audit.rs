@@ -49,7 +49,7 @@ fn returning(app: &mut TestApp, items: Vec<AuditRecord>, count: u64) {
         .return_once(move |_| Ok(Listing { items, count }));
 }
 
-/// The row as an owner reads it.
+/// The entry as an owner reads it.
 async fn on_wire(record: AuditRecord) -> Value {
     let mut app = TestApp::signed_in_as(Role::Owner);
     returning(&mut app, vec![record], 1);
@@ -58,7 +58,7 @@ async fn on_wire(record: AuditRecord) -> Value {
     answer.json["audit_logs"][0].clone()
 }
 
-/// The store must be asked for rows of these organizations, `None` being all.
+/// Expects a query for entries of these organizations, or of all if `None`.
 fn expect_visible(app: &mut TestApp, visible: Option<Vec<OrganizationId>>) {
     app.audit_log
         .expect_list_audit()
@@ -79,7 +79,7 @@ fn with_organization_roles(roles: &[&str]) -> Credential {
 }
 
 #[tokio::test]
-async fn owners_and_auditors_read_every_row() {
+async fn owners_and_auditors_may_read_all_entries() {
     for role in [Role::Owner, Role::Auditor] {
         let mut app = TestApp::signed_in_as(role);
         expect_visible(&mut app, None);
@@ -90,7 +90,7 @@ async fn owners_and_auditors_read_every_row() {
 }
 
 #[tokio::test]
-async fn those_of_an_organization_read_its_rows() {
+async fn organization_auditors_may_read_entries_of_their_organization() {
     for role in ["organization-admin", "organization-auditor"] {
         let mut credential = with_organization_roles(&[role]);
         let mut other = membership(CALLER, &[]);
@@ -103,7 +103,7 @@ async fn those_of_an_organization_read_its_rows() {
 }
 
 #[tokio::test]
-async fn nobody_else_reads_any_even_with_a_bad_query() {
+async fn others_are_forbidden_even_with_an_invalid_query() {
     let others = [
         credential(Role::UserAdmin),
         credential(Role::TemplateAdmin),
@@ -125,7 +125,7 @@ async fn nobody_else_reads_any_even_with_a_bad_query() {
 }
 
 #[tokio::test]
-async fn a_page_is_a_hundred_rows_unless_another_number_is_asked() {
+async fn a_page_has_100_entries_by_default() {
     for (query, limit, offset) in [
         ("", 100, 0),
         ("?limit=0", 100, 0),
@@ -151,13 +151,13 @@ async fn a_page_is_a_hundred_rows_unless_another_number_is_asked() {
             });
         let answer = app.get(&format!("{PATH}{query}")).await;
         answer.assert_status(200);
-        // The count is that of the filter, also past the end.
+        // The count is the number of matches, also past the last page.
         assert_eq!(answer.json, json!({"audit_logs": [], "count": 400}));
     }
 }
 
 #[tokio::test]
-async fn a_bad_page_comes_before_a_bad_search() {
+async fn paging_errors_are_reported_before_search_errors() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for (query, faults) in [
         ("limit=-1&offset=x&q=nonsense", &["limit", "offset"][..]),
@@ -178,7 +178,7 @@ async fn a_bad_page_comes_before_a_bad_search() {
 }
 
 #[tokio::test]
-async fn the_search_reaches_the_store() {
+async fn the_search_is_passed_to_the_store() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.audit_log
         .expect_list_audit()
@@ -240,7 +240,7 @@ async fn an_organization_is_found_by_name_if_the_caller_may_read_it() {
 }
 
 #[tokio::test]
-async fn a_row_has_every_field() {
+async fn an_entry_has_all_fields() {
     let row = on_wire(record()).await;
     assert_eq!(
         row,
@@ -271,7 +271,7 @@ async fn a_row_has_every_field() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_empty_or_null() {
+async fn unknown_values_are_empty_or_null() {
     let row = on_wire(AuditRecord {
         request_id: Uuid::nil(),
         ip: None,
@@ -288,7 +288,7 @@ async fn what_is_not_known_is_empty_or_null() {
 }
 
 #[tokio::test]
-async fn a_row_of_an_organization_shows_it() {
+async fn an_entry_of_an_organization_includes_it() {
     let row = on_wire(AuditRecord {
         organization: Some(AuditedOrganization {
             id: ORGANIZATION,
@@ -310,7 +310,7 @@ async fn a_row_of_an_organization_shows_it() {
 }
 
 #[tokio::test]
-async fn only_users_who_are_there_have_a_link() {
+async fn only_existing_users_have_a_link() {
     let of = |resource, target: &str, is_deleted| AuditRecord {
         resource,
         target: target.to_owned(),
@@ -336,7 +336,7 @@ async fn only_users_who_are_there_have_a_link() {
 }
 
 #[tokio::test]
-async fn the_description_says_what_was_done_and_whether_it_was() {
+async fn the_description_states_the_action_and_whether_it_succeeded() {
     for (action, resource, done, refused) in [
         (
             AuditAction::Create,
@@ -407,7 +407,7 @@ async fn the_description_says_what_was_done_and_whether_it_was() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_new_password_begins_without_the_user() {
+async fn the_description_of_a_password_reset_request_has_no_user() {
     let row = on_wire(AuditRecord {
         action: AuditAction::RequestPasswordReset,
         status_code: 204,
@@ -420,7 +420,7 @@ async fn a_request_for_a_new_password_begins_without_the_user() {
 }
 
 #[tokio::test]
-async fn the_roles_of_the_user_are_shown() {
+async fn the_roles_of_the_user_are_included() {
     let row = on_wire(AuditRecord {
         user: Some(User {
             roles: texts(&["owner"]),

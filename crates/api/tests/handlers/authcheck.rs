@@ -15,7 +15,7 @@ fn check(action: &str, object: impl Into<Value>) -> Value {
     json!({"action": action, "object": object})
 }
 
-/// Asks one question.
+/// Sends a single check.
 async fn ask(app: &mut TestApp, action: &str, object: Value) -> Answer {
     let body = json!({"checks": {"it": check(action, object)}});
     app.post(PATH, body).await
@@ -28,7 +28,7 @@ fn assert_answer(answer: &Answer, may: bool) {
 }
 
 #[tokio::test]
-async fn no_question_has_no_answer() {
+async fn an_empty_request_has_an_empty_response() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for body in [
         json!({}),
@@ -44,7 +44,7 @@ async fn no_question_has_no_answer() {
 }
 
 #[tokio::test]
-async fn answers_have_the_names_of_their_questions() {
+async fn results_have_the_names_of_their_checks() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let read = || check("read", json!({"resource_type": "user", "owner_id": "me"}));
     let body = json!({"checks": {
@@ -62,7 +62,7 @@ async fn answers_have_the_names_of_their_questions() {
 }
 
 #[tokio::test]
-async fn questions_about_any_thing_are_answered_by_the_role() {
+async fn checks_on_a_resource_type_depend_on_the_role() {
     let rows: [(&str, &str, &[Role]); 6] = [
         ("create", "user", &[Role::Owner, Role::UserAdmin]),
         ("read", "audit_log", &[Role::Owner, Role::Auditor]),
@@ -81,7 +81,7 @@ async fn questions_about_any_thing_are_answered_by_the_role() {
 }
 
 #[tokio::test]
-async fn what_is_owned_is_answered_by_the_owner() {
+async fn checks_on_owned_resources_depend_on_the_owner() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for (owner, may) in [
         (json!("me"), true),
@@ -96,14 +96,14 @@ async fn what_is_owned_is_answered_by_the_owner() {
         for kind in ["api_key", "workspace", "notification_preference"] {
             let object = json!({"resource_type": kind, "owner_id": owner});
             let answer = ask(&mut app, "update", object).await;
-            // A workspace is of an organization, and none is named.
+            // A workspace belongs to an organization, and none is given.
             assert_answer(&answer, may && kind != "workspace");
         }
     }
 }
 
 #[tokio::test]
-async fn an_organization_is_named_or_any_will_do() {
+async fn a_check_is_for_one_organization_or_for_any() {
     for (role, in_own) in [(Role::OrganizationAdmin, true), (Role::Member, false)] {
         let mut app = TestApp::signed_in_as(role);
         for (organization, any, may) in [
@@ -128,7 +128,7 @@ async fn an_organization_is_named_or_any_will_do() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_is_not_allowed() {
+async fn unknown_types_and_actions_are_not_allowed() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for (action, kind) in [
         ("read", "teapot"),
@@ -146,7 +146,7 @@ async fn what_is_unknown_is_not_allowed() {
 }
 
 #[tokio::test]
-async fn a_kind_must_be_named_before_all_else() {
+async fn a_missing_resource_type_is_reported_first() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for object in [
         json!({}),
@@ -165,7 +165,7 @@ async fn a_kind_must_be_named_before_all_else() {
 }
 
 #[tokio::test]
-async fn only_some_kinds_are_named_by_a_uuid() {
+async fn only_some_resource_types_have_uuids() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for kind in ["organization", "api_key", "audit_log", "teapot"] {
         for id in [ALICE.to_string(), "x".to_owned()] {
@@ -184,7 +184,7 @@ async fn only_some_kinds_are_named_by_a_uuid() {
 }
 
 #[tokio::test]
-async fn questions_and_their_things_are_objects() {
+async fn checks_and_their_objects_must_be_json_objects() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for question in [
         json!([{"resource_type": "user"}, "read"]),
@@ -198,7 +198,7 @@ async fn questions_and_their_things_are_objects() {
 }
 
 #[tokio::test]
-async fn a_bad_uuid_is_a_fault_whatever_the_action() {
+async fn an_invalid_uuid_is_rejected_for_every_action() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     let object = json!({"resource_type": "user", "resource_id": "x"});
     ask(&mut app, "brew", object)
@@ -207,7 +207,7 @@ async fn a_bad_uuid_is_a_fault_whatever_the_action() {
 }
 
 #[tokio::test]
-async fn a_user_is_looked_up_and_wins_over_the_owner() {
+async fn a_user_resource_id_takes_precedence_over_the_owner() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -224,10 +224,10 @@ async fn a_user_is_looked_up_and_wins_over_the_owner() {
 }
 
 #[tokio::test]
-async fn who_does_not_exist_and_who_may_not_be_read_is_not_allowed() {
+async fn actions_on_missing_or_unreadable_users_are_not_allowed() {
     let mut owner = TestApp::signed_in_as(Role::Owner);
     owner.knows_nobody_else();
-    // Nobody is looked for here.
+    // No user is looked up here.
     let mut member = TestApp::signed_in_as(Role::Member);
     for app in [&mut owner, &mut member] {
         for action in ["read", "update", "delete", "create", "read_personal"] {
@@ -244,7 +244,7 @@ async fn who_does_not_exist_and_who_may_not_be_read_is_not_allowed() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_workspaces_does_not_exist() {
+async fn workspaces_templates_and_groups_do_not_exist() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for kind in ["workspace", "template", "group"] {
         let object = json!({"resource_type": kind, "resource_id": ALICE.0});
@@ -253,7 +253,7 @@ async fn what_belongs_to_workspaces_does_not_exist() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit_to_what_is_looked_up_and_to_what_is_asked() {
+async fn the_numbers_of_lookups_and_checks_are_limited() {
     let ask_times = |times: usize, object: Value| {
         let questions = (0..times).map(|n| (n.to_string(), check("read", object.clone())));
         json!({"checks": questions.collect::<Map<_, _>>()})
@@ -274,7 +274,7 @@ async fn there_is_a_limit_to_what_is_looked_up_and_to_what_is_asked() {
 }
 
 #[tokio::test]
-async fn a_key_answers_for_itself() {
+async fn checks_respect_the_limits_of_the_callers_key() {
     let mut app = TestApp::with_scopes(Role::Owner, &["api_key:*"]);
     let mine = |kind: &str| json!({"resource_type": kind, "owner_id": "me"});
     assert_answer(&ask(&mut app, "create", mine("api_key")).await, true);
@@ -287,7 +287,7 @@ async fn a_key_answers_for_itself() {
 }
 
 #[tokio::test]
-async fn fields_of_the_questions_are_read_in_any_case() {
+async fn field_names_of_checks_are_case_insensitive() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     let body = json!({"Checks": {"It": {
         "Action": "read",

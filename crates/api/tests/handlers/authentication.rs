@@ -1,5 +1,5 @@
-//! Who a request comes from: where the credential is, when it is good, and what its use
-//! writes down.
+//! Authentication: where credentials are read from, when they are valid, and what using
+//! them records.
 
 use std::net::Ipv4Addr;
 
@@ -20,14 +20,14 @@ use crate::{
 const ME: &str = "/api/v2/users/me";
 const OTHER: &str = "zzzzzzzzzz-ABCDEFGHIJKLMNOPQRSTUV";
 
-/// A member's credential with a change.
+/// An app with a modified member's credential.
 fn changed(change: impl FnOnce(&mut Credential)) -> TestApp {
     let mut credential = credential(Role::Member);
     change(&mut credential);
     TestApp::with_credential(credential)
 }
 
-/// The store knows [`TOKEN`] and no other; requests carry nothing by themselves.
+/// The store has only [`TOKEN`]. Requests carry no credential by default.
 fn app() -> TestApp {
     let mut app = TestApp::anonymous();
     app.sessions
@@ -36,7 +36,7 @@ fn app() -> TestApp {
     app
 }
 
-/// The answer is that of somebody who is not signed in.
+/// Asserts that the response is a 401.
 #[track_caller]
 fn assert_signed_out(answer: &Answer) {
     answer.assert_status(401);
@@ -62,14 +62,14 @@ fn assert_challenge(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn without_a_credential_one_is_signed_out() {
+async fn a_request_without_a_credential_is_unauthenticated() {
     let answer = TestApp::anonymous().get(ME).await;
     assert_signed_out(&answer);
     assert!(answer.detail().contains("coder_session_token"));
 }
 
 #[tokio::test]
-async fn a_malformed_token_is_not_looked_for() {
+async fn a_malformed_token_is_not_looked_up() {
     for token in [
         "a-b-c",
         "x",
@@ -89,7 +89,7 @@ async fn a_malformed_token_is_not_looked_for() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_and_a_wrong_secret_are_not_let_in() {
+async fn an_unknown_key_and_a_wrong_secret_are_rejected() {
     let mut app = app();
     for token in [
         OTHER,
@@ -104,7 +104,7 @@ async fn an_unknown_key_and_a_wrong_secret_are_not_let_in() {
 }
 
 #[tokio::test]
-async fn any_change_of_a_token_is_refused() {
+async fn every_modification_of_a_token_is_rejected() {
     let mut app = app();
     for at in 0..TOKEN.len() {
         for other in ['a', 'Z', '0', '-', ' '] {
@@ -124,7 +124,7 @@ async fn any_change_of_a_token_is_refused() {
 }
 
 #[tokio::test]
-async fn an_expired_key_says_so_and_is_not_touched() {
+async fn an_expired_key_is_reported_as_such_and_not_touched() {
     let mut app = changed(|credential| {
         credential.key.expires_at = now() - TimeDelta::microseconds(1);
         credential.key.last_used = never();
@@ -139,7 +139,7 @@ async fn an_expired_key_says_so_and_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_key_is_good_to_its_last_moment() {
+async fn a_key_is_valid_until_the_moment_it_expires() {
     let mut app = changed(|credential| {
         credential.key.expires_at = now();
         credential.key.lifetime_seconds = 60;
@@ -148,7 +148,7 @@ async fn a_key_is_good_to_its_last_moment() {
 }
 
 #[tokio::test]
-async fn a_session_from_a_provider_needs_its_link_and_its_access() {
+async fn a_provider_session_needs_its_link_and_valid_access() {
     for (link, status) in [
         (LinkState::Missing, 401),
         (LinkState::Linked(Some(now() - TimeDelta::seconds(1))), 401),
@@ -169,7 +169,7 @@ async fn a_session_from_a_provider_needs_its_link_and_its_access() {
 }
 
 #[tokio::test]
-async fn a_suspended_user_is_told_their_status_on_every_route() {
+async fn suspended_users_get_their_status_on_every_route() {
     let mut app = changed(|credential| credential.user.status = UserStatus::Suspended);
     for path in [
         ME,
@@ -186,7 +186,7 @@ async fn a_suspended_user_is_told_their_status_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_dormant_user_wakes_up() {
+async fn a_dormant_user_is_activated() {
     let mut app = changed(|credential| credential.user.status = UserStatus::Dormant);
     app.sessions
         .expect_activate_user()
@@ -201,7 +201,7 @@ async fn a_dormant_user_wakes_up() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_or_deleted_while_waking_up_stays_out() {
+async fn a_user_suspended_or_deleted_during_activation_is_rejected() {
     let suspended = User {
         status: UserStatus::Suspended,
         ..credential(Role::Member).user
@@ -220,7 +220,7 @@ async fn who_is_suspended_or_deleted_while_waking_up_stays_out() {
 }
 
 #[tokio::test]
-async fn a_useless_key_wakes_a_dormant_user_too() {
+async fn a_key_without_scopes_activates_a_dormant_user_too() {
     let mut app = changed(|credential| {
         credential.user.status = UserStatus::Dormant;
         credential.key.scopes = vec![];
@@ -232,7 +232,7 @@ async fn a_useless_key_wakes_a_dormant_user_too() {
     app.get(ME).await.assert_status(404);
 }
 
-/// The use of the key must be written down so.
+/// Expects this update of the key.
 fn expect_touch(app: &mut TestApp, touch: Touch) {
     app.sessions
         .expect_touch_key()
@@ -244,7 +244,7 @@ fn expect_touch(app: &mut TestApp, touch: Touch) {
 }
 
 #[tokio::test]
-async fn the_first_use_of_a_key_is_written_down() {
+async fn the_first_use_of_a_key_is_recorded() {
     let mut app = changed(|credential| credential.key.last_used = never());
     let touch = Touch {
         last_used: Some(now()),
@@ -260,13 +260,13 @@ async fn the_first_use_of_a_key_is_written_down() {
 }
 
 #[tokio::test]
-async fn within_the_hour_nothing_is_written() {
+async fn use_within_an_hour_is_not_recorded() {
     let mut app = changed(|credential| credential.key.last_used = now() - TimeDelta::minutes(59));
     app.get(ME).await.assert_status(200);
 }
 
 #[tokio::test]
-async fn a_key_that_is_used_lives_on() {
+async fn using_a_key_extends_it() {
     let mut app = changed(|credential| {
         credential.key.expires_at = now() + TimeDelta::minutes(1);
     });
@@ -279,7 +279,7 @@ async fn a_key_that_is_used_lives_on() {
 }
 
 #[tokio::test]
-async fn a_key_lives_on_only_where_the_settings_say_so() {
+async fn keys_are_extended_only_if_the_setting_allows_it() {
     let mut app = changed(|credential| {
         credential.key.expires_at = now() + TimeDelta::minutes(1);
     });
@@ -288,7 +288,7 @@ async fn a_key_lives_on_only_where_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn a_refused_use_is_written_down_as_well() {
+async fn use_is_recorded_even_if_the_request_is_rejected() {
     for (status, path, expected) in [
         (UserStatus::Suspended, ME, 401),
         (UserStatus::Active, "/api/v2/users?limit=x", 400),
@@ -307,7 +307,7 @@ async fn a_refused_use_is_written_down_as_well() {
 }
 
 #[tokio::test]
-async fn a_forwarding_header_is_believed_from_named_proxies_only() {
+async fn forwarding_headers_are_trusted_from_configured_proxies_only() {
     for (proxies, expected) in [
         (vec![], CLIENT),
         (vec!["10.0.0.0/8"], CLIENT),
@@ -334,7 +334,7 @@ async fn a_forwarding_header_is_believed_from_named_proxies_only() {
 }
 
 #[tokio::test]
-async fn each_of_the_five_sources_is_read() {
+async fn credentials_are_read_from_all_five_sources() {
     let bearer = format!("Bearer {TOKEN}");
     let lower = format!("bearer  {TOKEN} ");
     let cookie = format!("theme=dark; coder_session_token={TOKEN}");
@@ -356,7 +356,7 @@ async fn each_of_the_five_sources_is_read() {
 }
 
 #[tokio::test]
-async fn the_first_source_wins_and_a_bad_one_is_not_made_up_for() {
+async fn the_first_source_wins_even_if_it_is_invalid() {
     let good_cookie = format!("coder_session_token={TOKEN}");
     let bad_cookie = format!("coder_session_token={OTHER}");
     let good_bearer = format!("Bearer {TOKEN}");
@@ -407,7 +407,7 @@ async fn the_first_source_wins_and_a_bad_one_is_not_made_up_for() {
 }
 
 #[tokio::test]
-async fn odd_bytes_in_another_cookie_do_not_hide_the_session() {
+async fn invalid_bytes_in_another_cookie_do_not_hide_the_session() {
     let cookies = [
         b"name=J\xc3\xb6rg; coder_session_token=".as_slice(),
         TOKEN.as_bytes(),
@@ -425,7 +425,7 @@ async fn odd_bytes_in_another_cookie_do_not_hide_the_session() {
 }
 
 #[tokio::test]
-async fn odd_bytes_where_a_credential_should_be_are_signed_out() {
+async fn invalid_bytes_in_a_credential_are_unauthenticated() {
     for name in ["Cookie", "Coder-Session-Token", "Authorization"] {
         for value in [
             b"coder_session_token=\xff\xfe".as_slice(),
@@ -453,7 +453,7 @@ async fn odd_bytes_where_a_credential_should_be_are_signed_out() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_nobody_is_told_that_they_are_signed_out() {
+async fn an_unavailable_store_does_not_cause_401_responses() {
     let away = || StoreError::Unavailable("password for postgres".into());
     let mut at_the_key = TestApp::anonymous();
     at_the_key

@@ -1,4 +1,4 @@
-//! Bodies that are none, on every operation that takes one.
+//! Invalid bodies, on every operation that takes one.
 
 use axum::body::Body;
 use http::Method;
@@ -23,7 +23,7 @@ fn app() -> TestApp {
 }
 
 #[tokio::test]
-async fn what_is_no_json_of_the_right_types_is_told_without_a_field() {
+async fn malformed_json_is_reported_without_a_field() {
     let deep = "[".repeat(1_000);
     let deep_object = format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000));
     let bad: [&[u8]; 14] = [
@@ -60,13 +60,13 @@ async fn what_is_no_json_of_the_right_types_is_told_without_a_field() {
 }
 
 #[tokio::test]
-async fn a_wrong_type_is_told_with_the_path_of_the_field() {
+async fn a_wrong_type_is_reported_with_the_path_of_the_field() {
     let mut app = app();
     for operation in with_bodies() {
         let body = operation.body().expect("a body");
         for name in body.as_object().expect("an object").keys() {
             for wrong in [serde_json::json!({"a": 1}), serde_json::json!(1.5)] {
-                // An object with other fields is as good as an empty one.
+                // An object with unknown fields counts as empty.
                 if name == "content" && wrong.is_object() {
                     continue;
                 }
@@ -87,7 +87,7 @@ async fn a_wrong_type_is_told_with_the_path_of_the_field() {
 }
 
 #[tokio::test]
-async fn a_nul_is_a_fault_of_its_field() {
+async fn a_nul_character_is_a_validation_error_of_its_field() {
     let mut app = app();
     for operation in with_bodies() {
         let body = operation.body().expect("a body");
@@ -107,7 +107,7 @@ async fn a_nul_is_a_fault_of_its_field() {
 }
 
 #[tokio::test]
-async fn a_body_above_the_limit_is_refused_before_it_is_read_whole() {
+async fn a_body_above_the_limit_is_rejected_before_it_is_fully_read() {
     let megabytes = vec![b' '; 10 << 20];
     let mut app = app();
     for operation in with_bodies() {
@@ -124,7 +124,7 @@ async fn a_body_above_the_limit_is_refused_before_it_is_read_whole() {
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_read_to_the_limit() {
+async fn an_endless_body_is_read_up_to_the_limit() {
     let endless = futures_util::stream::repeat_with(|| {
         Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b' '; 4096]))
     });
@@ -135,7 +135,7 @@ async fn a_body_without_an_end_is_read_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_a_bad_request() {
+async fn a_truncated_body_is_a_bad_request() {
     let broken = futures_util::stream::iter([
         Ok(bytes::Bytes::from_static(b"{")),
         Err(std::io::Error::other("reset")),
@@ -147,7 +147,7 @@ async fn a_body_that_breaks_off_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn without_a_credential_a_long_body_is_not_read() {
+async fn without_a_credential_the_body_is_not_read() {
     let megabytes = vec![b' '; 10 << 20];
     let mut app = TestApp::anonymous();
     app.send(Method::POST, "/api/v2/users", megabytes)
@@ -156,7 +156,7 @@ async fn without_a_credential_a_long_body_is_not_read() {
 }
 
 #[tokio::test]
-async fn the_limit_is_a_setting_and_the_last_byte_counts() {
+async fn the_limit_is_configurable_and_exact() {
     for (length, status) in [(64, 400), (65, 413)] {
         let mut app = TestApp::anonymous();
         app.settings.max_body_bytes = 64;
@@ -168,7 +168,7 @@ async fn the_limit_is_a_setting_and_the_last_byte_counts() {
 }
 
 #[tokio::test]
-async fn the_content_type_does_not_matter() {
+async fn the_content_type_is_ignored() {
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "x"] {
         let request = http::Request::post("/api/v2/users/validate-password")
             .header("Content-Type", content_type)
@@ -182,7 +182,7 @@ async fn the_content_type_does_not_matter() {
 }
 
 #[tokio::test]
-async fn what_follows_the_first_value_does_not_matter() {
+async fn data_after_the_first_json_value_is_ignored() {
     let body = "{\"password\":\"x\"} trailing {";
     let mut app = TestApp::anonymous();
     let answer = app

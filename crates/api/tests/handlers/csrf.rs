@@ -1,4 +1,4 @@
-//! Requests that another site may have sent.
+//! Protection against cross-site request forgery.
 
 use http::Method;
 
@@ -10,7 +10,7 @@ use crate::{
 const CSRF: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const LOGOUT: &str = "/api/v2/users/logout";
 
-/// A member signs out.
+/// An app in which a member signs out.
 fn app() -> TestApp {
     let mut app = TestApp::anonymous();
     app.sessions
@@ -39,7 +39,7 @@ fn assert_refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_session_cookie_alone_does_nothing() {
+async fn a_session_cookie_alone_is_rejected() {
     for path in [
         LOGOUT,
         "/api/v2/users",
@@ -70,7 +70,7 @@ async fn every_unsafe_method_is_checked() {
 }
 
 #[tokio::test]
-async fn reading_needs_no_token() {
+async fn safe_methods_need_no_token() {
     let cookie = session();
     let answer = app()
         .get_with("/api/v2/users/me", &[("Cookie", &cookie)])
@@ -79,7 +79,7 @@ async fn reading_needs_no_token() {
 }
 
 #[tokio::test]
-async fn the_token_in_cookie_and_header_lets_through() {
+async fn the_same_token_in_cookie_and_header_is_accepted() {
     let cookies = format!("{}; csrf_token={CSRF}", session());
     post(LOGOUT, &[("Cookie", &cookies), ("X-CSRF-TOKEN", CSRF)])
         .await
@@ -90,7 +90,7 @@ async fn the_token_in_cookie_and_header_lets_through() {
 }
 
 #[tokio::test]
-async fn the_session_once_more_lets_through_and_another_does_not() {
+async fn the_session_token_in_a_header_is_accepted_and_another_is_rejected() {
     let cookie = session();
     let query = format!("{LOGOUT}?coder_session_token={TOKEN}");
     let other = format!("{LOGOUT}?coder_session_token=x");
@@ -110,7 +110,7 @@ async fn the_session_once_more_lets_through_and_another_does_not() {
 }
 
 #[tokio::test]
-async fn a_bearer_header_lets_through_but_the_cookie_is_who_one_is() {
+async fn a_bearer_header_bypasses_the_check_but_the_cookie_authenticates() {
     let cookie = session();
     let bearer = [("Cookie", &*cookie), ("Authorization", "Bearer other")];
     post(LOGOUT, &bearer).await.assert_status(200);
@@ -119,7 +119,7 @@ async fn a_bearer_header_lets_through_but_the_cookie_is_who_one_is() {
 }
 
 #[tokio::test]
-async fn programs_without_the_cookie_are_not_asked() {
+async fn requests_without_the_session_cookie_need_no_token() {
     let bearer = format!("Bearer {TOKEN}");
     let access = format!("{LOGOUT}?access_token={TOKEN}");
     post(LOGOUT, &[("Coder-Session-Token", TOKEN)])
@@ -137,7 +137,7 @@ async fn programs_without_the_cookie_are_not_asked() {
 }
 
 #[tokio::test]
-async fn only_the_route_of_the_first_user_is_exempt_not_users_of_such_names() {
+async fn only_the_first_user_route_is_exempt_not_similar_usernames() {
     let cookie = session();
     let answer = post("/api/v2/users/first", &[("Cookie", &cookie)]).await;
     assert!(answer.json.is_object(), "{answer:?}");
@@ -158,7 +158,7 @@ async fn only_the_route_of_the_first_user_is_exempt_not_users_of_such_names() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_gets_one() {
+async fn a_client_without_a_token_gets_one() {
     let answer = TestApp::anonymous().get("/api/v2/buildinfo").await;
     let cookie = answer.header("set-cookie").expect("a cookie");
     let value = cookie.strip_prefix("csrf_token=").expect("the token");
@@ -175,7 +175,7 @@ async fn who_has_no_token_gets_one() {
 }
 
 #[tokio::test]
-async fn who_has_a_token_keeps_it() {
+async fn a_client_with_a_token_keeps_it() {
     let mut app = TestApp::anonymous();
     let cookie = format!("csrf_token={CSRF}");
     let kept = app

@@ -1,4 +1,4 @@
-//! What clients ask of the deployment as a whole.
+//! Deployment-wide endpoints.
 
 use std::{
     future::pending,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{app::TestApp, people::Role};
 
 #[tokio::test]
-async fn health_is_that_of_the_store() {
+async fn health_depends_on_the_store() {
     let mut healthy = TestApp::anonymous();
     healthy.site.expect_ping().return_once(|| Ok(()));
     let answer = healthy.get("/healthz").await;
@@ -49,7 +49,7 @@ impl SiteStore for Stalled {
 }
 
 #[tokio::test]
-async fn a_store_that_never_answers_is_not_waited_for_for_ever() {
+async fn a_health_check_times_out_if_the_store_does_not_respond() {
     let mut app = TestApp::anonymous();
     app.settings.request_timeout = Duration::from_millis(50);
     app.router_with_site(Arc::new(Stalled));
@@ -63,7 +63,7 @@ async fn a_store_that_never_answers_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test]
-async fn the_latency_check_may_be_read_from_everywhere() {
+async fn the_latency_check_allows_all_origins() {
     let answer = TestApp::anonymous().get("/latency-check").await;
     answer.assert_status(200);
     assert_eq!(answer.text, "OK");
@@ -82,7 +82,7 @@ async fn the_latency_check_may_be_read_from_everywhere() {
 }
 
 #[tokio::test]
-async fn the_api_greets() {
+async fn the_api_root_has_a_welcome_message() {
     for path in ["/api/v2", "/api/v2/"] {
         let answer = TestApp::anonymous().get(path).await;
         answer.assert_status(200);
@@ -91,7 +91,7 @@ async fn the_api_greets() {
 }
 
 #[tokio::test]
-async fn what_is_running_is_told() {
+async fn build_info_is_returned() {
     let mut app = TestApp::anonymous();
     app.settings.deployment_id = Uuid::from_u128(9);
     let answer = app.get("/api/v2/buildinfo").await;
@@ -103,7 +103,7 @@ async fn what_is_running_is_told() {
 }
 
 #[tokio::test]
-async fn no_update_is_known_and_no_licence_needed() {
+async fn there_are_no_updates_and_no_licences() {
     let mut app = TestApp::anonymous();
     let answer = app.get("/api/v2/updatecheck").await;
     assert_eq!(answer.json["current"], true);
@@ -118,7 +118,7 @@ async fn no_update_is_known_and_no_licence_needed() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_learns_how_the_pages_look_and_what_is_tried_out() {
+async fn signed_in_users_get_appearance_and_experiments() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let answer = app.get("/api/v2/appearance").await;
     answer.assert_status(200);
@@ -128,7 +128,7 @@ async fn who_is_signed_in_learns_how_the_pages_look_and_what_is_tried_out() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_told_plainly_that_the_looks_are_not_for_everybody() {
+async fn appearance_requires_a_credential_and_says_so() {
     for headers in [&[][..], &[("Coder-Session-Token", "x")]] {
         let mut app = TestApp::anonymous();
         let answer = app.get_with("/api/v2/appearance", headers).await;
@@ -140,7 +140,7 @@ async fn who_is_not_signed_in_is_told_plainly_that_the_looks_are_not_for_everybo
 }
 
 #[tokio::test]
-async fn what_is_safe_to_try_is_nothing() {
+async fn there_are_no_safe_experiments() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let answer = app.get("/api/v2/experiments/available").await;
     answer.assert_status(200);
@@ -148,7 +148,7 @@ async fn what_is_safe_to_try_is_nothing() {
 }
 
 #[tokio::test]
-async fn the_only_region_is_this_server() {
+async fn this_server_is_the_only_region() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.settings.deployment_id = Uuid::from_u128(9);
     app.settings.access_url = "https://coder.example.com/".parse().expect("a URL");
@@ -169,7 +169,7 @@ async fn the_only_region_is_this_server() {
 }
 
 #[tokio::test]
-async fn ssh_clients_learn_how_names_are_made() {
+async fn the_ssh_configuration_is_returned() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let answer = app.get("/api/v2/deployment/ssh").await;
     answer.assert_status(200);
@@ -184,7 +184,7 @@ async fn ssh_clients_learn_how_names_are_made() {
 }
 
 #[tokio::test]
-async fn of_what_other_services_keep_there_is_nothing() {
+async fn lists_of_other_services_are_empty() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for (path, nothing) in [
         ("/api/v2/workspaces", json!({"workspaces": [], "count": 0})),
@@ -202,7 +202,7 @@ async fn of_what_other_services_keep_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn quiet_hours_are_refused_whoever_asks_about_whomever() {
+async fn quiet_hours_are_forbidden_for_all_callers_and_users() {
     for mut app in [TestApp::anonymous(), TestApp::signed_in_as(Role::Owner)] {
         for user in ["me", "alice", "%00", "%ff"] {
             for method in [Method::GET, Method::PUT] {
@@ -217,7 +217,7 @@ async fn quiet_hours_are_refused_whoever_asks_about_whomever() {
 }
 
 #[tokio::test]
-async fn the_document_lists_the_routes() {
+async fn the_openapi_document_lists_the_routes() {
     let answer = TestApp::anonymous().get("/api/v2/openapi.json").await;
     answer.assert_status(200);
     assert!(

@@ -1,4 +1,4 @@
-//! What happens while the store is away or broken: never a wrong "no".
+//! Behaviour while the store is unavailable or fails: never a false denial.
 
 use http::Method;
 use usher_store::StoreError;
@@ -20,7 +20,7 @@ fn broken() -> StoreError {
     StoreError::Internal(CAUSE.into())
 }
 
-/// An owner, whom nothing else answers.
+/// An owner, for whom every store call but authentication fails.
 fn app(error: fn() -> StoreError) -> TestApp {
     let mut app = TestApp::signed_in_as(Role::Owner);
     fail_everything(&mut app, error);
@@ -28,7 +28,7 @@ fn app(error: fn() -> StoreError) -> TestApp {
     app
 }
 
-/// An owner, whose targets are found before everything fails.
+/// An owner, for whom lookups succeed and every other store call fails.
 fn app_with_targets(error: fn() -> StoreError) -> TestApp {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(alice());
@@ -49,7 +49,7 @@ async fn ask(app: &mut TestApp, operation: &Operation) -> Answer {
         .await
 }
 
-/// Operations that change nothing.
+/// Whether the operation changes nothing.
 fn changes_nothing(operation: &Operation) -> bool {
     [
         "/api/v2/authcheck",
@@ -59,7 +59,7 @@ fn changes_nothing(operation: &Operation) -> bool {
     .contains(&&*operation.template)
 }
 
-/// Operations that refuse without asking the store, and with which status.
+/// Operations that are rejected without a store call, and their status.
 const REFUSALS: [(&str, u16); 6] = [
     ("/api/v2/users/{user}/login-type", 403),
     ("/api/v2/users/{user}/quiet-hours", 403),
@@ -80,7 +80,7 @@ fn assert_away(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn while_credentials_cannot_be_read_every_operation_that_needs_one_is_unavailable() {
+async fn if_credentials_cannot_be_read_operations_that_need_one_are_unavailable() {
     let mut app = TestApp::anonymous();
     app.sessions
         .expect_find_credential()
@@ -91,7 +91,7 @@ async fn while_credentials_cannot_be_read_every_operation_that_needs_one_is_unav
         let answer = app
             .bare(operation.method.clone(), &operation.path("me"), &headers)
             .await;
-        // The public ones do not read it.
+        // Public operations do not read it.
         if answer.status.is_server_error() {
             assert_away(&answer);
         } else {
@@ -101,7 +101,7 @@ async fn while_credentials_cannot_be_read_every_operation_that_needs_one_is_unav
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_never_a_no() {
+async fn an_unavailable_store_is_never_a_denial() {
     let mut apps = [app(away), app_with_targets(away)];
     for operation in operations() {
         for app in &mut apps {
@@ -116,7 +116,7 @@ async fn a_store_that_is_away_is_never_a_no() {
 }
 
 #[tokio::test]
-async fn no_change_is_acknowledged_while_the_store_is_away() {
+async fn no_change_is_acknowledged_while_the_store_is_unavailable() {
     let mut app = app_with_targets(away);
     for operation in operations() {
         if operation.method == Method::GET || changes_nothing(&operation) {
@@ -128,7 +128,7 @@ async fn no_change_is_acknowledged_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn a_fault_is_told_without_its_cause() {
+async fn an_internal_error_is_reported_without_its_cause() {
     let mut apps = [app(broken), app_with_targets(broken)];
     for operation in operations() {
         for app in &mut apps {
@@ -144,8 +144,8 @@ async fn a_fault_is_told_without_its_cause() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_not_asked_for_an_audit_row() {
-    // It would be waited for a second time, and the answer be late.
+async fn no_audit_entry_is_written_while_the_store_is_unavailable() {
+    // A second timeout would delay the response.
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(alice());
     app.users
@@ -158,7 +158,7 @@ async fn a_store_that_is_away_is_not_asked_for_an_audit_row() {
 }
 
 #[tokio::test]
-async fn an_audit_row_that_cannot_be_written_does_not_change_the_answer() {
+async fn failing_to_write_an_audit_entry_does_not_change_the_response() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     app.audit

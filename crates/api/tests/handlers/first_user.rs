@@ -32,7 +32,7 @@ fn made(new: &NewUser) -> User {
 }
 
 #[tokio::test]
-async fn whether_there_is_a_user_is_told_by_the_status() {
+async fn the_status_code_says_whether_a_user_exists() {
     let none = app(false).get(PATH).await;
     none.assert_status(404);
     assert_ne!(none.message(), "");
@@ -69,7 +69,7 @@ async fn the_first_user_is_an_active_owner() {
 }
 
 #[tokio::test]
-async fn it_works_where_nobody_signs_in_by_password() {
+async fn it_works_with_password_sign_in_disabled() {
     let mut app = app(false);
     app.settings.password_auth = false;
     app.users
@@ -80,7 +80,7 @@ async fn it_works_where_nobody_signs_in_by_password() {
 }
 
 #[tokio::test]
-async fn a_useless_key_or_a_session_cookie_does_not_matter() {
+async fn keys_and_session_cookies_are_ignored() {
     for header in [
         ("Coder-Session-Token", TOKEN),
         ("Cookie", "coder_session_token=x"),
@@ -98,7 +98,7 @@ async fn a_useless_key_or_a_session_cookie_does_not_matter() {
 }
 
 #[tokio::test]
-async fn there_is_one_first_user() {
+async fn only_one_first_user_can_be_created() {
     app(true)
         .post(PATH, olivia_as_asked())
         .await
@@ -106,7 +106,7 @@ async fn there_is_one_first_user() {
 }
 
 #[tokio::test]
-async fn of_several_at_once_those_that_lose_are_conflicts() {
+async fn concurrent_requests_that_lose_are_conflicts() {
     for conflict in [
         Conflict::FirstUserExists,
         Conflict::Username,
@@ -122,7 +122,7 @@ async fn of_several_at_once_those_that_lose_are_conflicts() {
 }
 
 #[tokio::test]
-async fn faults_come_before_the_conflict() {
+async fn validation_errors_are_reported_before_the_conflict() {
     let mut app = TestApp::anonymous();
     let answer = app.post(PATH, json!({})).await;
     answer.assert_faults(&["email", "username", "password"]);
@@ -132,7 +132,7 @@ async fn faults_come_before_the_conflict() {
 }
 
 #[tokio::test]
-async fn the_conflict_comes_before_a_weak_password() {
+async fn the_conflict_is_reported_before_a_weak_password() {
     let mut weak = olivia_as_asked();
     weak["password"] = json!("password");
     app(true).post(PATH, weak.clone()).await.assert_status(409);
@@ -143,7 +143,7 @@ async fn the_conflict_comes_before_a_weak_password() {
 }
 
 #[tokio::test]
-async fn what_a_trial_needs_is_taken_and_changes_nothing() {
+async fn trial_data_is_accepted_and_ignored() {
     let mut app = app(false);
     app.users
         .expect_create_first_user()

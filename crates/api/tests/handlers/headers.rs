@@ -1,4 +1,4 @@
-//! The headers of every answer, and requests of other origins.
+//! Response headers and cross-origin requests.
 
 use http::{Method, StatusCode};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ fn assert_own_headers(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_whatever_its_status() {
+async fn all_responses_have_the_headers_whatever_their_status() {
     let cookie = [("Cookie", "coder_session_token=x")];
     let preflight = [
         ("Origin", "https://x.example"),
@@ -47,7 +47,7 @@ async fn every_answer_has_the_headers_whatever_its_status() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_fault_without_details_and_with_the_headers() {
+async fn a_panic_is_a_500_with_the_headers_and_without_details() {
     let mut app = TestApp::anonymous();
     app.site
         .expect_ping()
@@ -63,7 +63,7 @@ async fn a_panic_is_a_fault_without_details_and_with_the_headers() {
 }
 
 #[tokio::test]
-async fn the_version_is_a_setting() {
+async fn the_version_is_configurable() {
     let mut app = TestApp::anonymous();
     app.settings.build_version = "v2.30.1".into();
     let answer = app.get("/api/v2/nothing").await;
@@ -71,7 +71,7 @@ async fn the_version_is_a_setting() {
 }
 
 #[tokio::test]
-async fn each_request_has_an_identifier_of_its_own_which_audit_rows_have_too() {
+async fn each_request_has_a_unique_id_that_audit_entries_share() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     let (sender, rows) = std::sync::mpsc::channel();
@@ -87,7 +87,7 @@ async fn each_request_has_an_identifier_of_its_own_which_audit_rows_have_too() {
 }
 
 #[tokio::test]
-async fn json_says_that_it_is() {
+async fn json_responses_have_a_content_type() {
     for path in [BUILD_INFO, "/api/v2/nothing", "/api/v2/users/me"] {
         let answer = TestApp::anonymous().get(path).await;
         assert_eq!(
@@ -99,7 +99,7 @@ async fn json_says_that_it_is() {
 }
 
 #[tokio::test]
-async fn answers_vary_by_origin_and_then_by_cookie() {
+async fn responses_vary_by_origin_and_cookie() {
     let answer = TestApp::anonymous().get(BUILD_INFO).await;
     let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
     assert_eq!(vary, ["Origin", "Cookie"]);
@@ -123,7 +123,7 @@ async fn preflight(app: &mut TestApp, path: &str, method: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn by_default_no_origin_may_read() {
+async fn by_default_cross_origin_requests_are_not_allowed() {
     let mut app = TestApp::anonymous();
     for path in [BUILD_INFO, "/api/v2/users/me", "/api/v2/nothing"] {
         let answer = preflight(&mut app, path, "GET").await;
@@ -137,7 +137,7 @@ async fn by_default_no_origin_may_read() {
 }
 
 #[tokio::test]
-async fn with_the_flag_every_origin_may_get_and_never_with_credentials() {
+async fn with_the_flag_all_origins_may_get_without_credentials() {
     let mut app = TestApp::anonymous();
     app.settings.allow_all_cors = true;
     let answer = preflight(&mut app, "/api/v2/users/me", "GET").await;
@@ -154,7 +154,7 @@ async fn with_the_flag_every_origin_may_get_and_never_with_credentials() {
 }
 
 #[tokio::test]
-async fn with_the_flag_no_origin_may_do_anything_else() {
+async fn with_the_flag_other_cross_origin_methods_are_not_allowed() {
     let mut app = TestApp::anonymous();
     app.settings.allow_all_cors = true;
     for method in ["POST", "PUT", "DELETE"] {
@@ -168,7 +168,7 @@ async fn with_the_flag_no_origin_may_do_anything_else() {
 }
 
 #[tokio::test]
-async fn other_options_are_not_allowed() {
+async fn other_options_requests_are_not_allowed() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for path in ["/api/v2/users/me", BUILD_INFO, "/api/v2/users"] {
         let answer = app.call(Method::OPTIONS, path).await;

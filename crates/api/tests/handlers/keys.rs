@@ -1,4 +1,4 @@
-//! `/users/{user}/keys`: sessions of the command line, and any key by its identifier.
+//! `/users/{user}/keys`: CLI sessions, and keys by ID.
 
 use chrono::TimeDelta;
 use http::Method;
@@ -27,7 +27,7 @@ fn with_key_of(mut app: TestApp, owner: UserId) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_session_of_the_command_line_has_no_limits_and_no_cookie() {
+async fn a_cli_session_is_unrestricted_and_sets_no_cookie() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.api_keys
         .expect_create_key()
@@ -53,7 +53,7 @@ async fn a_session_of_the_command_line_has_no_limits_and_no_cookie() {
 }
 
 #[tokio::test]
-async fn what_is_stored_matches_the_key_that_is_handed_out() {
+async fn the_stored_digest_matches_the_returned_key() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let (sender, stored) = std::sync::mpsc::channel();
     app.api_keys.expect_create_key().return_once(move |key, _| {
@@ -73,7 +73,7 @@ async fn what_is_stored_matches_the_key_that_is_handed_out() {
 }
 
 #[tokio::test]
-async fn only_oneself_and_owners_make_keys() {
+async fn only_users_themselves_and_owners_may_create_keys() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -91,7 +91,7 @@ async fn only_oneself_and_owners_make_keys() {
 }
 
 #[tokio::test]
-async fn deleted_users_and_accounts_of_the_system_get_none() {
+async fn deleted_users_and_system_accounts_cannot_have_keys() {
     for (target, status) in [
         (
             User {
@@ -117,7 +117,7 @@ async fn deleted_users_and_accounts_of_the_system_get_none() {
 }
 
 #[tokio::test]
-async fn what_the_store_refuses_is_told() {
+async fn conflicts_in_the_store_are_reported() {
     for (conflict, status) in [
         (Conflict::UserDeleted, 400),
         (Conflict::StaleCredential, 401),
@@ -132,7 +132,7 @@ async fn what_the_store_refuses_is_told() {
 }
 
 #[tokio::test]
-async fn a_limited_key_makes_none_without_limits() {
+async fn a_restricted_key_cannot_create_an_unrestricted_one() {
     for entries in [&["user:*", "api_key:*"][..], &["user:*"]] {
         let mut app = TestApp::with_allow_list(Role::Owner, entries);
         app.call(Method::POST, MINE).await.assert_status(403);
@@ -142,7 +142,7 @@ async fn a_limited_key_makes_none_without_limits() {
 }
 
 #[tokio::test]
-async fn a_token_makes_no_session_that_lives_longer() {
+async fn a_token_cannot_create_a_session_that_outlives_it() {
     let mut credential = credential(Role::Member);
     credential.key.login_type = LoginType::Token;
     credential.key.lifetime_seconds = 7_200;
@@ -157,7 +157,7 @@ async fn a_token_makes_no_session_that_lives_longer() {
 }
 
 #[tokio::test]
-async fn a_key_is_read_by_its_user_and_by_owners_below_any_user() {
+async fn a_key_may_be_read_by_its_user_and_by_owners_under_any_user() {
     let mut own = with_key_of(TestApp::signed_in_as(Role::Member), CALLER);
     let answer = own.get("/api/v2/users/me/keys/0123456789").await;
     answer.assert_status(200);
@@ -179,7 +179,7 @@ async fn a_key_is_read_by_its_user_and_by_owners_below_any_user() {
 }
 
 #[tokio::test]
-async fn somebody_elses_key_is_answered_like_one_that_does_not_exist() {
+async fn another_users_key_is_reported_as_missing() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = with_key_of(TestApp::signed_in_as(role), olivia().id);
         for method in [Method::GET, Method::DELETE] {
@@ -194,7 +194,7 @@ async fn somebody_elses_key_is_answered_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_key_is_ended_once() {
+async fn a_key_can_be_deleted_only_once() {
     let mut app = with_key_of(TestApp::signed_in_as(Role::Member), CALLER);
     let id = ApiKeyId::from_stored("0123456789".into());
     app.api_keys
@@ -213,7 +213,7 @@ async fn a_key_is_ended_once() {
 }
 
 #[tokio::test]
-async fn a_listed_key_reaches_keys_only_with_the_whole_kind() {
+async fn an_allow_list_must_contain_all_keys_to_allow_access_to_keys() {
     let mut without = with_key_of(TestApp::with_allow_list(Role::Owner, &["user:*"]), CALLER);
     let mut with = with_key_of(
         TestApp::with_allow_list(Role::Owner, &["user:*", "api_key:*"]),
@@ -230,7 +230,7 @@ async fn a_listed_key_reaches_keys_only_with_the_whole_kind() {
 }
 
 #[tokio::test]
-async fn odd_identifiers_are_not_found() {
+async fn malformed_ids_are_not_found() {
     let mut app = with_key_of(TestApp::signed_in_as(Role::Owner), CALLER);
     for id in ["%00", "a%20b", "%27%3B--", "0123456789%00"] {
         app.get(&format!("{MINE}/{id}")).await.assert_status(404);

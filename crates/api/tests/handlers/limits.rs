@@ -1,4 +1,4 @@
-//! How many calls are taken in a minute. The clock stands still, at five seconds past.
+//! Rate limits. The clock is fixed at five seconds past the minute.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -49,7 +49,7 @@ fn anonymous() -> TestApp {
     limited(TestApp::anonymous())
 }
 
-/// The seconds that are left of the minute.
+/// The seconds until the window ends.
 const LEFT: i64 = 55;
 
 #[track_caller]
@@ -86,7 +86,7 @@ fn assert_uncounted(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn the_last_call_within_the_limit_passes_and_the_next_does_not() {
+async fn the_last_request_within_the_limit_is_accepted_and_the_next_rejected() {
     let mut app = anonymous();
     for remaining in (0..GENERAL).rev() {
         let answer = app.get(METHODS).await;
@@ -100,7 +100,7 @@ async fn the_last_call_within_the_limit_passes_and_the_next_does_not() {
 }
 
 #[tokio::test]
-async fn every_path_counts_apart_and_its_query_does_not() {
+async fn paths_are_counted_separately_and_queries_are_not() {
     let mut app = anonymous();
     for n in 0..GENERAL {
         app.get(&format!("{METHODS}?n={n}"))
@@ -112,7 +112,7 @@ async fn every_path_counts_apart_and_its_query_does_not() {
 }
 
 #[tokio::test]
-async fn methods_count_together() {
+async fn methods_of_a_path_are_counted_together() {
     let mut app = anonymous();
     app.users.expect_has_users().returning(|| Ok(true));
     for _ in 0..GENERAL {
@@ -122,7 +122,7 @@ async fn methods_count_together() {
 }
 
 #[tokio::test]
-async fn what_is_refused_counts_too_and_a_call_too_many_reaches_nothing() {
+async fn rejected_requests_count_and_limited_ones_reach_no_store() {
     let mut app = signed_in_as(Role::Member);
     app.knows_nobody_else();
     for _ in 0..GENERAL {
@@ -132,7 +132,7 @@ async fn what_is_refused_counts_too_and_a_call_too_many_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn health_is_outside_of_all_limits() {
+async fn health_checks_are_not_limited() {
     let mut app = anonymous();
     app.site.expect_ping().returning(|| Ok(()));
     for path in ["/healthz", "/latency-check"] {
@@ -144,7 +144,7 @@ async fn health_is_outside_of_all_limits() {
     }
 }
 
-/// Another key, and its credential.
+/// Another key with its credential.
 const OTHER: &str = "zzzzzzzzzz-ABCDEFGHIJKLMNOPQRSTUV";
 
 fn other_key(owner: UserId) -> Credential {
@@ -157,7 +157,7 @@ fn other_key(owner: UserId) -> Credential {
     credential
 }
 
-/// Knows [`TOKEN`] of the caller, and [`OTHER`] of whoever is given.
+/// The store has the caller's [`TOKEN`], and [`OTHER`] with the given credential.
 fn app_with_two_keys(owner: UserId) -> TestApp {
     let mut app = anonymous();
     app.sessions.expect_find_credential().returning(move |key| {
@@ -175,7 +175,7 @@ async fn get_me(app: &mut TestApp, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn people_behind_one_address_do_not_use_up_each_others_calls() {
+async fn users_behind_one_address_have_separate_limits() {
     let mut app = app_with_two_keys(ALICE);
     for _ in 0..GENERAL {
         get_me(&mut app, TOKEN).await.assert_status(200);
@@ -185,7 +185,7 @@ async fn people_behind_one_address_do_not_use_up_each_others_calls() {
 }
 
 #[tokio::test]
-async fn all_keys_of_a_user_count_together() {
+async fn all_keys_of_a_user_are_counted_together() {
     let mut app = app_with_two_keys(CALLER);
     for _ in 0..GENERAL {
         get_me(&mut app, TOKEN).await.assert_status(200);
@@ -201,7 +201,7 @@ fn forwarded(path: &str, address: &str) -> Request<Body> {
         .expect("a good request")
 }
 
-/// Whether the addresses that requests name are believed.
+/// Whether forwarded addresses are trusted.
 fn behind_a_proxy(mut app: TestApp, is_trusted: bool) -> TestApp {
     if is_trusted {
         app.settings.trusted_proxies = vec!["192.0.2.0/24".parse().expect("a network")];
@@ -211,7 +211,7 @@ fn behind_a_proxy(mut app: TestApp, is_trusted: bool) -> TestApp {
 }
 
 #[tokio::test]
-async fn without_a_credential_addresses_are_counted_as_trusted_proxies_name_them() {
+async fn without_a_credential_the_address_from_trusted_proxies_is_counted() {
     for is_trusted in [true, false] {
         let mut app = behind_a_proxy(anonymous(), is_trusted);
         for _ in 0..GENERAL {
@@ -226,7 +226,7 @@ async fn without_a_credential_addresses_are_counted_as_trusted_proxies_name_them
 }
 
 #[tokio::test]
-async fn a_user_is_counted_from_every_address() {
+async fn a_user_is_counted_across_addresses() {
     let mut app = behind_a_proxy(signed_in_as(Role::Member), true);
     for n in 0..GENERAL {
         let answer = app.answer(forwarded(ME, &format!("198.51.100.{n}"))).await;
@@ -237,8 +237,8 @@ async fn a_user_is_counted_from_every_address() {
 }
 
 #[tokio::test]
-async fn without_a_good_credential_the_address_is_counted_on_every_route() {
-    // Each bad credential costs a question to the store.
+async fn without_a_valid_credential_the_address_is_counted_on_every_route() {
+    // Each invalid credential causes a store call.
     let mut app = anonymous();
     app.sessions
         .expect_find_credential()
@@ -251,7 +251,7 @@ async fn without_a_good_credential_the_address_is_counted_on_every_route() {
         }
         let (method, path) = (operation.method.clone(), operation.path("nobody"));
         for _ in 0..GENERAL {
-            // Methods of one path count together.
+            // Methods of one path are counted together.
             app.bare(method.clone(), &path, &headers).await;
         }
         let answer = app.bare(method, &path, &headers).await;
@@ -259,7 +259,7 @@ async fn without_a_good_credential_the_address_is_counted_on_every_route() {
             uncounted.push(operation.name());
         }
     }
-    // Below users and organizations the credential is read before a path is unknown.
+    // Under users and organizations the credential is checked before the route.
     let nowhere = "/api/v2/users/me/nothing";
     for _ in 0..GENERAL {
         app.get_with(nowhere, &headers).await.assert_status(401);
@@ -271,7 +271,7 @@ async fn without_a_good_credential_the_address_is_counted_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_good_credential_is_not_shut_out_by_bad_ones_of_its_address() {
+async fn invalid_credentials_do_not_limit_valid_ones_from_the_same_address() {
     let mut app = anonymous();
     app.sessions
         .expect_find_credential()
@@ -283,8 +283,9 @@ async fn a_good_credential_is_not_shut_out_by_bad_ones_of_its_address() {
 }
 
 #[tokio::test]
-async fn while_credentials_cannot_be_read_nobody_is_taken_for_a_stranger() {
-    // Else everybody behind one address would be shut out for as long as the store is away.
+async fn if_credentials_cannot_be_read_callers_are_not_counted_as_unauthenticated() {
+    // Otherwise all users behind one address would be limited while the store is
+    // unavailable.
     let mut app = anonymous();
     app.sessions
         .expect_find_credential()
@@ -295,7 +296,7 @@ async fn while_credentials_cannot_be_read_nobody_is_taken_for_a_stranger() {
 }
 
 #[tokio::test]
-async fn one_resource_has_one_count_however_one_spells_oneself() {
+async fn spellings_of_the_callers_own_path_are_counted_together() {
     let id = CALLER.to_string();
     let spellings = [
         ME.to_owned(),
@@ -319,7 +320,7 @@ async fn one_resource_has_one_count_however_one_spells_oneself() {
 }
 
 #[tokio::test]
-async fn one_name_or_identifier_has_one_count_however_one_spells_it() {
+async fn spellings_of_a_name_or_id_are_counted_together() {
     let id = ALICE.to_string();
     let names = ["alice", "ALICE", "%61lice", "alice/"].map(str::to_owned);
     let ids = [id.clone(), id.to_uppercase(), id.replace('-', "")];
@@ -338,7 +339,7 @@ async fn one_name_or_identifier_has_one_count_however_one_spells_it() {
 }
 
 #[tokio::test]
-async fn what_signs_in_has_a_limit_of_its_own_for_each_path() {
+async fn sign_in_routes_have_a_separate_limit_for_each_path() {
     let mut app = anonymous();
     answer_everything(&mut app);
     for (method, path) in LOGIN_PATHS {
@@ -355,7 +356,7 @@ async fn what_signs_in_has_a_limit_of_its_own_for_each_path() {
 }
 
 #[tokio::test]
-async fn signing_in_counts_addresses_whoever_is_signed_in_already() {
+async fn sign_ins_are_counted_by_address_even_with_a_session() {
     let (method, path) = &LOGIN_PATHS[0];
     let mut app = app_with_two_keys(ALICE);
     for token in [TOKEN, OTHER] {
@@ -375,7 +376,7 @@ async fn signing_in_counts_addresses_whoever_is_signed_in_already() {
 }
 
 #[tokio::test]
-async fn what_is_turned_off_is_neither_counted_nor_told() {
+async fn a_disabled_limit_is_not_counted_and_has_no_headers() {
     let mut app = TestApp::anonymous();
     app.settings.rate_limits = Limits {
         general: None,
@@ -403,7 +404,7 @@ async fn what_is_turned_off_is_neither_counted_nor_told() {
 }
 
 #[test]
-fn without_settings_the_limits_are_those_of_the_reference() {
+fn default_limits_are_those_of_the_reference_server() {
     assert_eq!(
         usher_api::Settings::default().rate_limits,
         Limits {
@@ -414,7 +415,7 @@ fn without_settings_the_limits_are_those_of_the_reference() {
 }
 
 #[tokio::test]
-async fn passwords_that_are_tried_to_change_how_one_signs_in_have_the_limit_of_signing_in() {
+async fn converting_the_login_type_has_the_sign_in_limit() {
     let mut app = signed_in_as(Role::Member);
     app.users
         .expect_find_password_hash()
@@ -434,7 +435,7 @@ fn password_of(user: &str) -> String {
     format!("/api/v2/users/{user}/password")
 }
 
-/// A password change that is refused for its body, or before that.
+/// A password change that is rejected because of its body, or earlier.
 async fn change_password(app: &mut TestApp, user: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = app.request(Method::PUT, &password_of(user));
     for (name, value) in headers {
@@ -444,7 +445,7 @@ async fn change_password(app: &mut TestApp, user: &str, headers: &[(&str, &str)]
     app.answer(request.expect("a good request")).await
 }
 
-/// May have its password changes refused for their bodies.
+/// A caller whose password changes are rejected because of their bodies.
 fn app_for_passwords(role: Role) -> TestApp {
     let mut app = signed_in_as(role);
     app.settings.rate_limits.general = Some(1_000);
@@ -457,7 +458,7 @@ fn app_for_passwords(role: Role) -> TestApp {
 }
 
 #[tokio::test]
-async fn new_passwords_count_by_whose_they_are_however_the_path_names_them() {
+async fn password_changes_are_counted_by_target_user() {
     let spellings = |id: UserId, name: &str| {
         vec![
             name.to_owned(),
@@ -484,7 +485,7 @@ async fn new_passwords_count_by_whose_they_are_however_the_path_names_them() {
             answer.assert_status(429);
             assert!(answer.header("retry-after").is_some(), "{answer:?}");
         }
-        // Those of somebody else count apart.
+        // Changes for another user are counted separately.
         if role == Role::Owner {
             change_password(&mut app, "me", &[])
                 .await
@@ -494,7 +495,7 @@ async fn new_passwords_count_by_whose_they_are_however_the_path_names_them() {
 }
 
 #[tokio::test]
-async fn new_passwords_are_told_of_the_narrower_limit() {
+async fn password_changes_report_the_stricter_limit() {
     let mut app = app_for_passwords(Role::Member);
     for remaining in (0..LOGIN).rev() {
         let answer = change_password(&mut app, "me", &[]).await;
@@ -505,7 +506,7 @@ async fn new_passwords_are_told_of_the_narrower_limit() {
 }
 
 #[tokio::test]
-async fn who_may_not_know_the_user_is_told_so_and_not_of_a_limit() {
+async fn a_hidden_user_is_reported_as_missing_before_the_limit_applies() {
     let mut app = app_for_passwords(Role::Member);
     for _ in 0..=LOGIN {
         change_password(&mut app, "alice", &[])
@@ -515,7 +516,7 @@ async fn who_may_not_know_the_user_is_told_so_and_not_of_a_limit() {
 }
 
 #[tokio::test]
-async fn owners_may_pass_the_limit_of_new_passwords() {
+async fn owners_may_bypass_the_password_change_limit() {
     for value in ["true", "1", "t", "T", "TRUE", "True"] {
         let mut app = app_for_passwords(Role::Owner);
         for _ in 0..=LOGIN {
@@ -523,7 +524,7 @@ async fn owners_may_pass_the_limit_of_new_passwords() {
                 .await
                 .assert_status(400);
         }
-        // What passed was not counted either.
+        // Requests that bypass the limit are not counted.
         change_password(&mut app, "alice", &[])
             .await
             .assert_status(400);
@@ -531,7 +532,7 @@ async fn owners_may_pass_the_limit_of_new_passwords() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_ask_to_pass() {
+async fn only_owners_may_bypass_the_limit() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = app_for_passwords(role);
         for _ in 0..=LOGIN {
@@ -543,7 +544,7 @@ async fn nobody_else_may_ask_to_pass() {
 }
 
 #[tokio::test]
-async fn a_header_that_says_no_asks_for_nothing() {
+async fn a_false_bypass_header_is_ignored() {
     for value in ["false", "0", "", "yes", "tRUE", " "] {
         let mut app = app_for_passwords(Role::Owner);
         for _ in 0..LOGIN {
@@ -558,7 +559,7 @@ async fn a_header_that_says_no_asks_for_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_passes_the_general_limit() {
+async fn the_general_limit_cannot_be_bypassed() {
     let mut app = signed_in_as(Role::Owner);
     let headers = [("Coder-Session-Token", TOKEN), (BYPASS, "true")];
     for _ in 0..GENERAL {
@@ -568,7 +569,7 @@ async fn nobody_passes_the_general_limit() {
 }
 
 #[tokio::test]
-async fn without_a_limit_of_new_passwords_nobody_needs_to_ask() {
+async fn without_a_password_change_limit_the_bypass_header_is_ignored() {
     let mut app = app_for_passwords(Role::Member);
     app.settings.rate_limits = Limits::NONE;
     for _ in 0..=LOGIN {

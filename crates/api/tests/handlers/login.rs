@@ -21,7 +21,7 @@ use crate::{
 };
 
 const PATH: &str = "/api/v2/users/login";
-/// Longer than a busy machine takes to answer.
+/// Longer than a response takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn hash(cost: HashCost) -> PasswordHash {
@@ -36,7 +36,7 @@ fn account(user: User) -> PasswordAccount {
     }
 }
 
-/// The store has this account, under the address of alice.
+/// The store has this account with alice's e-mail address.
 fn app(account: PasswordAccount) -> TestApp {
     let mut app = TestApp::anonymous();
     app.sessions
@@ -49,7 +49,7 @@ fn app(account: PasswordAccount) -> TestApp {
     app
 }
 
-/// The refused sign-in of a known user must leave its row.
+/// Expects the audit entry of a rejected sign-in by a known user.
 fn expect_failure(app: &mut TestApp, status: u16) {
     app.audit
         .expect_record_failure()
@@ -77,7 +77,7 @@ async fn unknown() -> Answer {
 }
 
 #[tokio::test]
-async fn the_right_password_gives_a_session_in_the_body_and_as_a_cookie() {
+async fn the_correct_password_returns_a_session_in_the_body_and_a_cookie() {
     let mut app = app(account(alice()));
     app.sessions
         .expect_log_in()
@@ -108,7 +108,7 @@ async fn the_right_password_gives_a_session_in_the_body_and_as_a_cookie() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_as_the_settings_say() {
+async fn the_cookie_attributes_are_configurable() {
     let mut app = app(account(alice()));
     app.settings.secure_auth_cookie = true;
     app.settings.same_site_auth_cookie = usher_api::SameSite::None;
@@ -127,7 +127,7 @@ async fn the_cookie_is_as_the_settings_say() {
 }
 
 #[tokio::test]
-async fn the_address_is_known_in_any_case() {
+async fn the_email_address_is_case_insensitive() {
     let mut app = app(account(alice()));
     app.sessions
         .expect_log_in()
@@ -137,7 +137,7 @@ async fn the_address_is_known_in_any_case() {
 }
 
 #[tokio::test]
-async fn whoever_cannot_sign_in_gets_the_same_answer() {
+async fn all_failed_sign_ins_get_the_same_response() {
     let none = PasswordAccount {
         password: PasswordHash::none(),
         ..account(User {
@@ -175,15 +175,15 @@ async fn whoever_cannot_sign_in_gets_the_same_answer() {
     }
 }
 
-// The row that waits holds one thread; the answer must not need it.
+// The pending audit write occupies one thread; the response must not need it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_known_account_does_not_take_longer_to_refuse_than_an_unknown_one() {
+async fn rejecting_a_known_account_takes_no_longer_than_an_unknown_one() {
     let (has_answered, answered) = mpsc::channel();
     let answered = Mutex::new(answered);
     let mut app = app(account(alice()));
     app.audit.expect_record_failure().returning(move |_, _| {
         let answered = answered.lock().unwrap();
-        // Without an answer by then, it waits for this row.
+        // Without a response by then, it waits for the audit entry.
         let _ = answered.recv_timeout(PATIENCE);
         Ok(())
     });
@@ -199,7 +199,7 @@ async fn a_known_account_does_not_take_longer_to_refuse_than_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn a_suspended_user_is_told_so_with_the_right_password_only() {
+async fn suspension_is_reported_only_with_the_correct_password() {
     let mut app = app(account(User {
         status: UserStatus::Suspended,
         ..alice()
@@ -214,7 +214,7 @@ async fn a_suspended_user_is_told_so_with_the_right_password_only() {
 }
 
 #[tokio::test]
-async fn a_dormant_user_signs_in() {
+async fn a_dormant_user_may_sign_in() {
     let mut app = app(account(User {
         status: UserStatus::Dormant,
         ..alice()
@@ -227,7 +227,7 @@ async fn a_dormant_user_signs_in() {
 }
 
 #[tokio::test]
-async fn where_passwords_are_turned_off_only_the_right_one_learns_it() {
+async fn disabled_password_sign_in_is_reported_only_with_the_correct_password() {
     for (password, status) in [(STRONG, 403), ("wrong", 401)] {
         let mut app = app(account(alice()));
         app.settings.password_auth = false;
@@ -237,7 +237,7 @@ async fn where_passwords_are_turned_off_only_the_right_one_learns_it() {
 }
 
 #[tokio::test]
-async fn whoever_signs_in_otherwise_is_told_how_with_the_right_password() {
+async fn another_login_type_is_reported_only_with_the_correct_password() {
     let mut app = app(account(User {
         login_type: LoginType::Oidc,
         ..alice()
@@ -276,7 +276,7 @@ async fn an_outdated_hash_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_meanwhile_opens_no_session() {
+async fn a_concurrently_changed_password_creates_no_session() {
     let mut app = app(account(alice()));
     app.sessions
         .expect_log_in()
@@ -289,7 +289,7 @@ async fn a_password_that_is_changed_meanwhile_opens_no_session() {
 }
 
 #[tokio::test]
-async fn faults_are_named_in_their_order() {
+async fn validation_errors_are_reported_in_field_order() {
     let mut app = TestApp::anonymous();
     for (body, fields) in [
         (json!({}), &["email", "password"][..]),
@@ -313,7 +313,7 @@ async fn faults_are_named_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_there_before_is_never_adopted() {
+async fn an_existing_session_is_never_reused() {
     let mut app = app(account(alice()));
     app.sessions
         .expect_log_in()

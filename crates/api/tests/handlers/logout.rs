@@ -19,7 +19,7 @@ fn expect_log_out(app: &mut TestApp, found: Option<()>) {
 }
 
 #[tokio::test]
-async fn the_session_of_the_request_ends_and_the_cookie_with_it() {
+async fn the_session_is_revoked_and_its_cookie_cleared() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_log_out(&mut app, Some(()));
 
@@ -34,14 +34,14 @@ async fn the_session_of_the_request_ends_and_the_cookie_with_it() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_already_has_ended_too() {
+async fn signing_out_of_a_missing_session_succeeds() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_log_out(&mut app, None);
     app.call(Method::POST, PATH).await.assert_status(200);
 }
 
 #[tokio::test]
-async fn every_key_may_end_itself() {
+async fn every_key_may_revoke_itself() {
     for mut app in [
         TestApp::with_scopes(Role::Member, &["workspace:read"]),
         TestApp::with_scopes(Role::Member, &[]),
@@ -53,14 +53,14 @@ async fn every_key_may_end_itself() {
 }
 
 #[tokio::test]
-async fn a_body_does_not_matter() {
+async fn the_body_is_ignored() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_log_out(&mut app, Some(()));
     app.send(Method::POST, PATH, "{").await.assert_status(200);
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_the_cookie_stays() {
+async fn the_cookie_is_not_cleared_if_the_store_is_unavailable() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.sessions
         .expect_log_out()

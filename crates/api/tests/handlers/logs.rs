@@ -1,4 +1,4 @@
-//! What the log says: enough to find a request, and no secret.
+//! Log output: requests can be found, and secrets are not logged.
 
 use std::{
     cell::RefCell,
@@ -25,8 +25,8 @@ use crate::{
 };
 
 thread_local! {
-    /// What this thread logged, if it is kept. Tests run on a thread each, but there is
-    /// one subscriber: what one thread enables or disables, all others do.
+    /// This thread's captured log, if capturing is enabled. Each test has its own thread,
+    /// but all share one subscriber and its levels.
     static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
@@ -43,7 +43,7 @@ impl io::Write for ToThisThread {
     }
 }
 
-/// Keeps what this thread logs from now on.
+/// Starts capturing this thread's log.
 fn keep_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -61,7 +61,7 @@ fn take_log() -> String {
     String::from_utf8(LOG.take().expect("it is kept")).expect("UTF-8")
 }
 
-/// Tells the passcodes that are made. They reach nobody, which is worth a warning.
+/// Records the generated passcodes. They are not delivered, which is logged as a warning.
 fn keep_passcodes(app: &mut TestApp) -> Receiver<String> {
     let (sender, passcodes) = channel();
     app.users
@@ -75,7 +75,7 @@ fn keep_passcodes(app: &mut TestApp) -> Receiver<String> {
 }
 
 #[tokio::test]
-async fn a_passcode_that_reaches_nobody_is_worth_a_warning() {
+async fn an_undeliverable_passcode_is_logged_as_a_warning() {
     keep_log();
     let mut app = TestApp::anonymous();
     let passcodes = keep_passcodes(&mut app);
@@ -205,7 +205,7 @@ async fn no_secret_is_logged() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_fault_is_logged() {
+async fn the_cause_of_an_internal_error_is_logged() {
     keep_log();
     let mut app = TestApp::anonymous();
     app.site

@@ -1,8 +1,8 @@
-//! What the handlers decide, on mock stores: who may, which status, which field, in which
-//! order, and what reaches the store. What only a database can decide is not simulated.
+//! Tests of the handlers on mock stores: authorization, status codes, validation, order
+//! of checks, and arguments of store calls. Database behaviour is not simulated.
 //!
-//! One file for each resource; the names of the tests are the rules. To test a new
-//! handler, write what the stores answer into a [`app::TestApp`] and send it a request.
+//! One file for each resource. To test a new handler, set expectations on the stores of a
+//! [`app::TestApp`] and send it a request.
 
 mod anything;
 mod app;

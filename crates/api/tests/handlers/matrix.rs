@@ -1,6 +1,6 @@
-//! Who may do what: every operation that needs a credential, for every role, with every
-//! kind of key, about every kind of user. What is expected stands in `permissions.txt` and
-//! in the tables of the domain.
+//! The authorization matrix: every private operation, for every role, kind of key and
+//! target user. Expectations are computed from `permissions.txt` and the tables of the
+//! domain.
 
 use std::collections::BTreeSet;
 
@@ -23,16 +23,16 @@ use crate::{
     stores::{answer_everything, message},
 };
 
-/// Somebody of another organization.
+/// A user of another organization.
 const STEPHEN: UserId = UserId(Uuid::from_u128(0x57));
 
-/// Whom the calls are about.
+/// The target user of the operations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     Oneself,
     /// A member of the caller's organization.
     Colleague,
-    /// Nobody of that organization: calls with an organization in their path name another.
+    /// A user of another organization, whose ID is in the path if the path has one.
     Stranger,
     Owner,
 }
@@ -52,7 +52,7 @@ impl Target {
         }
     }
 
-    /// The case of a caller with this credential.
+    /// The test case for a caller with this credential.
     pub(crate) fn case(self, by: &Credential) -> Case {
         let caller = Actor::new(by.user.clone(), by.memberships.clone(), by.key.clone());
         Case {
@@ -67,7 +67,7 @@ impl Target {
     }
 }
 
-/// An app to which the case can be put: the things of its paths are the target's.
+/// An app for the test case, in which resources in paths belong to the target.
 fn app(credential: Credential, case: &Case) -> TestApp {
     let (user, organization) = match case.organization {
         ELSEWHERE => (case.user.clone(), elsewhere()),
@@ -105,7 +105,7 @@ async fn ask(app: &mut TestApp, operation: &Operation, case: &Case) -> u16 {
     answer.status.as_u16()
 }
 
-/// Puts every operation to the caller, about everybody, and notes what is not as expected.
+/// Calls every operation on every target and collects unexpected results.
 async fn check_all(who: &str, by: &Credential, wrong: &mut Vec<String>) {
     let operations = private();
     for target in Target::ALL {
@@ -144,7 +144,7 @@ fn private() -> Vec<Operation> {
     operations
 }
 
-/// Holders of each role, and of none.
+/// A caller for each role, and one without roles.
 fn callers() -> Vec<(&'static str, Credential)> {
     let with = |site: &[&str], here: &[&str]| {
         let mut credential = credential(Role::Member);
@@ -179,17 +179,17 @@ async fn check_callers(change: impl Fn(Credential) -> Credential) {
 }
 
 #[tokio::test]
-async fn with_a_session_every_role_may_what_its_line_says() {
+async fn permissions_of_every_role_with_a_session() {
     check_callers(|credential| credential).await;
 }
 
 #[tokio::test]
-async fn with_a_token_every_role_may_what_its_line_says() {
+async fn permissions_of_every_role_with_a_token() {
     check_callers(token).await;
 }
 
 #[tokio::test]
-async fn with_a_scoped_token_every_role_may_what_its_line_says() {
+async fn permissions_of_every_role_with_a_scoped_token() {
     check_callers(|credential| {
         let mut scopes = Scope::requestable();
         scopes.retain(|scope| *scope != Scope::ALL);
@@ -199,9 +199,9 @@ async fn with_a_scoped_token_every_role_may_what_its_line_says() {
 }
 
 #[tokio::test]
-async fn with_a_token_for_people_every_role_may_what_its_line_says() {
+async fn permissions_of_every_role_with_a_token_for_users() {
     check_callers(|credential| {
-        // Nobody can ask for all of these, but the store may have them.
+        // Clients cannot request all of these, but they may be stored.
         let kinds = [Resource::User, Resource::Organization, Resource::ApiKey];
         scoped(credential, kinds.map(Scope::Kind).to_vec())
     })
@@ -209,7 +209,7 @@ async fn with_a_token_for_people_every_role_may_what_its_line_says() {
 }
 
 #[tokio::test]
-async fn with_a_listed_token_every_role_may_what_its_line_says() {
+async fn permissions_of_every_role_with_an_allow_list() {
     check_callers(|credential| {
         let mut token = token(credential);
         token.key.allow_list = allow_list(&[
@@ -233,8 +233,8 @@ fn everything() -> Vec<Scope> {
         .collect()
 }
 
-/// Puts the operation to an owner with a token of these scopes, about a colleague and about
-/// themselves, of whom one or the other is let through everywhere.
+/// Calls the operation as an owner with a token of these scopes, on a colleague and on
+/// themselves. Every operation is allowed on at least one of them.
 async fn check_scopes(operation: &Operation, scopes: Vec<Scope>, wrong: &mut Vec<String>) {
     let credential = scoped(credential(Role::Owner), scopes);
     for target in [Target::Colleague, Target::Oneself] {
@@ -248,7 +248,7 @@ async fn check_scopes(operation: &Operation, scopes: Vec<Scope>, wrong: &mut Vec
 }
 
 #[tokio::test]
-async fn every_need_of_a_line_is_one() {
+async fn every_permission_in_permissions_txt_is_required() {
     let mut wrong = Vec::new();
     for operation in private() {
         for (kind, action) in needed(&operation) {
@@ -261,7 +261,7 @@ async fn every_need_of_a_line_is_one() {
 }
 
 #[tokio::test]
-async fn the_needs_of_a_line_are_all() {
+async fn the_permissions_in_permissions_txt_are_sufficient() {
     let mut wrong = Vec::new();
     for operation in private() {
         let needed: Vec<(Resource, Action)> = needed(&operation);
@@ -275,7 +275,7 @@ async fn the_needs_of_a_line_are_all() {
 }
 
 #[test]
-fn every_operation_has_a_line_and_every_line_an_operation() {
+fn permissions_txt_lists_exactly_the_operations() {
     let operations: BTreeSet<String> = operations()
         .iter()
         .map(|operation| operation.name().trim_end_matches('/').to_owned())

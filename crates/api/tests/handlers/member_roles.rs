@@ -46,7 +46,7 @@ fn expect_roles(app: &mut TestApp, replaces: &[&str], roles: &[&str]) {
 }
 
 #[tokio::test]
-async fn every_reader_lists_the_five_roles_and_administrators_may_assign_them() {
+async fn readers_may_list_the_five_roles_and_administrators_assign_them() {
     for role in Role::ALL {
         let answer = app(role).get(LIST).await;
         answer.assert_status(200);
@@ -61,7 +61,7 @@ async fn every_reader_lists_the_five_roles_and_administrators_may_assign_them() 
 }
 
 #[tokio::test]
-async fn owners_and_administrators_set_roles_and_each_counts_once() {
+async fn owners_and_administrators_may_set_roles_and_duplicates_are_removed() {
     for role in [Role::Owner, Role::OrganizationAdmin] {
         let mut app = app_with(role, &["organization-user-admin"]);
         expect_roles(
@@ -82,7 +82,7 @@ async fn owners_and_administrators_set_roles_and_each_counts_once() {
 }
 
 #[tokio::test]
-async fn none_takes_all_roles_away() {
+async fn an_empty_list_removes_all_roles() {
     for body in [json!({"roles": []}), json!({"roles": null}), json!({})] {
         let mut app = app_with(Role::OrganizationAdmin, &["organization-auditor"]);
         expect_roles(&mut app, &["organization-auditor"], &[]);
@@ -91,7 +91,7 @@ async fn none_takes_all_roles_away() {
 }
 
 #[tokio::test]
-async fn others_are_forbidden_after_the_body_was_read() {
+async fn others_are_forbidden_after_the_body_was_validated() {
     for role in [Role::TemplateAdmin, Role::Auditor] {
         let mut app = app_with(role, &[]);
         app.put(ALICES, json!({"roles": "x"}))
@@ -107,7 +107,7 @@ async fn others_are_forbidden_after_the_body_was_read() {
 }
 
 #[tokio::test]
-async fn who_assigns_only_the_implied_role_neither_gives_nor_takes_another() {
+async fn callers_cannot_assign_or_unassign_roles_beyond_their_own() {
     for role in [Role::UserAdmin, Role::OrganizationUserAdmin] {
         let give = json!({"roles": ["organization-admin"]});
         app_with(role, &[])
@@ -129,7 +129,7 @@ async fn who_assigns_only_the_implied_role_neither_gives_nor_takes_another() {
 }
 
 #[tokio::test]
-async fn names_that_are_no_organization_role_are_refused() {
+async fn unknown_organization_roles_are_rejected() {
     for name in [
         "nonsense",
         "",
@@ -147,7 +147,7 @@ async fn names_that_are_no_organization_role_are_refused() {
 }
 
 #[tokio::test]
-async fn nobody_changes_their_own_whatever_the_body() {
+async fn callers_cannot_change_their_own_roles() {
     for role in Role::ALL {
         let mut app = app(role);
         app.organizations
@@ -159,7 +159,7 @@ async fn nobody_changes_their_own_whatever_the_body() {
 }
 
 #[tokio::test]
-async fn who_is_no_member_is_not_found_before_anything_else() {
+async fn a_user_who_is_not_a_member_is_not_found_first() {
     let mut app = app(Role::Owner);
     app.knows(alice());
     app.organizations
@@ -169,7 +169,7 @@ async fn who_is_no_member_is_not_found_before_anything_else() {
 }
 
 #[tokio::test]
-async fn roles_that_changed_meanwhile_are_a_conflict() {
+async fn concurrently_changed_roles_are_a_conflict() {
     let mut app = app_with(Role::Owner, &[]);
     app.organizations
         .expect_set_membership_roles()
@@ -178,7 +178,7 @@ async fn roles_that_changed_meanwhile_are_a_conflict() {
 }
 
 #[tokio::test]
-async fn too_many_roles_are_a_fault_of_the_field() {
+async fn too_many_roles_are_a_validation_error() {
     let mut app = app_with(Role::Owner, &[]);
     app.organizations
         .expect_set_membership_roles()

@@ -60,7 +60,7 @@ fn only_me() -> MemberFilter {
 }
 
 #[tokio::test]
-async fn all_are_listed_to_those_who_may_and_oneself_to_others() {
+async fn callers_without_permission_to_list_members_see_only_themselves() {
     for role in Role::ALL {
         let mut app = app(role);
         let filter = if role == Role::Member {
@@ -91,14 +91,14 @@ async fn all_are_listed_to_those_who_may_and_oneself_to_others() {
 }
 
 #[tokio::test]
-async fn a_member_who_asks_for_somebody_else_sees_nobody() {
+async fn a_member_who_filters_for_another_user_gets_an_empty_list() {
     let path = format!("{MEMBERS}?q=user_id:{ALICE}");
     let answer = app(Role::Member).get(&path).await;
     assert_eq!(answer.json, json!([]));
 }
 
 #[tokio::test]
-async fn filters_reach_the_store() {
+async fn filters_are_passed_to_the_store() {
     let mut app = app(Role::Owner);
     let filter = MemberFilter {
         user_id: Some(ALICE),
@@ -111,7 +111,7 @@ async fn filters_reach_the_store() {
 }
 
 #[tokio::test]
-async fn faults_of_the_search_are_named() {
+async fn search_errors_are_reported() {
     let mut app = app(Role::Owner);
     for (q, field) in [
         ("foo:1", "foo"),
@@ -129,7 +129,7 @@ async fn faults_of_the_search_are_named() {
 }
 
 #[tokio::test]
-async fn a_page_is_for_those_who_may_read_all() {
+async fn paging_requires_permission_to_read_all_members() {
     for role in Role::ALL {
         let mut app = app(role);
         let page = Page {
@@ -150,7 +150,7 @@ async fn a_page_is_for_those_who_may_read_all() {
 }
 
 #[tokio::test]
-async fn an_empty_page_is_one() {
+async fn an_empty_page_is_valid() {
     let mut app = app(Role::Owner);
     app.organizations
         .expect_list_members()
@@ -165,7 +165,7 @@ async fn an_empty_page_is_one() {
 }
 
 #[tokio::test]
-async fn bad_pages_are_named() {
+async fn invalid_paging_is_reported() {
     let answer = app(Role::Owner)
         .get(&format!("{PAGE}?limit=x&offset=-1"))
         .await;
@@ -173,7 +173,7 @@ async fn bad_pages_are_named() {
 }
 
 #[tokio::test]
-async fn in_an_organization_that_may_not_be_read_nothing_is_found() {
+async fn members_of_a_hidden_organization_are_not_found() {
     for path in [MEMBERS, PAGE, "/api/v2/organizations/default/members/roles"] {
         let mut app = TestApp::with_allow_list(Role::Owner, &["user:*", "organization_member:*"]);
         app.organizations
@@ -184,7 +184,7 @@ async fn in_an_organization_that_may_not_be_read_nothing_is_found() {
 }
 
 #[tokio::test]
-async fn owners_user_admins_and_administrators_take_people_in() {
+async fn owners_user_admins_and_administrators_may_add_members() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let may = !matches!(role, Role::Auditor | Role::TemplateAdmin);
         let mut app = app_with(role, alice());
@@ -210,7 +210,7 @@ async fn owners_user_admins_and_administrators_take_people_in() {
 }
 
 #[tokio::test]
-async fn whom_one_cannot_read_one_does_not_take_in() {
+async fn a_user_the_caller_cannot_read_cannot_be_added() {
     let mut app = app(Role::Owner);
     app.knows_nobody_else();
     app.call(Method::POST, ALICES).await.assert_status(400);
@@ -221,7 +221,7 @@ async fn whom_one_cannot_read_one_does_not_take_in() {
 }
 
 #[tokio::test]
-async fn why_somebody_is_not_taken_in_is_told() {
+async fn conflicts_when_adding_a_member_are_reported() {
     for (conflict, status) in [
         (Conflict::AlreadyMember, 400),
         (Conflict::UserDeleted, 400),
@@ -243,7 +243,7 @@ async fn why_somebody_is_not_taken_in_is_told() {
 }
 
 #[tokio::test]
-async fn owners_user_admins_and_administrators_take_people_out() {
+async fn owners_user_admins_and_administrators_may_remove_members() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let may = !matches!(role, Role::Auditor | Role::TemplateAdmin);
         let mut app = app_with(role, alice());
@@ -264,7 +264,7 @@ async fn owners_user_admins_and_administrators_take_people_out() {
 }
 
 #[tokio::test]
-async fn nobody_takes_themselves_out() {
+async fn callers_cannot_remove_themselves() {
     for role in Role::ALL {
         let answer = app(role).delete(&format!("{MEMBERS}/{CALLER}")).await;
         answer.assert_status(400);
@@ -273,7 +273,7 @@ async fn nobody_takes_themselves_out() {
 }
 
 #[tokio::test]
-async fn a_member_does_not_learn_whether_a_user_exists() {
+async fn members_cannot_find_out_whether_a_user_exists() {
     let mut app = app_with(Role::Member, alice());
     app.knows_nobody_else();
     let mut answers = Vec::new();
@@ -291,7 +291,7 @@ async fn a_member_does_not_learn_whether_a_user_exists() {
 }
 
 #[tokio::test]
-async fn who_is_no_member_or_deleted_is_not_taken_out() {
+async fn users_who_are_deleted_or_not_members_cannot_be_removed() {
     let mut app = app_with(Role::Owner, alice());
     app.organizations
         .expect_delete_membership()

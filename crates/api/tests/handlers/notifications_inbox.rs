@@ -35,7 +35,7 @@ fn message_of(user_id: UserId) -> InboxNotification {
     }
 }
 
-/// The inbox has these messages.
+/// The inbox contains these messages.
 fn app(messages: Vec<InboxNotification>, unread: u64) -> TestApp {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
@@ -53,7 +53,7 @@ async fn an_empty_inbox_is_an_empty_list() {
 }
 
 #[tokio::test]
-async fn ones_messages_come_with_what_is_unread() {
+async fn messages_are_listed_with_the_unread_count() {
     let plain = InboxNotification {
         actions: Value::Null,
         icon: "/tea.png".into(),
@@ -101,7 +101,7 @@ async fn ones_messages_come_with_what_is_unread() {
 }
 
 #[tokio::test]
-async fn a_message_without_a_picture_has_that_of_its_group() {
+async fn a_message_without_an_icon_gets_that_of_its_group() {
     for (group, icon) in [
         ("Workspace Events", "DEFAULT_ICON_WORKSPACE"),
         ("User Events", "DEFAULT_ICON_ACCOUNT"),
@@ -119,7 +119,7 @@ async fn a_message_without_a_picture_has_that_of_its_group() {
 }
 
 #[tokio::test]
-async fn the_filters_reach_the_store() {
+async fn filters_are_passed_to_the_store() {
     let nothing = InboxFilter::default();
     for (query, filter) in [
         (String::new(), nothing.clone()),
@@ -169,7 +169,7 @@ async fn the_filters_reach_the_store() {
 }
 
 #[tokio::test]
-async fn every_bad_parameter_is_listed_in_its_order() {
+async fn invalid_parameters_are_reported_in_order() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for (query, faults) in [
         ("targets=x", &["targets"][..]),
@@ -192,7 +192,7 @@ async fn every_bad_parameter_is_listed_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_credential_in_the_query_is_no_filter() {
+async fn a_credential_in_the_query_is_not_a_filter() {
     let mut app = app(vec![], 0);
     app.sessions
         .expect_find_credential()
@@ -202,7 +202,7 @@ async fn a_credential_in_the_query_is_no_filter() {
 }
 
 #[tokio::test]
-async fn reading_a_message_sets_its_time_and_unreading_takes_it_away() {
+async fn marking_a_message_as_read_sets_its_time_and_as_unread_clears_it() {
     for (body, read_at) in [
         (read(true), Some(now())),
         (read(false), None),
@@ -243,7 +243,7 @@ async fn reading_a_message_sets_its_time_and_unreading_takes_it_away() {
 }
 
 #[tokio::test]
-async fn those_of_others_are_for_owners_who_are_told_of_their_own_count() {
+async fn owners_may_mark_messages_of_others_and_get_their_own_unread_count() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.notifications
@@ -265,7 +265,7 @@ async fn those_of_others_are_for_owners_who_are_told_of_their_own_count() {
 }
 
 #[tokio::test]
-async fn unknown_messages_are_answered_like_those_of_others() {
+async fn messages_of_others_are_reported_as_missing() {
     let answer_about = |message: Option<InboxNotification>| async move {
         let mut app = TestApp::signed_in_as(Role::UserAdmin);
         app.notifications
@@ -280,7 +280,7 @@ async fn unknown_messages_are_answered_like_those_of_others() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_gone_meanwhile_is_not_found() {
+async fn a_concurrently_deleted_message_is_not_found() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
         .expect_find_inbox_notification()
@@ -292,7 +292,7 @@ async fn a_message_that_is_gone_meanwhile_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_message_is_named_by_its_uuid() {
+async fn a_message_id_must_be_a_uuid() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for id in ["x", "%20", "0", "00000000-0000-0000-0000-00000000001"] {
         app.put(&path(id), read(true)).await.assert_status(400);
@@ -306,7 +306,7 @@ async fn a_message_is_named_by_its_uuid() {
 }
 
 #[tokio::test]
-async fn everybody_marks_all_of_their_own_as_read_and_the_body_is_not_read() {
+async fn users_may_mark_all_messages_as_read_and_the_body_is_ignored() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.notifications
@@ -321,7 +321,7 @@ async fn everybody_marks_all_of_their_own_as_read_and_the_body_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_key_needs_the_messages_in_its_list() {
+async fn an_allow_list_must_contain_inbox_messages() {
     let mut app = TestApp::with_allow_list(Role::Owner, &["user:*"]);
     app.notifications
         .expect_find_inbox_notification()

@@ -16,7 +16,7 @@ fn content(title: impl Into<Value>, message: impl Into<Value>) -> Value {
     json!({"content": {"title": title.into(), "message": message.into()}})
 }
 
-/// The store takes one message to the caller, of these words.
+/// Expects one message to the caller with this text.
 fn expect_message(app: &mut TestApp, title: &str, message: &str) {
     let labels = vec![
         ("custom_title", title.to_owned()),
@@ -39,7 +39,7 @@ fn expect_message(app: &mut TestApp, title: &str, message: &str) {
 }
 
 #[tokio::test]
-async fn an_owner_tries_out_the_delivery_and_the_body_is_not_read() {
+async fn an_owner_may_send_a_test_message_and_the_body_is_ignored() {
     for body in ["", "{", "{}"] {
         let mut app = TestApp::signed_in_as(Role::Owner);
         app.notifications
@@ -60,7 +60,7 @@ async fn an_owner_tries_out_the_delivery_and_the_body_is_not_read() {
 }
 
 #[tokio::test]
-async fn nobody_else_does() {
+async fn others_may_not_send_test_messages() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = TestApp::signed_in_as(role);
         app.post(TEST, json!({})).await.assert_status(403);
@@ -68,7 +68,7 @@ async fn nobody_else_does() {
 }
 
 #[tokio::test]
-async fn everybody_writes_to_themselves() {
+async fn users_may_send_messages_to_themselves() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         expect_message(&mut app, " Tea ", "It is\n<b>ready</b>.");
@@ -81,7 +81,7 @@ async fn everybody_writes_to_themselves() {
 }
 
 #[tokio::test]
-async fn the_length_is_counted_in_bytes_with_the_blanks_around() {
+async fn length_is_counted_in_bytes_including_whitespace() {
     let longest = ("ä".repeat(60), "ä".repeat(1_000));
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_message(&mut app, &longest.0, &longest.1);
@@ -102,7 +102,7 @@ async fn the_length_is_counted_in_bytes_with_the_blanks_around() {
 }
 
 #[tokio::test]
-async fn blank_words_come_before_long_ones() {
+async fn empty_texts_are_reported_before_long_ones() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for body in [
         json!({}),
@@ -124,7 +124,7 @@ async fn blank_words_come_before_long_ones() {
 }
 
 #[tokio::test]
-async fn content_is_an_object() {
+async fn the_content_must_be_an_object() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for body in [
         json!({"content": "x"}),
@@ -141,7 +141,7 @@ async fn content_is_an_object() {
 }
 
 #[tokio::test]
-async fn fields_of_the_content_are_read_in_any_case() {
+async fn field_names_of_the_content_are_case_insensitive() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_message(&mut app, "Tea", "ready");
     let body = json!({"Content": {"Title": "Tea", "MESSAGE": "ready"}});
@@ -149,7 +149,7 @@ async fn fields_of_the_content_are_read_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_key_needs_the_right_to_send_and_bad_words_come_first() {
+async fn a_key_needs_permission_to_send_and_validation_comes_first() {
     let mut app = TestApp::with_scopes(Role::Owner, &["api_key:*"]);
     app.post(OWN, content("", "")).await.assert_status(400);
     app.post(OWN, content("Tea", "ready"))

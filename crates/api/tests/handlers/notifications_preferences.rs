@@ -27,7 +27,7 @@ fn body(map: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn who_said_nothing_is_answered_null() {
+async fn without_preferences_the_response_is_null() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
         .expect_list_notification_preferences()
@@ -39,7 +39,7 @@ async fn who_said_nothing_is_answered_null() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_listed() {
+async fn preferences_are_listed() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
         .expect_list_notification_preferences()
@@ -54,7 +54,7 @@ async fn what_was_said_is_listed() {
 }
 
 #[tokio::test]
-async fn what_is_said_reaches_the_store_and_all_that_was_said_comes_back() {
+async fn changes_are_stored_and_all_preferences_returned() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
         .expect_set_notification_preferences()
@@ -79,7 +79,7 @@ async fn what_is_said_reaches_the_store_and_all_that_was_said_comes_back() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_changes_nothing() {
+async fn an_empty_request_changes_nothing() {
     for request in [json!({}), Value::Null, body(&Value::Null), body(&json!({}))] {
         let mut app = TestApp::signed_in_as(Role::Member);
         app.notifications
@@ -94,7 +94,7 @@ async fn who_says_nothing_changes_nothing() {
 }
 
 #[tokio::test]
-async fn templates_are_named_by_uuids_before_the_permission_is_asked() {
+async fn invalid_template_ids_are_reported_before_missing_permission() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     for path in [MINE, ALICES] {
@@ -126,7 +126,7 @@ async fn a_template_that_does_not_exist_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit_to_what_one_call_says() {
+async fn the_number_of_preferences_per_request_is_limited() {
     let map = |length: u128| -> Value {
         let entries = (0..length).map(|n| (Uuid::from_u128(n).to_string(), json!(true)));
         Value::Object(entries.collect::<Map<_, _>>())
@@ -144,7 +144,7 @@ async fn there_is_a_limit_to_what_one_call_says() {
 }
 
 #[tokio::test]
-async fn those_of_others_are_for_owners_alone_and_leave_no_row() {
+async fn only_owners_may_access_preferences_of_others_without_an_audit_entry() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -169,7 +169,7 @@ async fn those_of_others_are_for_owners_alone_and_leave_no_row() {
 }
 
 #[tokio::test]
-async fn a_key_needs_them_in_its_list() {
+async fn an_allow_list_must_contain_preferences() {
     let own = format!("user:{CALLER}");
     let mut app = TestApp::with_allow_list(Role::Owner, &[&own]);
     app.get(MINE).await.assert_status(403);

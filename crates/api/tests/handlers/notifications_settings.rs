@@ -14,7 +14,7 @@ const PATH: &str = "/api/v2/notifications/settings";
 const PAUSED: &str = r#"{"notifier_paused":true}"#;
 const RUNNING: &str = r#"{"notifier_paused":false}"#;
 
-/// The store has this text.
+/// The store has these settings.
 fn app(role: Role, stored: Option<&'static str>) -> TestApp {
     let mut app = TestApp::signed_in_as(role);
     app.notifications
@@ -24,7 +24,7 @@ fn app(role: Role, stored: Option<&'static str>) -> TestApp {
 }
 
 #[tokio::test]
-async fn everybody_reads_what_is_stored_or_the_default() {
+async fn all_users_may_read_the_stored_or_default_settings() {
     for role in Role::ALL {
         for (stored, is_paused) in [
             (None, false),
@@ -42,14 +42,14 @@ async fn everybody_reads_what_is_stored_or_the_default() {
 }
 
 #[tokio::test]
-async fn an_owner_pauses_and_goes_on() {
+async fn an_owner_may_pause_and_resume() {
     for (stored, text, is_paused) in [
         (None, PAUSED, true),
-        // What was never stored is not the same as the default.
+        // Unset settings differ from the default.
         (None, RUNNING, false),
         (Some(PAUSED), RUNNING, false),
         (Some(RUNNING), PAUSED, true),
-        // Nor is another spelling of the same.
+        // So does another spelling of the same settings.
         (Some("{\"notifier_paused\": true}"), PAUSED, true),
     ] {
         let mut app = app(Role::Owner, stored);
@@ -70,7 +70,7 @@ async fn an_owner_pauses_and_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_so_already_is_not_modified_whoever_asks() {
+async fn unchanged_settings_are_not_modified_for_any_caller() {
     for role in Role::ALL {
         for (stored, body) in [
             (PAUSED, json!({"notifier_paused": true})),
@@ -88,7 +88,7 @@ async fn what_is_so_already_is_not_modified_whoever_asks() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_and_the_attempt_leaves_a_row() {
+async fn others_are_forbidden_and_the_attempt_is_audited() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = app(role, None);
         app.audit
@@ -110,7 +110,7 @@ async fn nobody_else_may_and_the_attempt_leaves_a_row() {
 }
 
 #[tokio::test]
-async fn a_bad_body_comes_before_all_and_leaves_no_row() {
+async fn an_invalid_body_is_reported_first_and_not_audited() {
     for role in [Role::Owner, Role::Member] {
         let mut app = TestApp::signed_in_as(role);
         for body in ["", "{", "[]", "{\"notifier_paused\":\"true\"}"] {

@@ -20,7 +20,7 @@ fn to(method: &str) -> Value {
     json!({ "method": method })
 }
 
-/// An owner; the store has a template that is delivered so.
+/// An owner, and a template with this delivery method.
 fn app(method: Option<NotificationMethod>) -> TestApp {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.notifications
@@ -36,7 +36,7 @@ fn app(method: Option<NotificationMethod>) -> TestApp {
 }
 
 #[tokio::test]
-async fn everybody_reads_the_templates_of_both_kinds() {
+async fn all_users_may_read_templates_of_both_kinds() {
     for (word, kind) in [
         ("system", TemplateKind::System),
         ("custom", TemplateKind::Custom),
@@ -59,7 +59,7 @@ async fn everybody_reads_the_templates_of_both_kinds() {
                     "name": "Tea",
                     "title_template": "Tea for {{.Labels.user}}",
                     "body_template": "It is **ready**.",
-                    // A text that holds JSON.
+                    // A string that contains JSON.
                     "actions": "[{\"label\":\"Drink\",\"url\":\"{{base_url}}/tea\"}]",
                     "group": "Kitchen Events",
                     "method": "",
@@ -72,7 +72,7 @@ async fn everybody_reads_the_templates_of_both_kinds() {
 }
 
 #[tokio::test]
-async fn no_templates_are_an_empty_list_and_a_set_way_is_told() {
+async fn without_templates_the_list_is_empty_and_set_methods_are_returned() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.notifications
         .expect_list_templates()
@@ -93,7 +93,7 @@ async fn no_templates_are_an_empty_list_and_a_set_way_is_told() {
 }
 
 #[tokio::test]
-async fn the_default_way_is_a_setting_and_the_list_stays_the_same() {
+async fn the_default_method_is_configurable_and_the_list_is_fixed() {
     for (way, word) in [
         (NotificationMethod::Smtp, "smtp"),
         (NotificationMethod::Webhook, "webhook"),
@@ -111,7 +111,7 @@ async fn the_default_way_is_a_setting_and_the_list_stays_the_same() {
 }
 
 #[tokio::test]
-async fn an_owner_sets_the_way_of_a_template() {
+async fn an_owner_may_set_the_method_of_a_template() {
     for (word, way) in [
         ("smtp", NotificationMethod::Smtp),
         ("webhook", NotificationMethod::Webhook),
@@ -135,7 +135,7 @@ async fn an_owner_sets_the_way_of_a_template() {
 }
 
 #[tokio::test]
-async fn the_same_way_is_not_modified() {
+async fn setting_the_same_method_is_not_modified() {
     let mut app = app(Some(NotificationMethod::Webhook));
     let answer = app.put(&path(), to("webhook")).await;
     answer.assert_status(304);
@@ -144,7 +144,7 @@ async fn the_same_way_is_not_modified() {
 }
 
 #[tokio::test]
-async fn another_word_is_a_fault_of_its_field_and_leaves_no_row() {
+async fn an_unknown_method_is_a_validation_error_and_not_audited() {
     let mut app = app(None);
     for word in ["", "SMTP", "pigeon", " smtp"] {
         app.put(&path(), to(word)).await.assert_faults(&["method"]);
@@ -154,7 +154,7 @@ async fn another_word_is_a_fault_of_its_field_and_leaves_no_row() {
 }
 
 #[tokio::test]
-async fn the_template_is_named_by_its_uuid_and_must_exist() {
+async fn the_template_must_be_the_uuid_of_an_existing_one() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.notifications
         .expect_find_template()
@@ -167,7 +167,7 @@ async fn the_template_is_named_by_its_uuid_and_must_exist() {
 }
 
 #[tokio::test]
-async fn nobody_else_learns_whether_there_is_such_a_template() {
+async fn others_cannot_find_out_whether_a_template_exists() {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
         let mut app = TestApp::signed_in_as(role);
         for (path, body) in [
@@ -184,7 +184,7 @@ async fn nobody_else_learns_whether_there_is_such_a_template() {
 }
 
 #[tokio::test]
-async fn a_template_that_is_gone_meanwhile_is_not_found() {
+async fn a_concurrently_deleted_template_is_not_found() {
     let mut app = app(None);
     app.notifications
         .expect_set_template_method()
@@ -193,7 +193,7 @@ async fn a_template_that_is_gone_meanwhile_is_not_found() {
 }
 
 #[tokio::test]
-async fn templates_have_no_list_of_both_kinds_and_are_not_made() {
+async fn templates_cannot_be_listed_together_or_created() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.get("/api/v2/notifications/templates")
         .await

@@ -1,5 +1,5 @@
-//! Every operation of the API, as its OpenAPI document has them, with a good request for
-//! each. A new route needs an example here if it takes a body.
+//! Every operation of the OpenAPI document, with a valid request. A new route with a body
+//! needs an example here.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,16 +12,16 @@ use crate::{
     stores::PASSWORD,
 };
 
-/// One operation.
+/// An operation of the API.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) method: Method,
-    /// The path with its parameters in braces.
+    /// The path, with parameters in braces.
     pub(crate) template: String,
     takes_body: bool,
 }
 
-/// All of them.
+/// All operations.
 pub(crate) fn operations() -> Vec<Operation> {
     let document = serde_json::to_value(usher_api::openapi()).expect("JSON");
     let paths = document["paths"].as_object().expect("paths");
@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations
 }
 
-/// The names of all fields that bodies have.
+/// The names of all fields in bodies.
 pub(crate) fn field_names() -> Vec<String> {
     let document = serde_json::to_value(usher_api::openapi()).expect("JSON");
     let schemas = document["components"]["schemas"]
@@ -71,12 +71,12 @@ impl Operation {
         self.template.starts_with("/api/v2/users/{user}") && !is_public(&self.name())
     }
 
-    /// The path, about this user.
+    /// The path for this user.
     pub(crate) fn path(&self, user: &str) -> String {
         self.path_of(user, &TROUBLESHOOTING.to_string())
     }
 
-    /// The path, about this user and this message or template.
+    /// The path for this user and this message or template.
     pub(crate) fn path_of(&self, user: &str, id: &str) -> String {
         let path = self
             .template
@@ -94,12 +94,12 @@ impl Operation {
         }
     }
 
-    /// A good body, or none.
+    /// A valid body, if the operation takes one.
     pub(crate) fn body(&self) -> Option<Value> {
         self.takes_body.then(|| example(&self.name()))
     }
 
-    /// The body as it is sent.
+    /// The body as sent.
     pub(crate) fn body_text(&self) -> String {
         self.body().map(|body| body.to_string()).unwrap_or_default()
     }

@@ -49,7 +49,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn everybody_lists_those_that_they_may_read() {
+async fn users_may_list_the_organizations_they_may_read() {
     for role in Role::ALL {
         let answer = with_list(TestApp::signed_in_as(role)).get(PATH).await;
         answer.assert_status(200);
@@ -62,7 +62,7 @@ async fn everybody_lists_those_that_they_may_read() {
 }
 
 #[tokio::test]
-async fn a_limited_key_lists_those_within_its_limits() {
+async fn a_restricted_key_lists_only_what_it_allows() {
     let listed = format!("organization:{ELSEWHERE}");
     for (app, expected) in [
         (
@@ -89,7 +89,7 @@ async fn a_limited_key_lists_those_within_its_limits() {
 }
 
 #[tokio::test]
-async fn one_is_found_by_every_name() {
+async fn an_organization_is_found_by_id_and_by_name() {
     let mut app = app(Role::Member);
     let id = ORGANIZATION.0;
     for name in [
@@ -107,7 +107,7 @@ async fn one_is_found_by_every_name() {
 }
 
 #[tokio::test]
-async fn one_that_may_not_be_read_is_answered_like_one_that_does_not_exist() {
+async fn a_hidden_organization_is_reported_as_missing() {
     let mut app = app(Role::Member);
     let hidden = app.get(&format!("{PATH}/elsewhere")).await;
     let unknown = app.get(&format!("{PATH}/nowhere")).await;
@@ -119,7 +119,7 @@ async fn one_that_may_not_be_read_is_answered_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_scoped_key_reads_one_with_the_scope_only() {
+async fn a_scoped_key_needs_the_scope_to_read_an_organization() {
     let mut with = with_both(TestApp::with_scopes(Role::Member, &["organization:read"]));
     with.get(DEFAULT).await.assert_status(200);
     let mut without = with_both(TestApp::with_scopes(Role::Owner, &["api_key:*"]));
@@ -127,7 +127,7 @@ async fn a_scoped_key_reads_one_with_the_scope_only() {
 }
 
 #[tokio::test]
-async fn only_owners_make_organizations() {
+async fn only_owners_may_create_organizations() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         if role == Role::Owner {
@@ -153,7 +153,7 @@ async fn only_owners_make_organizations() {
 }
 
 #[tokio::test]
-async fn a_new_one_has_its_rules() {
+async fn a_new_organization_is_validated() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for (body, fields) in [
         (json!({}), &["name"][..]),
@@ -193,7 +193,7 @@ async fn a_taken_name_is_a_conflict_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn owners_and_its_administrators_change_it() {
+async fn owners_and_its_administrators_may_change_it() {
     for role in Role::ALL {
         let may = matches!(role, Role::Owner | Role::OrganizationAdmin);
         let mut app = app(role);
@@ -217,7 +217,7 @@ async fn owners_and_its_administrators_change_it() {
 }
 
 #[tokio::test]
-async fn a_change_has_its_rules() {
+async fn a_change_is_validated() {
     let mut app = app(Role::Owner);
     for (body, fields) in [
         (json!({"name": "a b"}), &["name"][..]),
@@ -230,7 +230,7 @@ async fn a_change_has_its_rules() {
 }
 
 #[tokio::test]
-async fn owners_and_its_administrators_delete_it() {
+async fn owners_and_its_administrators_may_delete_it() {
     for role in Role::ALL {
         let may = matches!(role, Role::Owner | Role::OrganizationAdmin);
         let mut app = app(role);
@@ -247,7 +247,7 @@ async fn owners_and_its_administrators_delete_it() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_deleted_says_why() {
+async fn the_reason_why_an_organization_cannot_be_deleted_is_reported() {
     for (outcome, status) in [
         (Err(Conflict::DefaultOrganization), 400),
         (Err(Conflict::OrganizationNotEmpty), 400),
@@ -262,7 +262,7 @@ async fn one_that_cannot_be_deleted_says_why() {
 }
 
 #[tokio::test]
-async fn elsewhere_an_administrator_has_no_power() {
+async fn administrators_have_no_permissions_in_other_organizations() {
     let mut app = app(Role::OrganizationAdmin);
     app.delete(&format!("{PATH}/elsewhere"))
         .await

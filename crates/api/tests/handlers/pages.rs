@@ -1,4 +1,4 @@
-//! Pages beside the API.
+//! Pages next to the API.
 
 use axum::{Extension, Router, routing::get};
 use usher_api::CsrfToken;
@@ -7,14 +7,14 @@ use crate::app::TestApp;
 
 const CSRF: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A page that shows its token.
+/// A page that contains its CSRF token.
 fn app() -> TestApp {
     let page = async |Extension(token): Extension<CsrfToken>| token.as_str().to_owned();
     TestApp::anonymous().with_pages(Router::new().fallback(get(page)))
 }
 
 #[tokio::test]
-async fn a_page_shows_the_token_that_its_browser_has() {
+async fn a_page_contains_the_browsers_token() {
     let cookie = format!("csrf_token={CSRF}");
     let answer = app().get_with("/people", &[("Cookie", &cookie)]).await;
     answer.assert_status(200);
@@ -23,7 +23,7 @@ async fn a_page_shows_the_token_that_its_browser_has() {
 }
 
 #[tokio::test]
-async fn a_browser_without_a_token_gets_the_one_of_its_page() {
+async fn a_browser_without_a_token_gets_a_cookie_with_that_of_the_page() {
     for cookie in ["a=b", "csrf_token=chosen"] {
         let answer = app().get_with("/", &[("Cookie", cookie)]).await;
         let given = answer.header("set-cookie").unwrap_or_default();
@@ -35,7 +35,7 @@ async fn a_browser_without_a_token_gets_the_one_of_its_page() {
 }
 
 #[tokio::test]
-async fn paths_of_programs_have_no_pages() {
+async fn api_paths_have_no_pages() {
     for path in [
         "/api",
         "/api/v2/nothing",

@@ -23,7 +23,7 @@ const CHANGE: &str = "/api/v2/users/otp/change-password";
 const CURRENT: &str = "SomeSecurePassword!";
 const PASSCODE: &str = "5b0c7e1e-6f0b-4b0e-9d4f-0d6d2f5b7a11";
 
-/// A passcode in its stored form, with few iterations.
+/// A stored passcode with few iterations.
 fn stored() -> PasswordHash {
     PasswordHash::argon2id(&PASSCODE.into(), [9; 16], CHEAP, &mut Scratch::default())
 }
@@ -44,7 +44,7 @@ fn app(account: Option<PasswordAccount>) -> TestApp {
     app
 }
 
-/// A user with a passcode that is good for another minute.
+/// A user with a passcode that is valid for another minute.
 fn app_with_passcode() -> TestApp {
     app(Some(account(Some((
         stored(),
@@ -52,7 +52,7 @@ fn app_with_passcode() -> TestApp {
     )))))
 }
 
-/// The refused change of a known user must leave its row.
+/// Expects the audit entry of a rejected change by a known user.
 fn expect_failure(app: &mut TestApp) {
     app.audit
         .expect_record_failure()
@@ -72,7 +72,7 @@ fn to(password: &str, passcode: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
+async fn a_passcode_is_valid_for_twenty_minutes_and_not_returned() {
     let mut app = app(Some(account(None)));
     app.users
         .expect_set_passcode()
@@ -95,7 +95,7 @@ async fn a_passcode_is_made_for_twenty_minutes_and_not_told() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_a_random_uuid_and_what_is_kept_its_hash() {
+async fn the_passcode_is_a_random_uuid_and_stored_hashed() {
     let mut app = app(Some(account(None)));
     app.users
         .expect_set_passcode()
@@ -116,7 +116,7 @@ async fn what_is_sent_is_a_random_uuid_and_what_is_kept_its_hash() {
 }
 
 #[tokio::test]
-async fn a_passcode_that_reaches_nobody_is_not_told() {
+async fn an_undeliverable_passcode_is_not_reported() {
     for outcome in [Some(false), None] {
         let mut app = app(Some(account(None)));
         app.users
@@ -131,7 +131,7 @@ async fn a_passcode_that_reaches_nobody_is_not_told() {
 }
 
 #[tokio::test]
-async fn whoever_is_known_may_ask_whatever_their_status_and_way_to_sign_in() {
+async fn any_existing_user_may_request_a_passcode() {
     for (status, login_type) in [
         (UserStatus::Suspended, LoginType::Password),
         (UserStatus::Dormant, LoginType::Password),
@@ -151,11 +151,11 @@ async fn whoever_is_known_may_ask_whatever_their_status_and_way_to_sign_in() {
     }
 }
 
-/// The time that no answer to a well-formed request comes before.
+/// The minimum duration of responses to valid requests.
 const FLOOR: Duration = Duration::from_millis(100);
 
 #[tokio::test]
-async fn no_answer_comes_before_the_time_that_hides_the_work() {
+async fn responses_take_a_minimum_time_that_hides_the_work() {
     let mut known = app(Some(account(None)));
     known
         .users
@@ -176,7 +176,7 @@ async fn no_answer_comes_before_the_time_that_hides_the_work() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_is_answered_alike() {
+async fn an_unknown_email_address_gets_the_same_response() {
     let body = json!({"email": "nobody@example.com"});
     let answer = app(None).post(REQUEST, body).await;
     answer.assert_status(204);
@@ -184,7 +184,7 @@ async fn an_unknown_address_is_answered_alike() {
 }
 
 #[tokio::test]
-async fn a_fault_that_only_a_known_address_meets_is_not_told() {
+async fn an_error_that_only_affects_known_email_addresses_is_not_reported() {
     let mut app = app(Some(account(None)));
     app.users
         .expect_set_passcode()
@@ -199,7 +199,7 @@ async fn a_fault_that_only_a_known_address_meets_is_not_told() {
 }
 
 #[tokio::test]
-async fn where_passwords_are_turned_off_it_is_told_before_the_body_is_read() {
+async fn disabled_password_sign_in_is_reported_before_the_body_is_read() {
     for path in [REQUEST, CHANGE] {
         let mut app = TestApp::anonymous();
         app.settings.password_auth = false;
@@ -210,7 +210,7 @@ async fn where_passwords_are_turned_off_it_is_told_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn faults_are_named_in_their_order() {
+async fn validation_errors_are_reported_in_field_order() {
     let mut app = TestApp::anonymous();
     for body in [
         json!({}),
@@ -231,7 +231,7 @@ async fn faults_are_named_in_their_order() {
 }
 
 #[tokio::test]
-async fn the_right_passcode_sets_the_password_and_no_cookie() {
+async fn the_correct_passcode_sets_the_password_and_no_cookie() {
     let mut app = app_with_passcode();
     app.users
         .expect_consume_passcode()
@@ -252,7 +252,7 @@ async fn the_right_passcode_sets_the_password_and_no_cookie() {
 }
 
 #[tokio::test]
-async fn every_passcode_that_is_not_good_is_answered_alike() {
+async fn all_invalid_passcodes_get_the_same_response() {
     let unknown = app(None).post(CHANGE, to(STRONG, PASSCODE)).await;
     unknown.assert_faults(&[]);
     let without = app(Some(account(None)))
@@ -276,7 +276,7 @@ async fn every_passcode_that_is_not_good_is_answered_alike() {
     }
 }
 
-/// The least time that a wrong passcode takes to refuse.
+/// The minimum duration of rejecting a wrong passcode.
 async fn least_time(account: Option<PasswordAccount>) -> Duration {
     let mut app = app(account);
     app.audit.expect_record_failure().returning(|_, _| Ok(()));
@@ -290,11 +290,11 @@ async fn least_time(account: Option<PasswordAccount>) -> Duration {
 }
 
 #[tokio::test]
-async fn without_a_passcode_the_answer_takes_as_long_as_with_one() {
+async fn the_response_takes_as_long_without_a_stored_passcode() {
     let pending = PasswordHash::pbkdf2(&PASSCODE.into(), [9; 16]);
     let with = account(Some((pending, now() + TimeDelta::minutes(1))));
     for without in [None, Some(account(None))] {
-        // What a busy machine adds to one of them, it does not add every time.
+        // Load on the machine does not affect every run.
         let mut is_alike = false;
         for _ in 0..20 {
             let known = least_time(Some(with.clone())).await;
@@ -308,7 +308,7 @@ async fn without_a_passcode_the_answer_takes_as_long_as_with_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_passcode_comes_before_an_equal_password() {
+async fn a_wrong_passcode_is_reported_before_an_unchanged_password() {
     let unknown = app(None).post(CHANGE, to(CURRENT, PASSCODE)).await;
     let mut app = app_with_passcode();
     expect_failure(&mut app);
@@ -317,7 +317,7 @@ async fn a_wrong_passcode_comes_before_an_equal_password() {
 }
 
 #[tokio::test]
-async fn an_equal_password_leaves_the_passcode_as_it_is() {
+async fn an_unchanged_password_does_not_consume_the_passcode() {
     let mut app = app_with_passcode();
     expect_failure(&mut app);
     let answer = app.post(CHANGE, to(CURRENT, PASSCODE)).await;
@@ -330,7 +330,7 @@ async fn an_equal_password_leaves_the_passcode_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_passcode_that_somebody_else_used_meanwhile_is_not_good() {
+async fn a_concurrently_used_passcode_is_invalid() {
     let unknown = app(None).post(CHANGE, to(STRONG, PASSCODE)).await;
     let mut app = app_with_passcode();
     app.users

@@ -1,4 +1,4 @@
-//! The people, keys and organizations that the tests are about.
+//! Users, keys and organizations for tests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -10,19 +10,19 @@ use usher_domain::{
 use usher_store::{Credential, LinkState};
 use uuid::Uuid;
 
-/// The key that the caller sends.
+/// The caller's key.
 pub(crate) const TOKEN: &str = "abcdefghij-ABCDEFGHIJKLMNOPQRSTUV";
-/// Whoever sends it.
+/// The caller.
 pub(crate) const CALLER: UserId = UserId(Uuid::from_u128(0xca));
-/// A plain member.
+/// A member without further roles.
 pub(crate) const ALICE: UserId = UserId(Uuid::from_u128(0xa1));
-/// An owner besides the caller.
+/// Another owner.
 pub(crate) const OLIVIA: UserId = UserId(Uuid::from_u128(0x01));
-/// The default organization, which everybody here is a member of.
+/// The default organization, of which all users are members.
 pub(crate) const ORGANIZATION: OrganizationId = OrganizationId(Uuid::from_u128(0x0a));
-/// An organization that nobody here is a member of.
+/// An organization without members.
 pub(crate) const ELSEWHERE: OrganizationId = OrganizationId(Uuid::from_u128(0x0b));
-/// A password that may be chosen.
+/// A valid password.
 pub(crate) const STRONG: &str = "MySecurePassword!";
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -33,7 +33,7 @@ pub(crate) fn key_id() -> ApiKeyId {
     ApiKeyId::from_stored("abcdefghij".into())
 }
 
-/// What the caller is.
+/// The caller's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Owner,
@@ -56,7 +56,7 @@ impl Role {
         Self::OrganizationUserAdmin,
     ];
 
-    /// Whether holders may read all users.
+    /// Whether the role may read all users.
     pub(crate) fn reads_everybody(self) -> bool {
         self != Self::Member
     }
@@ -172,7 +172,7 @@ pub(crate) fn key_of(owner: UserId) -> ApiKey {
     }
 }
 
-/// What the store knows of [`TOKEN`].
+/// The stored credential of [`TOKEN`].
 pub(crate) fn credential(role: Role) -> Credential {
     let token = ApiToken::parse(TOKEN).expect("a token");
     Credential {

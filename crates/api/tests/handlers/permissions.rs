@@ -1,5 +1,5 @@
-//! Reads `permissions.txt`: what each operation asks of its caller. What the tests expect
-//! is computed from it and the tables of the domain.
+//! Parses `permissions.txt`, the permissions that each operation requires. Expected
+//! results are computed from it and the tables of the domain.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -10,20 +10,20 @@ use usher_domain::{
 
 use crate::operations::Operation;
 
-/// By the name of the operation.
+/// The requirements, by operation name.
 static PERMISSIONS: LazyLock<BTreeMap<String, Permission>> =
     LazyLock::new(|| parse(include_str!("permissions.txt")));
 
-/// Who may call an operation.
+/// The callers that may call an operation.
 #[derive(Clone, Debug)]
 pub(crate) enum Permission {
-    /// Everybody, without a credential.
+    /// Public: no credential is needed.
     Public,
-    /// Whoever fulfils these needs, who is answered with this status.
+    /// Callers with these permissions, which get this status.
     Guarded(Vec<Need>, u16),
 }
 
-/// What is asked of the caller, and what a refusal answers.
+/// A required permission, and the status if it is missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Need {
     question: Question,
@@ -42,7 +42,7 @@ enum Question {
     GiveInOrganization(OrganizationRole),
 }
 
-/// A thing that a need is about. Its name in the file stands in [`Thing::parse`].
+/// The object of a permission. [`Thing::parse`] has the names in the file.
 #[derive(Clone, Copy, Debug)]
 enum Thing {
     User,
@@ -62,34 +62,34 @@ enum Thing {
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
     Status(u16),
-    /// As if there were no such user.
+    /// Responds as if the user did not exist.
     UnknownUser,
 }
 
-/// Somebody who calls an operation about somebody.
+/// A call of an operation on a user.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    /// Who calls, with which key.
+    /// The caller, with their key.
     pub(crate) caller: Actor,
-    /// The user of the path.
+    /// The user in the path.
     pub(crate) user: User,
-    /// Whether the path says `me`.
+    /// Whether the path contains `me`.
     pub(crate) is_me: bool,
-    /// The organization of the path.
+    /// The organization in the path.
     pub(crate) organization: OrganizationId,
 }
 
-/// Who may call the operation; `None` for one without a line.
+/// Returns who may call the operation; `None` if it is not listed.
 pub(crate) fn permission(operation: &str) -> Option<&'static Permission> {
     PERMISSIONS.get(operation.trim_end_matches('/'))
 }
 
-/// The names of all operations that have a line.
+/// The names of all listed operations.
 pub(crate) fn described() -> impl Iterator<Item = &'static str> {
     PERMISSIONS.keys().map(String::as_str)
 }
 
-/// What the operation, which needs a credential, answers with a good request.
+/// The expected status of a valid request to a private operation.
 pub(crate) fn expected(operation: &Operation, case: &Case) -> u16 {
     let name = operation.name();
     let Some(Permission::Guarded(needs, granted)) = permission(&name) else {
@@ -105,7 +105,7 @@ pub(crate) fn expected(operation: &Operation, case: &Case) -> u16 {
         })
 }
 
-/// The actions on kinds of things that the operation needs.
+/// The actions on resource types that the operation requires.
 pub(crate) fn needed(operation: &Operation) -> Vec<(Resource, Action)> {
     let Some(Permission::Guarded(needs, _)) = permission(&operation.name()) else {
         return Vec::new();

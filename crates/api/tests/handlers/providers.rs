@@ -1,4 +1,4 @@
-//! Providers that answer as a test says, and browsers that go there and come back.
+//! Mock providers, and the browser's side of sign-ins through them.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(crate) const GITHUB: &str = "/api/v2/users/oauth2/github/callback";
 pub(crate) const OIDC: &str = "/api/v2/users/oidc/callback";
 pub(crate) const SECOND: &str = "/api/v2/users/oidc/2/callback";
 
-/// A client that sends browsers to `https://id.example/authorize` with all that it was
-/// given.
+/// A provider client that redirects to `https://id.example/authorize` with all its
+/// arguments.
 pub(crate) fn client(login_type: LoginType) -> MockIdentityProvider {
     let mut client = MockIdentityProvider::new();
     client.expect_login_type().return_const(login_type);
@@ -39,7 +39,7 @@ pub(crate) fn client(login_type: LoginType) -> MockIdentityProvider {
     client
 }
 
-/// A client that says this of whoever comes with a code.
+/// A provider client that returns this identity for every code.
 pub(crate) fn client_that_says(
     login_type: LoginType,
     answer: impl Fn(&Flow) -> Result<ExternalIdentity, IdentifyError> + Send + 'static,
@@ -51,7 +51,7 @@ pub(crate) fn client_that_says(
     client
 }
 
-/// GitHub, for devices.
+/// GitHub's device flow.
 pub(crate) fn device_client() -> MockIdentityProvider {
     let mut client = MockIdentityProvider::new();
     client.expect_login_type().return_const(LoginType::Github);
@@ -70,12 +70,12 @@ pub(crate) fn offered(client: MockIdentityProvider) -> Provider {
     }
 }
 
-/// One that nobody comes back from.
+/// A provider client without expectations for the callback.
 pub(crate) fn provider(login_type: LoginType) -> Provider {
     offered(client(login_type))
 }
 
-/// Nobody is signed in, and these providers are set up. States are signed.
+/// An app without a caller and with these providers, which can sign states.
 pub(crate) fn app_with_providers(github: Option<Provider>, oidc: Vec<Provider>) -> TestApp {
     let mut app = TestApp::anonymous();
     app.providers.github = github;
@@ -84,7 +84,7 @@ pub(crate) fn app_with_providers(github: Option<Provider>, oidc: Vec<Provider>) 
     app
 }
 
-/// The store signs states, and knows the key with which it did.
+/// Expects lookups of the key for states, to sign and to verify.
 pub(crate) fn sign_states(app: &mut TestApp) {
     app.signing_keys
         .expect_signing_key()
@@ -96,7 +96,7 @@ pub(crate) fn sign_states(app: &mut TestApp) {
         .returning(|_, _| Ok(vec![signing_key(), state_key()]));
 }
 
-/// The key of states, which signs nothing else.
+/// The signing key of states.
 fn state_key() -> SigningKey {
     use secrecy::SecretBox;
     SigningKey {
@@ -105,7 +105,7 @@ fn state_key() -> SigningKey {
     }
 }
 
-/// The first user of a provider.
+/// A new user of a provider.
 pub(crate) fn identity(login_type: LoginType) -> ExternalIdentity {
     ExternalIdentity {
         login_type,
@@ -132,7 +132,7 @@ pub(crate) fn tokens(access: &str) -> ProviderTokens {
     }
 }
 
-/// The value of a cookie that an answer sets.
+/// The value of a cookie that the response sets.
 pub(crate) fn cookie(answer: &Answer, name: &str) -> Option<String> {
     answer.cookies().into_iter().find_map(|cookie| {
         let (given, rest) = cookie.split_once('=')?;
@@ -141,14 +141,14 @@ pub(crate) fn cookie(answer: &Answer, name: &str) -> Option<String> {
     })
 }
 
-/// Goes to the provider, and returns the state that the browser keeps.
+/// Starts a sign-in and returns the state in the browser's cookie.
 pub(crate) async fn begin(app: &mut TestApp, path: &str) -> String {
     let answer = app.get(path).await;
     answer.assert_status(307);
     cookie(&answer, "oauth_state").expect("a state")
 }
 
-/// Comes back with a code and with the cookie of the state, and with these cookies besides.
+/// Returns from the provider with a code, the state cookie and these other cookies.
 pub(crate) async fn come_back(app: &mut TestApp, path: &str, state: &str, more: &str) -> Answer {
     let cookies = format!("oauth_state={state}{more}");
     app.get_with(
@@ -158,13 +158,13 @@ pub(crate) async fn come_back(app: &mut TestApp, path: &str, state: &str, more: 
     .await
 }
 
-/// The whole way through.
+/// Runs a complete sign-in.
 pub(crate) async fn sign_in(app: &mut TestApp, path: &str) -> Answer {
     let state = begin(app, path).await;
     come_back(app, path, &state, "").await
 }
 
-/// The store has no refresh token of any link.
+/// The store has no refresh tokens.
 pub(crate) fn cannot_renew(app: &mut TestApp) {
     app.external_logins
         .expect_begin_refresh()
@@ -184,7 +184,7 @@ pub(crate) fn cannot_renew(app: &mut TestApp) {
         .returning(|_, _, _| Ok(()));
 }
 
-/// The caller's link, with a refresh token.
+/// The caller's provider link, with a refresh token.
 pub(crate) fn link(login_type: LoginType) -> ExternalLogin {
     ExternalLogin {
         user_id: CALLER,

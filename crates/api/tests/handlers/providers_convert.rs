@@ -1,4 +1,4 @@
-//! The end of a change of the way to sign in: who may, and what the browser gets.
+//! Completing the conversion to another login type.
 
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -27,7 +27,7 @@ fn caller() -> User {
     credential(Role::Member).user
 }
 
-/// The keys of conversions: the one with number 3 may verify.
+/// The signing keys of conversions: number 3 may verify.
 fn know_keys(app: &mut TestApp) {
     app.signing_keys
         .expect_signing_key()
@@ -40,7 +40,7 @@ fn know_keys(app: &mut TestApp) {
     sign_states(app);
 }
 
-/// GitHub and an OpenID provider say that the caller comes.
+/// GitHub and an OpenID provider that both identify the caller.
 fn app_of(found: Option<User>) -> TestApp {
     let of = |login_type| {
         offered(client_that_says(login_type, move |_| {
@@ -63,7 +63,7 @@ fn app() -> TestApp {
     app_of(Some(caller()))
 }
 
-/// The state and the cookie that the first half hands out.
+/// The state and cookie that the conversion request returns.
 async fn ask(to_type: &str) -> (String, String) {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.settings.deployment_id = DEPLOYMENT;
@@ -99,7 +99,7 @@ fn changed() -> SignInOutcome {
     }
 }
 
-/// Nothing may be changed, and one row names nobody.
+/// Expects no change and one audit entry without a user.
 async fn assert_refused(mut app: TestApp, path: &str, state: &str, cookies: &str, status: u16) {
     app.audit
         .expect_record_failure()
@@ -113,7 +113,7 @@ async fn assert_refused(mut app: TestApp, path: &str, state: &str, cookies: &str
 }
 
 #[tokio::test]
-async fn the_state_that_was_handed_out_is_taken_over() {
+async fn the_state_of_the_conversion_request_is_used() {
     let (state, _) = ask("oidc").await;
     for path in [GITHUB, OIDC, SECOND] {
         let answer = app().get(&format!("{path}?oidc_merge_state={state}")).await;
@@ -125,7 +125,7 @@ async fn the_state_that_was_handed_out_is_taken_over() {
 }
 
 #[tokio::test]
-async fn who_was_signed_in_is_so_no_more_and_signs_in_the_new_way() {
+async fn the_old_session_is_replaced_by_one_of_the_new_login_type() {
     let (state, jwt) = ask("oidc").await;
     for path in [OIDC, SECOND] {
         let mut app = app();
@@ -163,12 +163,12 @@ async fn who_was_signed_in_is_so_no_more_and_signs_in_the_new_way() {
 }
 
 #[tokio::test]
-async fn who_was_not_signed_in_is_so_now() {
+async fn a_browser_without_a_session_gets_one() {
     let (state, jwt) = ask("github").await;
     let spoilt: [fn(&mut Credential); 3] = [
         |it| it.hashed_secret = vec![7; 32],
         |it| it.key.expires_at = now() - TimeDelta::seconds(1),
-        // Somebody else, whose session this is not about.
+        // Another user, whose session is not affected.
         |it| it.user.id = ALICE,
     ];
     let sessions = spoilt.into_iter().map(|spoil| {
@@ -200,14 +200,14 @@ async fn who_was_not_signed_in_is_so_now() {
 }
 
 #[tokio::test]
-async fn an_account_of_nobody_changes_nothing_and_makes_no_user() {
+async fn an_unlinked_account_changes_nothing_and_creates_no_user() {
     let (state, jwt) = ask("oidc").await;
     let cookies = format!("; {JWT}={jwt}");
     assert_refused(app_of(None), OIDC, &state, &cookies, 400).await;
 }
 
 #[tokio::test]
-async fn without_a_good_cookie_nothing_is_changed() {
+async fn without_a_valid_cookie_nothing_is_changed() {
     let (state, jwt) = ask("oidc").await;
     let mut spoilt = jwt.clone();
     let last = spoilt.pop().expect("a letter");
@@ -241,7 +241,7 @@ async fn without_a_good_cookie_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_good_for_its_time_only() {
+async fn the_cookie_expires() {
     let (state, _) = ask("oidc").await;
     let at = |nbf, exp| {
         let mut claims = claims(&state);
@@ -261,7 +261,7 @@ async fn the_cookie_is_good_for_its_time_only() {
 }
 
 #[tokio::test]
-async fn what_was_not_asked_for_is_forbidden() {
+async fn a_conversion_that_was_not_requested_is_forbidden() {
     let (state, _) = ask("oidc").await;
     let alice_id = ALICE.to_string();
     for (field, value) in [
@@ -281,20 +281,20 @@ async fn what_was_not_asked_for_is_forbidden() {
 }
 
 #[tokio::test]
-async fn only_the_way_that_was_asked_for_is_taken() {
+async fn only_the_requested_login_type_is_accepted() {
     let (state, jwt) = ask("oidc").await;
     assert_refused(app(), GITHUB, &state, &format!("; {JWT}={jwt}"), 403).await;
 }
 
 #[tokio::test]
-async fn the_account_must_be_of_who_asked() {
+async fn the_state_must_belong_to_the_requesting_user() {
     let (state, jwt) = ask("oidc").await;
     let app = app_of(Some(alice()));
     assert_refused(app, OIDC, &state, &format!("; {JWT}={jwt}"), 403).await;
 }
 
 #[tokio::test]
-async fn a_request_is_used_up_by_the_change() {
+async fn a_conversion_request_can_be_used_only_once() {
     let (state, jwt) = ask("oidc").await;
     let moved = User {
         login_type: LoginType::Oidc,
@@ -305,7 +305,7 @@ async fn a_request_is_used_up_by_the_change() {
 }
 
 #[tokio::test]
-async fn what_only_the_store_knows_stands_against_it_too() {
+async fn conflicts_in_the_store_prevent_the_conversion() {
     let (state, jwt) = ask("oidc").await;
     for (outcome, status) in [
         (SignInOutcome::OtherLoginType(LoginType::Github), 403),
@@ -327,7 +327,7 @@ async fn what_only_the_store_knows_stands_against_it_too() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_not_asked_for_a_row() {
+async fn no_audit_entry_is_written_while_the_store_is_unavailable() {
     let (state, jwt) = ask("oidc").await;
     let mut app = app();
     app.external_logins
@@ -338,7 +338,7 @@ async fn a_store_that_is_away_is_not_asked_for_a_row() {
     assert!(answer.cookies().is_empty(), "{answer:?}");
 }
 
-/// A key of the same number that is not ours.
+/// A foreign key with the same number.
 fn forger() -> SigningKey {
     SigningKey {
         sequence: 3,

@@ -1,5 +1,5 @@
-//! Back from a provider with a code: who is let in, what the store is asked, and how a
-//! refusal is told.
+//! Completing a sign-in through a provider: who may sign in, what is passed to the store,
+//! and how refusals are reported.
 
 use std::{
     sync::{Arc, Mutex},
@@ -42,7 +42,7 @@ fn provider_saying(
     offered(client_that_says(login_type, move |_| answer.clone()))
 }
 
-/// Every provider says this of everybody.
+/// An app whose providers return this identity for every code.
 fn app_saying(answer: &Result<ExternalIdentity, IdentifyError>) -> TestApp {
     let of = |login_type| {
         let answer = answer.clone().map(|identity| ExternalIdentity {
@@ -68,7 +68,7 @@ fn signed_in(is_new: bool) -> SignInOutcome {
     }
 }
 
-/// The store answers so to every sign-in.
+/// The store returns this for every sign-in.
 fn app_with_outcome(outcome: SignInOutcome) -> TestApp {
     let mut app = app();
     app.external_logins
@@ -77,7 +77,7 @@ fn app_with_outcome(outcome: SignInOutcome) -> TestApp {
     app
 }
 
-/// The store must be asked for one row that names nobody.
+/// Expects one audit entry without a user.
 fn expect_nameless_row(app: &mut TestApp, status: u16) {
     app.audit
         .expect_record_failure()
@@ -120,7 +120,7 @@ fn assert_page(answer: &Answer, status: u16, words: &str) {
 }
 
 #[tokio::test]
-async fn whoever_the_store_lets_in_gets_a_session_and_goes_on() {
+async fn a_successful_sign_in_creates_a_session_and_redirects() {
     for (path, login_type) in EVERY {
         let seen = Arc::new(Mutex::new(None::<ExternalSignIn>));
         let mut app = app();
@@ -176,7 +176,7 @@ async fn whoever_the_store_lets_in_gets_a_session_and_goes_on() {
 }
 
 #[tokio::test]
-async fn usernames_are_made_from_what_the_provider_says() {
+async fn usernames_are_derived_from_the_providers_claims() {
     for (username, expected) in [("hotdog", "hotdog"), ("", "ann"), ("a.b@c.example", "ab")] {
         let mut app = app_saying(&Ok(ExternalIdentity {
             username: username.into(),
@@ -192,7 +192,7 @@ async fn usernames_are_made_from_what_the_provider_says() {
 }
 
 #[tokio::test]
-async fn where_one_goes_on_is_what_was_asked_for_at_the_start() {
+async fn the_redirect_target_is_that_of_the_start_request() {
     let mut app = app_with_outcome(signed_in(false));
     let state = begin(&mut app, OIDC).await;
     for (cookie, query, expected) in [
@@ -230,7 +230,7 @@ async fn where_one_goes_on_is_what_was_asked_for_at_the_start() {
 }
 
 #[tokio::test]
-async fn the_same_way_may_be_gone_again() {
+async fn a_state_can_be_used_more_than_once() {
     let mut app = app_with_outcome(signed_in(false));
     let state = begin(&mut app, OIDC).await;
     for _ in 0..3 {
@@ -241,7 +241,7 @@ async fn the_same_way_may_be_gone_again() {
 }
 
 #[tokio::test]
-async fn whether_people_may_sign_up_is_a_setting_of_each_provider() {
+async fn sign_up_is_configurable_for_each_provider() {
     for allow_sign_ups in [true, false] {
         let answer = Ok(identity(LoginType::Oidc));
         let mut app = app_with_providers(
@@ -261,9 +261,9 @@ async fn whether_people_may_sign_up_is_a_setting_of_each_provider() {
 }
 
 #[tokio::test]
-async fn a_slow_ssh_key_is_made_only_for_somebody_who_will_have_it() {
+async fn a_slow_ssh_key_is_generated_only_for_new_users() {
     let cases = [
-        // Known; may sign up; is not the first: no slow key.
+        // Whether the user exists, whether sign-up is allowed, whether any user exists.
         (true, true, true, "ssh-ed25519 "),
         (false, false, true, "ssh-ed25519 "),
         (false, false, false, "ssh-rsa "),
@@ -278,7 +278,7 @@ async fn a_slow_ssh_key_is_made_only_for_somebody_who_will_have_it() {
             }],
         );
         app.settings.ssh_key_algorithm = SshKeyAlgorithm::Rsa4096;
-        // A busy machine may look for primes for long.
+        // Finding primes may take long on a busy machine.
         app.settings.request_timeout = Duration::from_mins(10);
         app.external_logins
             .expect_find_user()
@@ -296,7 +296,7 @@ async fn a_slow_ssh_key_is_made_only_for_somebody_who_will_have_it() {
 }
 
 #[tokio::test]
-async fn a_code_that_the_provider_refuses_is_refused_and_leaves_no_row() {
+async fn a_code_that_the_provider_rejects_is_not_audited() {
     for (code, status) in [
         ("invalid_grant", 400),
         ("bad_verification_code", 400),
@@ -316,7 +316,7 @@ async fn a_code_that_the_provider_refuses_is_refused_and_leaves_no_row() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_asked_is_no_fault_of_ours() {
+async fn an_unreachable_provider_is_not_an_internal_error() {
     let down = ProviderError::Unavailable("no answer in time".into());
     let mut app = app_saying(&Err(IdentifyError::Provider(down)));
     for (path, _) in EVERY {
@@ -328,7 +328,7 @@ async fn a_provider_that_cannot_be_asked_is_no_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn what_the_provider_says_that_cannot_be_used_is_told() {
+async fn unusable_claims_are_reported() {
     for detail in [None, Some("the signature is wrong".to_owned())] {
         let unusable = IdentifyError::Unusable {
             message: "The ID token cannot be used.".into(),
@@ -345,7 +345,7 @@ async fn what_the_provider_says_that_cannot_be_used_is_told() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_refused_is_403() {
+async fn a_rejected_email_address_is_forbidden() {
     let refused = IdentifyError::AddressRefused("Verify your address.".into());
     let mut app = app_saying(&Err(refused));
     expect_nameless_row(&mut app, 403);
@@ -356,7 +356,7 @@ async fn an_address_that_is_refused_is_403() {
 }
 
 #[tokio::test]
-async fn groups_are_told_of_on_pages() {
+async fn missing_groups_are_reported_on_a_page() {
     let malformed = IdentifyError::UnusableGroups("not <a> list".into());
     let mut app = app_saying(&Err(malformed));
     expect_nameless_row(&mut app, 400);
@@ -368,7 +368,7 @@ async fn groups_are_told_of_on_pages() {
 }
 
 #[tokio::test]
-async fn who_is_no_member_is_told_on_the_sign_in_page() {
+async fn a_missing_membership_is_reported_on_the_sign_in_page() {
     let outside = || {
         Err(IdentifyError::NotAMember(
             "You are not in acme & co.".into(),
@@ -390,7 +390,7 @@ async fn who_is_no_member_is_told_on_the_sign_in_page() {
 }
 
 #[tokio::test]
-async fn another_way_to_sign_in_is_told_on_a_page_with_what_to_do() {
+async fn another_login_type_is_reported_on_a_page_with_instructions() {
     for (usual, words) in [
         (LoginType::Password, "account settings"),
         (LoginType::Github, "github"),
@@ -405,7 +405,7 @@ async fn another_way_to_sign_in_is_told_on_a_page_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn addresses_are_claims_where_the_provider_says_so() {
+async fn whether_email_addresses_claim_accounts_is_configurable_for_each_provider() {
     for may_claim_by_address in [true, false] {
         let mut app = app_with_providers(
             None,
@@ -424,9 +424,9 @@ async fn addresses_are_claims_where_the_provider_says_so() {
 }
 
 #[tokio::test]
-async fn whoever_only_looks_ahead_spends_no_code() {
+async fn prefetch_requests_do_not_use_the_code() {
     for (path, _) in EVERY {
-        // Neither provider nor store is asked.
+        // Neither the provider nor the store is called.
         let client = |login_type| offered(client(login_type));
         let mut app = app_with_providers(
             Some(client(LoginType::Github)),
@@ -444,7 +444,7 @@ async fn whoever_only_looks_ahead_spends_no_code() {
 }
 
 #[tokio::test]
-async fn another_account_with_the_address_of_somebody_linked_is_refused() {
+async fn another_account_with_a_linked_users_email_address_is_rejected() {
     let mut app = app_with_outcome(SignInOutcome::OtherAccount);
     expect_nameless_row(&mut app, 403);
     assert_page(&sign_in(&mut app, OIDC).await, 403, "Another account");
@@ -459,7 +459,7 @@ async fn a_suspended_user_gets_no_session() {
 }
 
 #[tokio::test]
-async fn where_nobody_signs_up_the_operator_says_what_to_do() {
+async fn if_sign_up_is_disabled_the_configured_text_is_shown() {
     for (text, words) in [
         ("", "ask an administrator"),
         ("Ask **us** for an account", "<strong>us</strong>"),
@@ -485,7 +485,7 @@ async fn where_nobody_signs_up_the_operator_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_others_is_a_conflict() {
+async fn taken_email_addresses_and_usernames_are_conflicts() {
     for outcome in [SignInOutcome::AddressTaken, SignInOutcome::UsernamesTaken] {
         let mut app = app_with_outcome(outcome);
         expect_nameless_row(&mut app, 409);
@@ -497,7 +497,7 @@ async fn what_belongs_to_others_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_lets_nobody_in_and_is_not_asked_for_a_row() {
+async fn an_unavailable_store_prevents_sign_in_without_an_audit_entry() {
     let mut app = app();
     app.external_logins
         .expect_sign_in()
@@ -508,7 +508,7 @@ async fn a_store_that_is_away_lets_nobody_in_and_is_not_asked_for_a_row() {
 }
 
 #[tokio::test]
-async fn answers_are_not_kept_and_do_not_pass_the_address_on() {
+async fn responses_are_not_cached_and_send_no_referrer() {
     let mut app = app_with_outcome(signed_in(false));
     let answer = sign_in(&mut app, OIDC).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -516,7 +516,7 @@ async fn answers_are_not_kept_and_do_not_pass_the_address_on() {
 }
 
 #[tokio::test]
-async fn a_session_lives_as_long_as_the_settings_say() {
+async fn the_session_lifetime_is_configurable() {
     let mut app = app();
     app.settings.session_duration = TimeDelta::hours(2);
     app.settings.secure_auth_cookie = true;
@@ -530,7 +530,7 @@ async fn a_session_lives_as_long_as_the_settings_say() {
 }
 
 #[tokio::test]
-async fn an_address_and_a_name_of_any_kind_make_a_good_username() {
+async fn any_name_and_email_address_yield_a_valid_username() {
     for (email, username) in [("x@example.com", "日本"), ("new@example.com", "")] {
         let mut app = app_saying(&Ok(ExternalIdentity {
             email: Email::parse(email).expect("an address"),

@@ -1,4 +1,4 @@
-//! Signing in a device through GitHub: by a code that is typed into another one.
+//! Signing in through GitHub's device flow.
 
 use serde_json::json;
 use usher_domain::LoginType;
@@ -29,7 +29,7 @@ fn app_saying(answer: Result<(), IdentifyError>) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_device_is_told_what_to_show_and_what_to_ask_with() {
+async fn a_device_gets_a_user_code_and_a_device_code() {
     let mut client = device_client();
     client.expect_authorize_device().returning(|| {
         Ok(DeviceAuthorization {
@@ -55,7 +55,7 @@ async fn a_device_is_told_what_to_show_and_what_to_ask_with() {
 }
 
 #[tokio::test]
-async fn without_the_device_flow_there_is_no_code() {
+async fn without_the_device_flow_there_are_no_codes() {
     let github = Some(provider(LoginType::Github));
     let answer = app_with_providers(github, Vec::new()).get(DEVICE).await;
     answer.assert_faults(&[]);
@@ -63,7 +63,7 @@ async fn without_the_device_flow_there_is_no_code() {
 }
 
 #[tokio::test]
-async fn what_github_says_against_it_is_told() {
+async fn errors_from_github_are_reported() {
     for (error, detail) in [
         (
             ProviderError::Refused {
@@ -92,7 +92,7 @@ async fn what_github_says_against_it_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_code_the_browser_goes_to_the_page_for_devices() {
+async fn without_a_code_the_browser_is_redirected_to_the_device_page() {
     let mut app = app(device_client());
     let answer = app.get(&format!("{GITHUB}?redirect=%2Fhome")).await;
     answer.assert_status(307);
@@ -103,7 +103,7 @@ async fn without_a_code_the_browser_goes_to_the_page_for_devices() {
 }
 
 #[tokio::test]
-async fn until_the_code_is_typed_the_device_is_told_to_wait() {
+async fn polling_is_pending_until_the_user_code_is_entered() {
     let answer = sign_in(&mut app_saying(Err(IdentifyError::Pending)), GITHUB).await;
     answer.assert_status(400);
     assert_eq!(answer.detail(), "authorization_pending");
@@ -111,7 +111,7 @@ async fn until_the_code_is_typed_the_device_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_device_gets_the_error_code_and_nothing_else() {
+async fn a_device_gets_only_the_error_code() {
     for code in ["slow_down", "expired_token", "access_denied"] {
         let refused = ProviderError::Refused {
             code: code.into(),
@@ -125,7 +125,7 @@ async fn a_device_gets_the_error_code_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_let_in_gets_a_session_and_is_told_where_to_go() {
+async fn an_authorized_device_gets_a_session_and_a_redirect_url() {
     let mut app = app_saying(Ok(()));
     app.external_logins
         .expect_sign_in()
@@ -156,7 +156,7 @@ async fn a_device_that_is_let_in_gets_a_session_and_is_told_where_to_go() {
 }
 
 #[tokio::test]
-async fn a_device_reads_no_pages() {
+async fn a_device_gets_json_instead_of_pages() {
     for (outcome, status) in [
         (SignInOutcome::SignUpClosed, 403),
         (SignInOutcome::OtherLoginType(LoginType::Password), 403),
@@ -181,7 +181,7 @@ async fn a_device_reads_no_pages() {
 }
 
 #[tokio::test]
-async fn a_device_of_no_member_is_told_so() {
+async fn a_missing_membership_is_reported_to_a_device() {
     let mut app = app_saying(Err(IdentifyError::NotAMember("not in acme".into())));
     app.audit
         .expect_record_failure()

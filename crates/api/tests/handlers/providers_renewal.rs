@@ -1,4 +1,4 @@
-//! Requests that come after the end of the access that the provider of their session gave.
+//! Requests whose session's provider access has expired.
 
 use std::{
     sync::{
@@ -40,7 +40,7 @@ use crate::{
 const ME: &str = "/api/v2/users/me";
 const LOGOUT: &str = "/api/v2/users/logout";
 
-/// The session of a provider whose access ended a minute ago.
+/// A provider session whose access expired a minute ago.
 fn overdue(login_type: LoginType) -> Credential {
     let mut credential = credential(Role::Member);
     credential.key.login_type = login_type;
@@ -49,7 +49,7 @@ fn overdue(login_type: LoginType) -> Credential {
     credential
 }
 
-/// A client whose links these are, and which renews so.
+/// A provider client that owns these links and refreshes with this result.
 fn renewing(answer: Result<(), RefreshError>) -> MockIdentityProvider {
     let mut client = client(LoginType::Oidc);
     client.expect_issued().return_const(true);
@@ -66,7 +66,7 @@ fn app(client: MockIdentityProvider) -> TestApp {
     app
 }
 
-/// The store gives the turn, and must be told of its end with these tokens.
+/// Expects a refresh lease, and its end with these tokens.
 fn take_turn(app: &mut TestApp, fresh: Option<&'static str>) {
     app.external_logins
         .expect_begin_refresh()
@@ -87,14 +87,14 @@ fn take_turn(app: &mut TestApp, fresh: Option<&'static str>) {
 }
 
 #[tokio::test]
-async fn access_that_ended_is_renewed_and_the_request_answered() {
+async fn expired_access_is_refreshed_and_the_request_succeeds() {
     let mut app = app(renewing(Ok(())));
     take_turn(&mut app, Some("fresh"));
     app.get(ME).await.assert_status(200);
 }
 
 #[tokio::test]
-async fn access_that_goes_on_is_not_renewed() {
+async fn valid_access_is_not_refreshed() {
     for link in [None, Some(now()), Some(now() + TimeDelta::hours(1))] {
         let mut credential = overdue(LoginType::Oidc);
         credential.link = LinkState::Linked(link);
@@ -106,7 +106,7 @@ async fn access_that_goes_on_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn requests_that_come_at_once_ask_the_provider_once() {
+async fn concurrent_requests_refresh_once() {
     let asked = Arc::new(AtomicUsize::new(0));
     let mut client = client(LoginType::Oidc);
     client.expect_issued().return_const(true);
@@ -132,7 +132,7 @@ async fn requests_that_come_at_once_ask_the_provider_once() {
 }
 
 #[tokio::test]
-async fn what_another_process_renewed_is_good() {
+async fn tokens_refreshed_by_another_process_are_used() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
@@ -141,7 +141,7 @@ async fn what_another_process_renewed_is_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_is_waited_for() {
+async fn a_refresh_by_another_process_is_awaited() {
     let mut app = app(client(LoginType::Oidc));
     let turns = AtomicUsize::new(0);
     app.external_logins
@@ -157,7 +157,7 @@ async fn another_process_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_is_not_waited_for_without_end() {
+async fn waiting_for_another_process_times_out() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
@@ -168,9 +168,9 @@ async fn another_process_is_not_waited_for_without_end() {
 }
 
 #[tokio::test]
-async fn without_a_refresh_token_or_a_provider_the_session_is_over() {
+async fn without_a_refresh_token_or_provider_the_session_is_expired() {
     let mut without_token = app(client(LoginType::Oidc));
-    // A link without an account may be anybody's.
+    // A link without an account ID could be anyone's.
     without_token.providers.oidc = vec![offered(renewing(Ok(())))];
     cannot_renew(&mut without_token);
 
@@ -200,10 +200,10 @@ async fn without_a_refresh_token_or_a_provider_the_session_is_over() {
 }
 
 #[tokio::test]
-async fn of_several_providers_the_one_whose_account_it_is_is_asked() {
+async fn of_several_providers_the_one_that_owns_the_account_is_used() {
     let mut other = client(LoginType::Oidc);
     other.expect_issued().return_const(false);
-    // It checks no issuers, and comes first.
+    // It does not check issuers and is listed first.
     other.expect_may_have_issued().return_const(true);
     let mut app = app(other);
     app.providers.oidc.push(offered(renewing(Ok(()))));
@@ -212,7 +212,7 @@ async fn of_several_providers_the_one_whose_account_it_is_is_asked() {
 }
 
 #[tokio::test]
-async fn a_provider_that_refuses_ends_the_session_and_says_why() {
+async fn if_the_provider_rejects_the_refresh_the_session_ends_with_its_reason() {
     let refused = RefreshError::Refused("invalid_grant".into());
     let mut app = app(renewing(Err(refused)));
     take_turn(&mut app, None);
@@ -223,7 +223,7 @@ async fn a_provider_that_refuses_ends_the_session_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_signs_nobody_out() {
+async fn an_unavailable_provider_does_not_end_sessions() {
     let down = RefreshError::Unavailable("no answer".into());
     let mut app = app(renewing(Err(down)));
     take_turn(&mut app, None);
@@ -234,7 +234,7 @@ async fn a_provider_that_is_down_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_gone_meanwhile_ends_the_session() {
+async fn a_concurrently_deleted_link_ends_the_session() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
@@ -243,7 +243,7 @@ async fn a_link_that_is_gone_meanwhile_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_signs_nobody_out() {
+async fn an_unavailable_store_does_not_end_sessions() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
@@ -252,7 +252,7 @@ async fn a_store_that_is_away_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_suspended_user_gets_nothing_from_the_provider_and_is_told_their_status() {
+async fn access_of_suspended_users_is_not_refreshed_and_their_status_reported() {
     let mut credential = overdue(LoginType::Oidc);
     credential.user.status = UserStatus::Suspended;
     let answer = TestApp::with_credential(credential).get(ME).await;
@@ -262,7 +262,7 @@ async fn a_suspended_user_gets_nothing_from_the_provider_and_is_told_their_statu
 }
 
 #[tokio::test]
-async fn a_dormant_user_is_woken_by_access_that_is_renewed_only() {
+async fn a_dormant_user_is_activated_only_if_access_is_refreshed() {
     let mut credential = overdue(LoginType::Oidc);
     credential.user.status = UserStatus::Dormant;
     let mut sleeping = TestApp::with_credential(credential.clone());
@@ -286,7 +286,7 @@ async fn a_dormant_user_is_woken_by_access_that_is_renewed_only() {
 }
 
 #[tokio::test]
-async fn nothing_is_renewed_for_a_wrong_secret_or_a_key_that_is_over() {
+async fn access_is_not_refreshed_for_a_wrong_secret_or_expired_key() {
     for spoil in [
         (|it: &mut Credential| it.hashed_secret = vec![7; 32]) as fn(&mut Credential),
         |it| it.key.expires_at = now() - TimeDelta::seconds(1),
@@ -301,7 +301,7 @@ async fn nothing_is_renewed_for_a_wrong_secret_or_a_key_that_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fresh_tokens_are_not_given_up_at_once() {
+async fn storing_new_tokens_is_retried() {
     let mut app = app(renewing(Ok(())));
     app.external_logins
         .expect_begin_refresh()
@@ -319,7 +319,7 @@ async fn fresh_tokens_are_not_given_up_at_once() {
 }
 
 #[tokio::test]
-async fn tokens_that_nobody_can_read_end_the_session() {
+async fn unreadable_tokens_end_the_session() {
     let mut app = app(client(LoginType::Oidc));
     app.external_logins
         .expect_begin_refresh()
@@ -331,7 +331,7 @@ async fn tokens_that_nobody_can_read_end_the_session() {
 }
 
 #[tokio::test]
-async fn who_has_taken_a_turn_ends_that_one() {
+async fn a_lease_is_ended_by_its_holder() {
     let mut app = app(renewing(Ok(())));
     let taken = Arc::new(Mutex::new(Uuid::nil()));
     let noted = Arc::clone(&taken);
@@ -345,7 +345,7 @@ async fn who_has_taken_a_turn_ends_that_one() {
                 *noted = turn;
                 return Ok(Some(RefreshLease::Others));
             }
-            // The one who asks again is the same.
+            // The same holder retries.
             assert_eq!(*noted, turn);
             Ok(Some(RefreshLease::Mine(link(login_type))))
         });
@@ -358,7 +358,7 @@ async fn who_has_taken_a_turn_ends_that_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_renews_with_what_is_over_is_left_alone_for_a_while() {
+async fn a_provider_that_returns_expired_access_is_not_asked_again_for_a_while() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let mut app = app_of(Answers(Box::new(move || {
@@ -375,7 +375,7 @@ async fn a_provider_that_renews_with_what_is_over_is_left_alone_for_a_while() {
     app.external_logins
         .expect_begin_refresh()
         .returning(|_, login_type, _, _, _| Ok(Some(RefreshLease::Mine(link(login_type)))));
-    // The refresh token that came with it is not lost.
+    // The new refresh token is stored.
     app.external_logins
         .expect_end_refresh()
         .withf(|_, _, tokens| tokens.is_some())
@@ -391,7 +391,7 @@ async fn a_provider_that_renews_with_what_is_over_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_is_slow_in_both_of_its_answers_is_waited_for() {
+async fn a_provider_that_is_slow_twice_is_awaited() {
     for (seconds, status) in [(20, 200), (26, 503)] {
         let mut app = app_of(Answers(Box::new(move || {
             async move {
@@ -406,7 +406,7 @@ async fn a_provider_that_is_slow_in_both_of_its_answers_is_waited_for() {
 }
 
 #[tokio::test]
-async fn whoever_holds_a_session_may_end_it_without_its_provider() {
+async fn a_session_can_be_ended_without_its_provider() {
     let mut app = TestApp::with_credential(overdue(LoginType::Oidc));
     app.sessions
         .expect_log_out()
@@ -431,7 +431,7 @@ async fn whoever_holds_a_session_may_end_it_without_its_provider() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_broke_does_not_stand_in_the_way_of_the_next() {
+async fn a_panicked_refresh_does_not_block_the_next() {
     let asked = AtomicUsize::new(0);
     let mut app = app_of(Answers(Box::new(move || {
         let asked = asked.fetch_add(1, Ordering::SeqCst);
@@ -468,7 +468,8 @@ async fn status_of(router: &Router) -> StatusCode {
 
 type Refreshed = BoxFuture<'static, Result<ProviderTokens, RefreshError>>;
 
-/// A client that takes its time, or breaks. A mock cannot wait, and would stay broken.
+/// A provider client that is slow or panics. A mock cannot be slow, and would stay
+/// poisoned.
 struct Answers(Box<dyn Fn() -> Refreshed + Send + Sync>);
 
 #[async_trait]
@@ -490,11 +491,11 @@ impl IdentityProvider for Answers {
     }
 
     async fn authorization_url(&self, _: &Flow) -> Result<Url, ProviderError> {
-        unreachable!("nobody signs in")
+        unreachable!("no sign-in is expected")
     }
 
     async fn authorize_device(&self) -> Result<DeviceAuthorization, ProviderError> {
-        unreachable!("nobody signs in")
+        unreachable!("no sign-in is expected")
     }
 
     async fn identify(
@@ -502,7 +503,7 @@ impl IdentityProvider for Answers {
         _: &SecretString,
         _: &Flow,
     ) -> Result<ExternalIdentity, IdentifyError> {
-        unreachable!("nobody signs in")
+        unreachable!("no sign-in is expected")
     }
 
     async fn refresh(&self, _: &SecretString) -> Result<ProviderTokens, RefreshError> {

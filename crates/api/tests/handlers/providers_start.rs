@@ -1,5 +1,4 @@
-//! The callbacks of providers without a code: off to the provider. And what comes back that
-//! is no code.
+//! Provider callbacks without a code: starting a sign-in, and errors from the provider.
 
 use http::StatusCode;
 use proptest::{
@@ -32,7 +31,7 @@ fn location(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-async fn without_a_code_the_browser_is_sent_to_the_provider_and_keeps_the_state() {
+async fn without_a_code_the_browser_is_redirected_to_the_provider_with_a_state() {
     for path in ALL {
         let answer = app().get(path).await;
         answer.assert_status(307);
@@ -47,7 +46,7 @@ async fn without_a_code_the_browser_is_sent_to_the_provider_and_keeps_the_state(
 }
 
 #[tokio::test]
-async fn the_cookies_are_state_then_target_and_end_with_the_browser() {
+async fn the_cookies_are_state_and_target_and_last_for_the_browser_session() {
     let mut app = app();
     app.settings.secure_auth_cookie = true;
     let answer = app.get(OIDC).await;
@@ -64,7 +63,7 @@ async fn the_cookies_are_state_then_target_and_end_with_the_browser() {
 }
 
 #[tokio::test]
-async fn a_target_is_kept_without_what_leads_elsewhere() {
+async fn the_target_is_reduced_to_a_local_path() {
     let mut app = app();
     for (target, kept) in [
         ("%2Fdashboard", "/dashboard"),
@@ -88,7 +87,7 @@ async fn a_target_is_kept_without_what_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn empty_parameters_are_none() {
+async fn empty_parameters_count_as_missing() {
     for query in [
         "code=",
         "code=&state=abc",
@@ -106,7 +105,7 @@ async fn empty_parameters_are_none() {
 }
 
 #[tokio::test]
-async fn nobody_else_says_which_state_is_used() {
+async fn clients_cannot_choose_the_state() {
     let mut app = app();
     let own = begin(&mut app, OIDC).await;
     for state in [
@@ -125,7 +124,7 @@ async fn nobody_else_says_which_state_is_used() {
 }
 
 #[tokio::test]
-async fn what_the_provider_says_instead_of_a_code_is_told_before_all_else() {
+async fn an_error_from_the_provider_is_reported_first() {
     let mut app = app();
     for (query, detail) in [
         ("error=access_denied", ""),
@@ -153,7 +152,7 @@ async fn what_the_provider_says_instead_of_a_code_is_told_before_all_else() {
 }
 
 #[tokio::test]
-async fn markup_of_a_stranger_stays_text() {
+async fn markup_in_provider_errors_is_escaped() {
     let answer = app().get(&format!("{OIDC}?error=%3Cscript%3E")).await;
     assert!(!answer.text.contains('<'), "{answer:?}");
     assert_eq!(
@@ -162,10 +161,10 @@ async fn markup_of_a_stranger_stays_text() {
     );
 }
 
-/// Without the cookie, with another, with a state of nobody, and with one of another
-/// provider. No client is asked anything.
+/// Without the cookie, with another one, with a forged state, and with one of another
+/// provider. No provider is called.
 #[tokio::test]
-async fn a_code_needs_the_state_that_this_browser_was_given_for_this_provider() {
+async fn a_code_needs_the_state_issued_to_this_browser_for_this_provider() {
     let mut app = app();
     let of_oidc = begin(&mut app, OIDC).await;
     let of_github = begin(&mut app, GITHUB).await;
@@ -216,10 +215,10 @@ async fn a_code_needs_the_state_that_this_browser_was_given_for_this_provider() 
 }
 
 #[tokio::test]
-async fn the_flow_that_comes_back_is_the_one_that_went() {
+async fn the_callback_uses_the_nonce_of_the_start() {
     let client = client_that_says(LoginType::Oidc, |flow| {
         assert_eq!(flow.nonce.len(), 43);
-        // The client says what it was given, so that the test can compare.
+        // The provider client returns its arguments for comparison.
         Err(usher_identity::IdentifyError::AddressRefused(
             flow.nonce.clone(),
         ))
@@ -234,7 +233,7 @@ async fn the_flow_that_comes_back_is_the_one_that_went() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_is_told_and_stops_nobody_else() {
+async fn an_unavailable_provider_is_reported_and_does_not_affect_others() {
     let mut down = MockIdentityProvider::new();
     down.expect_uses_device_flow().return_const(false);
     down.expect_authorization_url()
@@ -251,7 +250,7 @@ async fn a_provider_that_is_down_is_told_and_stops_nobody_else() {
 }
 
 #[tokio::test]
-async fn only_numbers_of_providers_are_paths_of_theirs() {
+async fn only_provider_numbers_are_valid_paths() {
     let mut app = app();
     for number in [
         "0",
@@ -273,7 +272,7 @@ async fn only_numbers_of_providers_are_paths_of_theirs() {
 }
 
 #[tokio::test]
-async fn a_user_may_be_called_like_the_path_of_a_provider() {
+async fn a_user_may_have_the_name_of_a_provider_path() {
     let mut app = TestApp::anonymous();
     for path in [
         "oidc",
@@ -287,10 +286,9 @@ async fn a_user_may_be_called_like_the_path_of_a_provider() {
     }
 }
 
-/// Whatever a browser brings, only a state of ours gets as far as a client, and there is
-/// none in these.
+/// Only a state issued by this server reaches a provider client, and these contain none.
 #[test]
-fn nothing_that_a_browser_brings_is_a_fault() {
+fn no_input_from_a_browser_is_an_internal_error() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let app = std::cell::RefCell::new(app());
     let value = "[a-zA-Z0-9%/\\\\.:;=&+ -]{0,40}|convert-[a-zA-Z0-9]{32}|[a-zA-Z0-9]{32}|\\PC{0,8}";
@@ -336,7 +334,7 @@ fn nothing_that_a_browser_brings_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_no_bad_state() {
+async fn an_unavailable_store_is_not_reported_as_an_invalid_state() {
     let client = client_that_says(LoginType::Oidc, |_| Ok(identity(LoginType::Oidc)));
     let mut app = TestApp::anonymous();
     app.providers.oidc = vec![offered(client)];

@@ -1,4 +1,4 @@
-//! The operations that need no credential, and that all others do.
+//! Public operations, and that all others need a credential.
 
 use crate::{
     app::TestApp,
@@ -11,13 +11,13 @@ pub(crate) fn is_public(name: &str) -> bool {
     matches!(permission(name), Some(Permission::Public))
 }
 
-/// Whether a bad credential is refused without a word on what is wrong with it.
+/// Whether an invalid credential is rejected without details.
 pub(crate) fn refuses_plainly(name: &str) -> bool {
     name == "GET /api/v2/appearance"
 }
 
 #[tokio::test]
-async fn every_operation_but_the_public_ones_needs_a_credential() {
+async fn all_operations_except_public_ones_need_a_credential() {
     let mut app = TestApp::anonymous();
     for operation in operations().iter().filter(|one| !is_public(&one.name())) {
         for user in ["me", "alice", "%00"] {
@@ -37,7 +37,7 @@ async fn every_operation_but_the_public_ones_needs_a_credential() {
 }
 
 #[tokio::test]
-async fn the_public_operations_do_not_ask_who_one_is() {
+async fn public_operations_do_not_authenticate() {
     let mut app = TestApp::anonymous();
     answer_everything(&mut app);
     for operation in operations().iter().filter(|one| is_public(&one.name())) {

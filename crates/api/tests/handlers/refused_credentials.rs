@@ -1,4 +1,4 @@
-//! Credentials that are no good, or no good any more, on every route that needs one.
+//! Invalid and revoked credentials, on every private route.
 
 use std::sync::{
     Arc,
@@ -21,7 +21,7 @@ use crate::{
     stores::answer_everything,
 };
 
-/// Whose session has ended at the provider may still sign out.
+/// A session whose provider access has expired may still sign out.
 const PAST_ACCESS: &str = "past its provider's access";
 
 fn private() -> Vec<Operation> {
@@ -30,7 +30,7 @@ fn private() -> Vec<Operation> {
     operations
 }
 
-/// Owners' keys of every kind.
+/// All kinds of keys of an owner.
 fn kinds() -> Vec<(&'static str, Credential)> {
     let session = credential(Role::Owner);
     let mut token = session.clone();
@@ -54,7 +54,7 @@ fn kinds() -> Vec<(&'static str, Credential)> {
     ]
 }
 
-/// What the store knows of [`TOKEN`] when it is no good.
+/// Stored credentials of [`TOKEN`] that are invalid.
 fn spoilt(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
     let change = |change: fn(&mut Credential)| {
         let mut credential = good.clone();
@@ -62,7 +62,7 @@ fn spoilt(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
         Some(credential)
     };
     vec![
-        // Signed out, deleted, its user deleted, or its password changed.
+        // Signed out, key deleted, user deleted, or password changed.
         ("gone", None),
         (
             "suspended",
@@ -89,7 +89,7 @@ fn spoilt(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
     ]
 }
 
-/// The store knows this of every key, and is not asked anything else.
+/// The store returns this for every key. Other calls are unexpected.
 fn app(found: Option<Credential>) -> TestApp {
     let mut app = TestApp::anonymous();
     app.sessions
@@ -122,7 +122,7 @@ fn assert_refused(answer: &Answer, operation: &Operation, what: &str) {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_no_good_is_refused_on_every_private_route() {
+async fn an_invalid_credential_is_rejected_on_every_private_route() {
     let operations = private();
     for (kind, good) in kinds() {
         for (state, found) in spoilt(&good) {
@@ -139,7 +139,7 @@ async fn a_credential_that_is_no_good_is_refused_on_every_private_route() {
 }
 
 #[tokio::test]
-async fn wherever_the_request_carries_it() {
+async fn an_invalid_credential_is_rejected_from_every_source() {
     const CSRF: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let cookies = format!("coder_session_token={TOKEN}; csrf_token={CSRF}");
     let bearer = format!("Bearer {TOKEN}");
@@ -168,7 +168,7 @@ async fn wherever_the_request_carries_it() {
 }
 
 #[tokio::test]
-async fn who_was_suspended_while_being_woken_is_refused_on_every_private_route() {
+async fn a_user_suspended_during_activation_is_rejected_on_every_private_route() {
     let mut dormant = credential(Role::Owner);
     dormant.user.status = UserStatus::Dormant;
     for status in [UserStatus::Suspended, UserStatus::Dormant] {
@@ -186,7 +186,7 @@ async fn who_was_suspended_while_being_woken_is_refused_on_every_private_route()
 }
 
 #[tokio::test]
-async fn who_was_deleted_while_being_woken_is_refused_on_every_private_route() {
+async fn a_user_deleted_during_activation_is_rejected_on_every_private_route() {
     let mut dormant = credential(Role::Owner);
     dormant.user.status = UserStatus::Dormant;
     let mut app = app(Some(dormant));
@@ -199,7 +199,7 @@ async fn who_was_deleted_while_being_woken_is_refused_on_every_private_route() {
     }
 }
 
-/// Knows one credential until it is told of the change, and then another.
+/// Returns one credential before the change, and another after it.
 fn app_with_change(before: Credential, after: Option<Credential>) -> (TestApp, Arc<AtomicBool>) {
     let has_changed = Arc::new(AtomicBool::new(false));
     let changed = Arc::clone(&has_changed);
@@ -216,7 +216,7 @@ fn app_with_change(before: Credential, after: Option<Credential>) -> (TestApp, A
 }
 
 #[tokio::test]
-async fn what_ends_a_credential_ends_it_on_the_very_next_request() {
+async fn a_revoked_credential_is_rejected_on_the_next_request() {
     for (kind, good) in kinds() {
         for (state, found) in spoilt(&good).into_iter().take(3) {
             let (mut app, has_changed) = app_with_change(good.clone(), found);
@@ -236,7 +236,7 @@ async fn what_ends_a_credential_ends_it_on_the_very_next_request() {
 }
 
 #[tokio::test]
-async fn who_loses_a_role_loses_its_reach_on_the_very_next_request() {
+async fn a_removed_role_has_no_effect_on_the_next_request() {
     let (owner, member) = (credential(Role::Owner), credential(Role::Member));
     let (mut app, has_changed) = app_with_change(owner.clone(), Some(member.clone()));
     for operation in private() {
@@ -254,7 +254,7 @@ async fn who_loses_a_role_loses_its_reach_on_the_very_next_request() {
 }
 
 #[tokio::test]
-async fn no_route_that_needs_a_credential_takes_another_method_for_one_without() {
+async fn private_routes_are_private_for_all_methods() {
     let mut app = TestApp::anonymous();
     for operation in private() {
         for method in [

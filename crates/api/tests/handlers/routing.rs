@@ -1,4 +1,4 @@
-//! Paths and methods that are none.
+//! Unknown paths and methods.
 
 use http::Method;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_unknown_path_says_so() {
+async fn an_unknown_path_is_reported() {
     for path in [
         "/api/v2/nothing",
         "/api/v2/user",
@@ -25,7 +25,7 @@ async fn an_unknown_path_says_so() {
 }
 
 #[tokio::test]
-async fn below_users_and_organizations_the_credential_is_asked_for_first() {
+async fn under_users_and_organizations_authentication_comes_before_routing() {
     for (method, path) in [
         (Method::GET, "/api/v2/users/x/y"),
         (Method::GET, "/api/v2/users/login"),
@@ -42,7 +42,7 @@ async fn below_users_and_organizations_the_credential_is_asked_for_first() {
 }
 
 #[tokio::test]
-async fn otp_is_a_user_for_every_method_that_its_routes_have_not() {
+async fn otp_is_a_username_for_methods_without_an_otp_route() {
     for (method, path) in [
         (Method::GET, "/api/v2/users/otp/request"),
         (Method::PUT, "/api/v2/users/otp/change-password"),
@@ -57,7 +57,7 @@ async fn otp_is_a_user_for_every_method_that_its_routes_have_not() {
 }
 
 #[tokio::test]
-async fn with_a_credential_an_unknown_path_there_says_so_and_nobody_is_looked_for() {
+async fn with_a_credential_unknown_paths_are_reported_without_a_user_lookup() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for path in [
         "/api/v2/users/nobody/nothing",
@@ -72,7 +72,7 @@ async fn with_a_credential_an_unknown_path_there_says_so_and_nobody_is_looked_fo
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_answered_with_an_empty_body() {
+async fn the_response_to_a_wrong_method_has_an_empty_body() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for (method, path) in [
         (Method::PATCH, "/api/v2/users"),
@@ -95,7 +95,7 @@ async fn a_wrong_method_is_answered_with_an_empty_body() {
 }
 
 #[tokio::test]
-async fn head_answers_without_a_body_or_not_at_all() {
+async fn head_responses_have_no_body() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for path in ["/api/v2/users/me", "/api/v2/buildinfo", "/latency-check"] {
         let answer = app.call(Method::HEAD, path).await;
@@ -105,7 +105,7 @@ async fn head_answers_without_a_body_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn slashes_too_many_make_no_difference() {
+async fn repeated_slashes_are_ignored() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.organizations
         .expect_find_organization()
@@ -133,15 +133,15 @@ async fn an_escaped_slash_is_part_of_a_name() {
 }
 
 #[tokio::test]
-async fn words_of_routes_are_no_tokens_and_keys() {
+async fn fixed_path_segments_are_not_token_names_or_key_ids() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let config = app.get("/api/v2/users/me/keys/tokens/tokenconfig").await;
     assert!(config.json["max_token_lifetime"].is_i64(), "{config:?}");
 }
 
 #[tokio::test]
-async fn what_clients_try_without_a_credential_is_refused_as_such() {
-    // Real clients tell a server that wants a sign-in by this one.
+async fn unauthenticated_probes_of_clients_get_401() {
+    // Clients use this to detect that a server requires signing in.
     for path in [
         "/api/v2/regions",
         "/api/v2/experiments",

@@ -1,4 +1,4 @@
-//! What keys with few scopes can do.
+//! Keys with restricted scopes.
 
 use usher_domain::Scope;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_key_without_everything_finds_no_user_on_any_route() {
+async fn a_key_that_cannot_read_users_finds_no_user_on_any_route() {
     let operations = operations();
     for scope in Scope::requestable() {
         if scope == Scope::ALL {
@@ -35,13 +35,13 @@ async fn a_key_without_everything_finds_no_user_on_any_route() {
 }
 
 #[tokio::test]
-async fn everything_beside_other_scopes_is_everything() {
+async fn the_all_scope_with_others_allows_everything() {
     let mut app = TestApp::with_scopes(Role::Member, &["workspace:read", "coder:all"]);
     app.get("/api/v2/users/me").await.assert_status(200);
 }
 
 #[tokio::test]
-async fn no_scope_at_all_lets_nothing_through() {
+async fn without_scopes_nothing_is_allowed() {
     let mut app = TestApp::with_scopes(Role::Owner, &[]);
     app.organizations
         .expect_find_organization()
@@ -54,7 +54,7 @@ async fn no_scope_at_all_lets_nothing_through() {
 }
 
 #[tokio::test]
-async fn a_scope_never_adds_power() {
+async fn a_scope_never_grants_more_than_the_roles() {
     let mut app = TestApp::with_scopes(Role::Member, &["organization:*", "coder:all"]);
     app.organizations
         .expect_find_organization()

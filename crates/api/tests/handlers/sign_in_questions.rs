@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_ways_to_sign_in_are_told() {
+async fn login_types_are_listed() {
     let answer = TestApp::anonymous().get("/api/v2/users/authmethods").await;
     answer.assert_status(200);
     assert_eq!(
@@ -25,7 +25,7 @@ async fn the_ways_to_sign_in_are_told() {
 }
 
 #[tokio::test]
-async fn settings_show_in_the_ways_to_sign_in() {
+async fn settings_are_reflected_in_the_login_types() {
     let mut app = TestApp::anonymous();
     app.settings.password_auth = false;
     app.settings.terms_of_service_url = "https://example.com/terms".into();
@@ -38,7 +38,7 @@ async fn settings_show_in_the_ways_to_sign_in() {
 }
 
 #[tokio::test]
-async fn providers_show_in_the_ways_to_sign_in() {
+async fn providers_are_reflected_in_the_login_types() {
     let mut app = app_with_providers(
         Some(provider(LoginType::Github)),
         vec![Provider {
@@ -63,7 +63,7 @@ async fn providers_show_in_the_ways_to_sign_in() {
 }
 
 #[tokio::test]
-async fn further_openid_providers_are_told_beside_the_first() {
+async fn further_openid_providers_are_listed_after_the_first() {
     let named = |text: &str| Provider {
         sign_in_text: text.into(),
         ..provider(LoginType::Oidc)
@@ -81,7 +81,7 @@ async fn further_openid_providers_are_told_beside_the_first() {
 }
 
 #[tokio::test]
-async fn a_password_is_judged_and_not_repeated() {
+async fn a_password_is_validated_and_not_returned() {
     let mut app = TestApp::anonymous();
     for (password, is_valid) in [
         ("MySecurePassword!", true),
@@ -102,7 +102,7 @@ async fn a_password_is_judged_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn no_password_cannot_be_judged() {
+async fn a_missing_password_is_a_validation_error() {
     let mut app = TestApp::anonymous();
     for body in [
         json!({}),
@@ -115,7 +115,7 @@ async fn no_password_cannot_be_judged() {
 }
 
 #[tokio::test]
-async fn while_no_provider_is_set_up_its_paths_say_so() {
+async fn paths_of_unconfigured_providers_say_so() {
     for mut app in [TestApp::anonymous(), TestApp::signed_in_as(Role::Owner)] {
         for path in [
             "oauth2/github/callback",

@@ -1,4 +1,4 @@
-//! Stores that answer everything, and stores that fail at everything.
+//! Stores for which every call succeeds, and stores for which every call fails.
 
 use secrecy::SecretBox;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::{
     people::{ALICE, alice, key_of, membership, now, organization},
 };
 
-/// The password that everybody has.
+/// The password of all users.
 pub(crate) const PASSWORD: &str = "SomeSecurePassword!";
 
 /// The hash of [`PASSWORD`].
@@ -27,7 +27,7 @@ pub(crate) fn hash() -> PasswordHash {
     PasswordHash::argon2id(&PASSWORD.into(), [3; 16], CHEAP, &mut Scratch::default())
 }
 
-/// A template that says nothing of how it is delivered.
+/// A template without a delivery method.
 pub(crate) fn template(id: Uuid, kind: TemplateKind) -> NotificationTemplate {
     NotificationTemplate {
         id,
@@ -42,7 +42,7 @@ pub(crate) fn template(id: Uuid, kind: TemplateKind) -> NotificationTemplate {
     }
 }
 
-/// An unread message to alice.
+/// An unread message in alice's inbox.
 pub(crate) fn message(id: Uuid) -> InboxNotification {
     InboxNotification {
         id,
@@ -59,7 +59,7 @@ pub(crate) fn message(id: Uuid) -> InboxNotification {
     }
 }
 
-/// A key that signs.
+/// A signing key.
 pub(crate) fn signing_key() -> SigningKey {
     SigningKey {
         sequence: 3,
@@ -67,7 +67,7 @@ pub(crate) fn signing_key() -> SigningKey {
     }
 }
 
-/// Every store says yes: each name is alice's, each key is hers, each change is done.
+/// Every store call succeeds: every name and key is alice's, every change is made.
 pub(crate) fn answer_everything(app: &mut TestApp) {
     app.audit.expect_record_failure().returning(|_, _| Ok(()));
     app.audit_log.expect_list_audit().returning(|_| {
@@ -319,7 +319,7 @@ fn answer_about_organizations(app: &mut TestApp) {
         .returning(|_, user, _, _, _| Ok(Some(membership(user, &[]))));
 }
 
-/// Every store fails so, at all that the test has not said otherwise.
+/// Every store call without an earlier expectation fails with this error.
 pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
     fail_audit(&mut app.audit, error);
     app.audit_log

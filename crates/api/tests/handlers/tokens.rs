@@ -24,7 +24,7 @@ fn token_of(owner: UserId) -> ApiKey {
     }
 }
 
-/// The store makes a key, which must be like this.
+/// Expects the creation of a key that matches.
 fn expect_key(app: &mut TestApp, is_as_asked: impl Fn(&NewApiKey) -> bool + Send + 'static) {
     app.api_keys
         .expect_create_key()
@@ -47,7 +47,7 @@ fn with_tokens(mut app: TestApp, filter: KeyFilter, owners: &[UserId]) -> TestAp
 }
 
 #[tokio::test]
-async fn without_wishes_a_token_gets_the_defaults() {
+async fn a_token_has_defaults() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_key(&mut app, |key| {
         key.user_id == CALLER
@@ -67,7 +67,7 @@ async fn without_wishes_a_token_gets_the_defaults() {
 }
 
 #[tokio::test]
-async fn wishes_reach_the_store_as_they_are_asked_for() {
+async fn requested_properties_are_passed_to_the_store() {
     let workspace = "workspace:01234567-89AB-CDEF-0123-456789ABCDEF";
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_key(&mut app, move |key| {
@@ -85,7 +85,7 @@ async fn wishes_reach_the_store_as_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn the_single_scope_of_older_clients_is_understood() {
+async fn the_legacy_scope_field_is_accepted() {
     for (scope, expected) in [
         ("all", "coder:all"),
         ("application_connect", "coder:application_connect"),
@@ -100,7 +100,7 @@ async fn the_single_scope_of_older_clients_is_understood() {
 }
 
 #[tokio::test]
-async fn scopes_that_cannot_be_asked_for_are_named() {
+async fn scopes_that_cannot_be_requested_are_reported() {
     for scope in [
         "audit_log:read",
         "user:read",
@@ -123,7 +123,7 @@ async fn scopes_that_cannot_be_asked_for_are_named() {
 }
 
 #[tokio::test]
-async fn entries_that_are_none_make_the_body_malformed() {
+async fn malformed_allow_list_entries_are_rejected() {
     for entry in [
         json!("nope:*"),
         json!("workspace:abc"),
@@ -142,7 +142,7 @@ async fn entries_that_are_none_make_the_body_malformed() {
 }
 
 #[tokio::test]
-async fn lists_have_an_end() {
+async fn lists_have_a_maximum_length() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for entry in ["user:*", "*:*"] {
         let answer = app
@@ -157,7 +157,7 @@ async fn lists_have_an_end() {
 }
 
 #[tokio::test]
-async fn a_list_of_128_entries_is_taken() {
+async fn a_list_of_128_entries_is_accepted() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_key(&mut app, |key| key.allow_list == allow_list(&["user:*"]));
     let body = json!({"allow_list": vec!["user:*"; 128]});
@@ -165,7 +165,7 @@ async fn a_list_of_128_entries_is_taken() {
 }
 
 #[tokio::test]
-async fn a_lifetime_is_whole_nanoseconds() {
+async fn a_lifetime_is_an_integer_in_nanoseconds() {
     for lifetime in [
         "\"168h\"",
         "1.5",
@@ -184,7 +184,7 @@ async fn a_lifetime_is_whole_nanoseconds() {
 }
 
 #[tokio::test]
-async fn a_lifetime_is_positive_and_at_most_the_greatest() {
+async fn a_lifetime_is_positive_and_at_most_the_maximum() {
     for (role, lifetime, status) in [
         (Role::Member, -1, 400),
         (Role::Member, i64::MIN, 400),
@@ -206,7 +206,7 @@ async fn a_lifetime_is_positive_and_at_most_the_greatest() {
 }
 
 #[tokio::test]
-async fn the_greatest_lifetime_is_that_of_the_target_and_is_told() {
+async fn the_maximum_lifetime_depends_on_the_target_and_is_reported() {
     let mut owner_for_alice = TestApp::signed_in_as(Role::Owner);
     owner_for_alice.knows(alice());
     expect_key(&mut owner_for_alice, |key| key.user_id == ALICE);
@@ -223,7 +223,7 @@ async fn the_greatest_lifetime_is_that_of_the_target_and_is_told() {
 }
 
 #[tokio::test]
-async fn the_default_lifetime_is_not_held_against_the_greatest() {
+async fn the_default_lifetime_may_exceed_the_maximum() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.settings.max_token_lifetime = TimeDelta::days(1);
     app.settings.default_token_lifetime = TimeDelta::hours(240);
@@ -234,7 +234,7 @@ async fn the_default_lifetime_is_not_held_against_the_greatest() {
 }
 
 #[tokio::test]
-async fn half_a_second_is_a_token_that_ends_then() {
+async fn a_lifetime_below_a_second_is_accepted() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_key(&mut app, |key| {
         key.expires_at == now() + TimeDelta::milliseconds(500)
@@ -259,7 +259,7 @@ async fn a_taken_name_is_a_conflict_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn a_random_name_that_is_taken_is_replaced_but_not_for_ever() {
+async fn taken_random_names_are_replaced_a_limited_number_of_times() {
     let mut lucky = TestApp::signed_in_as(Role::Member);
     lucky
         .api_keys
@@ -279,7 +279,7 @@ async fn a_random_name_that_is_taken_is_replaced_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn only_oneself_and_owners_make_tokens() {
+async fn only_users_themselves_and_owners_may_create_tokens() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -292,7 +292,7 @@ async fn only_oneself_and_owners_make_tokens() {
 }
 
 #[tokio::test]
-async fn an_account_of_the_system_gets_none_which_is_told_after_the_json_and_before_the_rest() {
+async fn tokens_for_system_accounts_are_rejected_after_json_and_before_other_errors() {
     let system = User {
         is_system: true,
         ..alice()
@@ -308,7 +308,7 @@ async fn an_account_of_the_system_gets_none_which_is_told_after_the_json_and_bef
 }
 
 #[tokio::test]
-async fn faults_come_in_their_order_and_before_the_permission() {
+async fn validation_errors_are_reported_in_order_and_before_missing_permission() {
     let mut app = TestApp::signed_in_as(Role::UserAdmin);
     app.knows(alice());
     let all = json!({"scopes": ["x"], "allow_list": vec!["user:*"; 129], "lifetime": -1});
@@ -320,7 +320,7 @@ async fn faults_come_in_their_order_and_before_the_permission() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_gets_none() {
+async fn a_deleted_user_cannot_have_tokens() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(User {
         is_deleted: true,
@@ -332,7 +332,7 @@ async fn a_deleted_user_gets_none() {
 }
 
 #[tokio::test]
-async fn a_listed_key_makes_only_tokens_within_its_list() {
+async fn a_key_with_an_allow_list_creates_only_tokens_within_it() {
     let entries = ["api_key:*", "user:*"];
     for body in [
         json!({}),
@@ -349,7 +349,7 @@ async fn a_listed_key_makes_only_tokens_within_its_list() {
 }
 
 #[tokio::test]
-async fn a_token_makes_only_tokens_within_its_lifetime() {
+async fn a_token_creates_only_tokens_within_its_lifetime() {
     let mut short = credential(Role::Member);
     short.key.login_type = LoginType::Token;
     short.key.lifetime_seconds = 7_200;
@@ -369,9 +369,9 @@ async fn a_token_makes_only_tokens_within_its_lifetime() {
 }
 
 #[tokio::test]
-async fn a_session_that_a_short_token_made_makes_no_longer_tokens() {
-    // `POST keys` with a token of two hours gives a session of two hours; were it taken
-    // for a person's, it would hand out tokens of any length.
+async fn a_session_created_by_a_short_token_cannot_create_longer_tokens() {
+    // `POST keys` with a two-hour token returns a two-hour session. If it counted as a
+    // user's own session, it could create tokens of any lifetime.
     let mut laundered = credential(Role::Member);
     laundered.key.lifetime_seconds = 7_200;
     let mut app = TestApp::with_credential(laundered);
@@ -383,7 +383,7 @@ async fn a_session_that_a_short_token_made_makes_no_longer_tokens() {
 }
 
 #[tokio::test]
-async fn no_token_at_all_is_null() {
+async fn an_empty_list_of_tokens_is_null() {
     let mut app = with_tokens(
         TestApp::signed_in_as(Role::Member),
         KeyFilter::Of(CALLER),
@@ -395,7 +395,7 @@ async fn no_token_at_all_is_null() {
 }
 
 #[tokio::test]
-async fn tokens_are_listed_with_the_name_of_their_user() {
+async fn tokens_are_listed_with_their_users_username() {
     let mut app = with_tokens(
         TestApp::signed_in_as(Role::Member),
         KeyFilter::Of(CALLER),
@@ -411,7 +411,7 @@ async fn tokens_are_listed_with_the_name_of_their_user() {
 }
 
 #[tokio::test]
-async fn an_owner_lists_the_tokens_of_all_and_others_their_own() {
+async fn owners_may_list_all_tokens_and_others_their_own() {
     for spelling in ["1", "t", "T", "true", "TRUE", "True"] {
         let path = format!("{MINE}?include_all={spelling}");
         let both = [CALLER, OLIVIA];
@@ -443,7 +443,7 @@ async fn an_owner_lists_the_tokens_of_all_and_others_their_own() {
 }
 
 #[tokio::test]
-async fn the_tokens_of_others_are_shown_to_owners_only() {
+async fn only_owners_may_list_tokens_of_others() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = with_tokens(TestApp::signed_in_as(role), KeyFilter::Of(ALICE), &[ALICE]);
         app.knows(alice());
@@ -454,14 +454,14 @@ async fn the_tokens_of_others_are_shown_to_owners_only() {
 }
 
 #[tokio::test]
-async fn a_listed_key_lists_tokens_only_with_their_kind() {
+async fn an_allow_list_must_contain_all_keys_to_list_tokens() {
     let without = TestApp::with_allow_list(Role::Owner, &["user:*"]);
     let mut without = with_tokens(without, KeyFilter::Of(CALLER), &[CALLER]);
     assert_eq!(without.get(MINE).await.text, "null\n");
 }
 
 #[tokio::test]
-async fn the_bounds_are_those_of_the_target_for_everybody_who_may_read_them() {
+async fn the_limits_are_those_of_the_target_user() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -500,7 +500,7 @@ async fn a_token_is_found_by_its_exact_name() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_and_somebody_elses_token_are_not_found() {
+async fn unknown_names_and_tokens_of_others_are_not_found() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     app.api_keys

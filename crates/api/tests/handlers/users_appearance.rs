@@ -24,7 +24,7 @@ fn stored(theme: &str, font: &str) -> Appearance {
 }
 
 #[tokio::test]
-async fn what_was_never_set_is_empty_and_not_null() {
+async fn unset_settings_are_empty_strings() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.user_settings
         .expect_find_appearance()
@@ -41,7 +41,7 @@ async fn what_was_never_set_is_empty_and_not_null() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_told_as_it_is() {
+async fn stored_settings_are_returned_unchanged() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.user_settings
         .expect_find_appearance()
@@ -53,7 +53,7 @@ async fn what_is_stored_is_told_as_it_is() {
 }
 
 #[tokio::test]
-async fn theme_and_font_reach_the_store_together() {
+async fn theme_and_font_are_stored_together() {
     for (theme, word, font) in [
         ("dark", "ibm-plex-mono", TerminalFont::IbmPlexMono),
         ("hotdog", "fira-code", TerminalFont::FiraCode),
@@ -81,7 +81,7 @@ async fn theme_and_font_reach_the_store_together() {
 }
 
 #[tokio::test]
-async fn both_are_needed_and_a_missing_one_comes_before_an_unknown_font() {
+async fn both_are_required_and_missing_values_are_reported_before_an_unknown_font() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for body in [
         json!({}),
@@ -102,7 +102,7 @@ async fn both_are_needed_and_a_missing_one_comes_before_an_unknown_font() {
 }
 
 #[tokio::test]
-async fn a_font_is_the_exact_word_and_nothing_is_stored_with_another() {
+async fn a_font_name_must_match_exactly() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for font in [
         "comic-sans",
@@ -119,7 +119,7 @@ async fn a_font_is_the_exact_word_and_nothing_is_stored_with_another() {
 }
 
 #[tokio::test]
-async fn a_bad_body_comes_before_the_permission() {
+async fn an_invalid_body_is_reported_before_missing_permission() {
     for role in [Role::Auditor, Role::TemplateAdmin] {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -130,7 +130,7 @@ async fn a_bad_body_comes_before_the_permission() {
 }
 
 #[tokio::test]
-async fn those_of_others_are_for_owners_and_user_admins_and_leave_no_row() {
+async fn owners_and_user_admins_may_change_others_settings_without_an_audit_entry() {
     for role in Role::ALL {
         let may = matches!(role, Role::Owner | Role::UserAdmin);
         let mut app = TestApp::signed_in_as(role);

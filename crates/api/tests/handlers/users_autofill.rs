@@ -21,7 +21,7 @@ fn parameter(name: &str, value: &str) -> BuildParameter {
 }
 
 #[tokio::test]
-async fn the_values_come_in_the_order_of_the_store() {
+async fn values_are_returned_in_the_order_of_the_store() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.build_parameters
         .expect_list_build_parameters()
@@ -39,7 +39,7 @@ async fn the_values_come_in_the_order_of_the_store() {
 }
 
 #[tokio::test]
-async fn nothing_known_is_an_empty_list_and_no_template_is_looked_for() {
+async fn without_values_the_list_is_empty_and_no_template_is_looked_up() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.build_parameters
         .expect_list_build_parameters()
@@ -57,7 +57,7 @@ async fn nothing_known_is_an_empty_list_and_no_template_is_looked_for() {
 }
 
 #[tokio::test]
-async fn every_fault_is_listed_and_that_of_the_template_comes_first() {
+async fn all_validation_errors_are_reported_template_first() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for (query, faults) in [
         ("", &["template_id"][..]),
@@ -78,7 +78,7 @@ async fn every_fault_is_listed_and_that_of_the_template_comes_first() {
 }
 
 #[tokio::test]
-async fn a_credential_in_the_query_is_no_part_of_the_question() {
+async fn a_credential_in_the_query_is_not_an_unknown_parameter() {
     for name in ["coder_session_token", "access_token"] {
         let mut app = TestApp::signed_in_as(Role::Member);
         app.build_parameters
@@ -92,14 +92,14 @@ async fn a_credential_in_the_query_is_no_part_of_the_question() {
 }
 
 #[tokio::test]
-async fn a_bad_query_comes_before_the_permission() {
+async fn an_invalid_query_is_reported_before_missing_permission() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     app.get(ALICES).await.assert_faults(&["template_id"]);
 }
 
 #[tokio::test]
-async fn those_of_others_are_for_owners_and_user_admins() {
+async fn only_owners_and_user_admins_may_read_values_of_others() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());

@@ -35,7 +35,7 @@ fn app(role: Role) -> TestApp {
     app
 }
 
-/// One whose conversion the stores take.
+/// A caller for whom every store call of a conversion succeeds.
 fn converting_app() -> TestApp {
     let mut app = app(Role::Member);
     app.signing_keys
@@ -57,7 +57,7 @@ fn key_for(feature: SigningFeature) -> SigningKey {
     }
 }
 
-/// The one cookie, without its name, split at its attributes.
+/// The value and attributes of the only cookie.
 fn cookie(answer: &Answer) -> Vec<&str> {
     let [cookie] = answer.cookies()[..] else {
         panic!("one cookie: {answer:?}");
@@ -70,7 +70,7 @@ fn cookie(answer: &Answer) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn who_knows_their_password_may_move() {
+async fn a_caller_with_the_correct_password_may_convert() {
     for to_type in ["oidc", "github"] {
         let answer = converting_app().post(MINE, to(to_type, PASSWORD)).await;
         answer.assert_status(201);
@@ -91,7 +91,7 @@ async fn who_knows_their_password_may_move() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_for_five_minutes_and_not_for_scripts() {
+async fn the_cookie_is_http_only_and_expires_after_five_minutes() {
     let answer = converting_app().post(MINE, to("oidc", PASSWORD)).await;
     let mut attributes = cookie(&answer)[1..].to_vec();
     attributes.sort_unstable();
@@ -112,7 +112,7 @@ async fn the_cookie_is_for_five_minutes_and_not_for_scripts() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_a_token_that_says_what_was_asked() {
+async fn the_cookie_contains_a_signed_token_with_the_request() {
     let answer = converting_app().post(MINE, to("oidc", PASSWORD)).await;
     let token = cookie(&answer)[0];
 
@@ -151,7 +151,7 @@ async fn the_cookie_is_a_token_that_says_what_was_asked() {
 }
 
 #[tokio::test]
-async fn the_answer_leaves_a_row_with_what_is_to_change() {
+async fn the_request_is_audited_with_the_planned_change() {
     let mut app = app(Role::Member);
     app.signing_keys
         .expect_signing_key()
@@ -191,7 +191,7 @@ async fn the_answer_leaves_a_row_with_what_is_to_change() {
 }
 
 #[tokio::test]
-async fn without_its_row_nothing_is_handed_out() {
+async fn if_auditing_fails_no_state_is_issued() {
     let mut app = app(Role::Member);
     app.signing_keys
         .expect_signing_key()
@@ -205,7 +205,7 @@ async fn without_its_row_nothing_is_handed_out() {
 }
 
 #[tokio::test]
-async fn the_body_is_looked_at_before_the_password() {
+async fn the_body_is_validated_before_the_password() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for (body, faults) in [
         (json!({}), &["to_type", "password"][..]),
@@ -232,7 +232,7 @@ async fn the_body_is_looked_at_before_the_password() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_moves_nobody() {
+async fn a_wrong_password_is_rejected() {
     for password in ["wrong", "SomeSecurePassword", &*"x".repeat(10_000)] {
         let answer = app(Role::Member).post(MINE, to("oidc", password)).await;
         answer.assert_status(401);
@@ -242,7 +242,7 @@ async fn a_wrong_password_moves_nobody() {
 }
 
 #[tokio::test]
-async fn what_keeps_from_signing_in_by_password_keeps_from_moving() {
+async fn users_that_cannot_sign_in_by_password_cannot_convert() {
     let mut turned_off = app(Role::Member);
     turned_off.settings.password_auth = false;
     turned_off
@@ -268,7 +268,7 @@ async fn what_keeps_from_signing_in_by_password_keeps_from_moving() {
 }
 
 #[tokio::test]
-async fn nobody_moves_somebody_else_or_learns_whether_the_password_was_theirs() {
+async fn callers_cannot_convert_others_or_test_their_passwords() {
     for role in Role::ALL {
         let mut app = app(role);
         app.knows(alice());
@@ -281,7 +281,7 @@ async fn nobody_moves_somebody_else_or_learns_whether_the_password_was_theirs() 
 }
 
 #[tokio::test]
-async fn what_keeps_somebody_else_from_signing_in_is_not_told() {
+async fn the_status_of_other_users_is_not_disclosed() {
     for (status, login_type) in [
         (UserStatus::Suspended, LoginType::Password),
         (UserStatus::Active, LoginType::Github),
@@ -299,7 +299,7 @@ async fn what_keeps_somebody_else_from_signing_in_is_not_told() {
 }
 
 #[tokio::test]
-async fn the_password_of_a_user_without_one_is_never_right() {
+async fn no_password_is_correct_for_a_user_without_one() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.users
         .expect_find_password_hash()

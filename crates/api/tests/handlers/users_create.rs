@@ -18,8 +18,7 @@ use crate::{
 
 const PATH: &str = "/api/v2/users";
 
-/// A caller of the role, where nobody has a name that is asked for and there are two
-/// organizations.
+/// A caller with the role; all usernames are free and there are two organizations.
 fn app(role: Role) -> TestApp {
     let mut app = TestApp::signed_in_as(role);
     with_free_names_and_organizations(&mut app);
@@ -46,7 +45,7 @@ fn with_organizations(app: &mut TestApp) {
         });
 }
 
-/// A caller of the role when a user with the name exists.
+/// A caller with the role; a user with the name exists.
 fn app_with_namesake(role: Role, namesake: User) -> TestApp {
     let mut app = TestApp::signed_in_as(role);
     app.users
@@ -67,7 +66,7 @@ fn made(new: NewUser) -> User {
     }
 }
 
-/// The store makes the user, who must be like this.
+/// Expects the creation of a user that matches.
 fn expect_new(app: &mut TestApp, is_as_asked: impl Fn(&NewUser) -> bool + Send + 'static) {
     app.users
         .expect_create_user()
@@ -89,7 +88,7 @@ async fn refused(role: Role, changes: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn only_owners_and_user_admins_create_users() {
+async fn only_owners_and_user_admins_may_create_users() {
     for role in Role::ALL {
         let mut app = app(role);
         let may = matches!(role, Role::Owner | Role::UserAdmin);
@@ -105,7 +104,7 @@ async fn only_owners_and_user_admins_create_users() {
 }
 
 #[tokio::test]
-async fn a_new_user_reaches_the_store_whole() {
+async fn a_new_user_is_passed_to_the_store_with_all_fields() {
     let mut app = app(Role::Owner);
     expect_new(&mut app, |new| {
         new.username.as_str() == "alice"
@@ -144,7 +143,7 @@ async fn a_taken_name_is_a_conflict_without_a_field() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_meanwhile_is_the_same_conflict() {
+async fn a_concurrently_taken_name_is_the_same_conflict() {
     let taken = app_with_namesake(Role::Owner, alice())
         .post(PATH, alice_as_asked())
         .await;
@@ -162,7 +161,7 @@ async fn a_name_that_is_taken_meanwhile_is_the_same_conflict() {
 }
 
 #[tokio::test]
-async fn creating_without_rights_does_not_tell_whether_a_name_is_taken() {
+async fn without_permission_a_taken_name_is_not_disclosed() {
     let free = app(Role::Member).post(PATH, alice_as_asked()).await;
     let mut app = app_with_namesake(Role::Member, olivia());
     with_organizations(&mut app);
@@ -174,7 +173,7 @@ async fn creating_without_rights_does_not_tell_whether_a_name_is_taken() {
 }
 
 #[tokio::test]
-async fn without_rights_a_taken_name_is_told_to_whoever_may_read_its_holder() {
+async fn without_permission_a_taken_name_is_reported_if_the_user_is_readable() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let answer = app_with_namesake(role, alice())
             .post(PATH, alice_as_asked())
@@ -189,7 +188,7 @@ async fn without_rights_a_taken_name_is_told_to_whoever_may_read_its_holder() {
 }
 
 #[tokio::test]
-async fn a_user_must_be_in_an_organization() {
+async fn an_organization_is_required() {
     for none in [json!([]), Value::Null] {
         let mut app = TestApp::signed_in_as(Role::Member);
 
@@ -203,7 +202,7 @@ async fn a_user_must_be_in_an_organization() {
 }
 
 #[tokio::test]
-async fn the_nil_organization_is_the_default_one_and_each_is_taken_once() {
+async fn the_nil_uuid_is_the_default_organization_and_duplicates_are_removed() {
     let mut app = app(Role::Owner);
     expect_new(&mut app, |new| {
         new.organization_ids == [ORGANIZATION, ELSEWHERE]
@@ -220,7 +219,7 @@ async fn the_nil_organization_is_the_default_one_and_each_is_taken_once() {
 }
 
 #[tokio::test]
-async fn the_single_organization_of_older_clients_comes_last() {
+async fn the_legacy_organization_field_is_added_last() {
     for (body, expected) in [
         (
             json!({"organization_ids": [], "organization_id": ORGANIZATION.0}),
@@ -239,7 +238,7 @@ async fn the_single_organization_of_older_clients_comes_last() {
 }
 
 #[tokio::test]
-async fn an_organization_that_is_unknown_or_hidden_does_not_exist() {
+async fn unknown_and_hidden_organizations_do_not_exist() {
     let unknown = Uuid::from_u128(0x77);
     for (role, id) in [
         (Role::Owner, unknown),
@@ -253,7 +252,7 @@ async fn an_organization_that_is_unknown_or_hidden_does_not_exist() {
 }
 
 #[tokio::test]
-async fn an_organization_that_is_gone_meanwhile_does_not_exist() {
+async fn a_concurrently_deleted_organization_does_not_exist() {
     let mut app = app(Role::Owner);
     app.users
         .expect_create_user()
@@ -263,7 +262,7 @@ async fn an_organization_that_is_gone_meanwhile_does_not_exist() {
 }
 
 #[tokio::test]
-async fn too_many_organizations_are_a_fault_of_the_field() {
+async fn too_many_organizations_are_a_validation_error() {
     let ids = vec![OrganizationId(Uuid::nil()).0; 20_000];
     let mut app = TestApp::signed_in_as(Role::Owner);
 
@@ -273,7 +272,7 @@ async fn too_many_organizations_are_a_fault_of_the_field() {
 }
 
 #[tokio::test]
-async fn faults_of_fields_come_first_and_all_at_once() {
+async fn all_validation_errors_are_reported_together_and_first() {
     let faulty = json!({"email": "nope", "username": "a--b", "name": " x", "user_status": "bogus"});
     let mut app = TestApp::signed_in_as(Role::Member);
 
@@ -283,7 +282,7 @@ async fn faults_of_fields_come_first_and_all_at_once() {
 }
 
 #[tokio::test]
-async fn each_field_has_its_rule() {
+async fn each_field_is_validated() {
     let long = "x".repeat(129);
     for (field, value) in [
         ("email", ""),
@@ -316,7 +315,7 @@ async fn a_body_of_wrong_types_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_password_must_not_come_with_another_login_type() {
+async fn a_password_is_rejected_for_other_login_types() {
     for login_type in ["none", "github", "oidc", "token", "magic"] {
         let mut app = TestApp::signed_in_as(Role::Member);
 
@@ -330,7 +329,7 @@ async fn a_password_must_not_come_with_another_login_type() {
 }
 
 #[tokio::test]
-async fn a_conflict_comes_before_an_unknown_organization() {
+async fn a_conflict_is_reported_before_an_unknown_organization() {
     let elsewhere = json!({"organization_ids": [Uuid::from_u128(0x77)], "password": "weak"});
     let mut app = app_with_namesake(Role::Owner, alice());
 
@@ -338,13 +337,13 @@ async fn a_conflict_comes_before_an_unknown_organization() {
 }
 
 #[tokio::test]
-async fn an_unknown_organization_comes_before_a_weak_password() {
+async fn an_unknown_organization_is_reported_before_a_weak_password() {
     let both = json!({"organization_ids": [Uuid::from_u128(0x77)], "password": "weak"});
     refused(Role::Owner, both).await.assert_status(404);
 }
 
 #[tokio::test]
-async fn a_weak_password_comes_before_the_permission() {
+async fn a_weak_password_is_reported_before_missing_permission() {
     for role in Role::ALL {
         let answer = refused(role, json!({"password": "password"})).await;
         answer.assert_faults(&["password"]);
@@ -352,7 +351,7 @@ async fn a_weak_password_comes_before_the_permission() {
 }
 
 #[tokio::test]
-async fn a_password_has_an_end() {
+async fn a_password_has_a_maximum_length() {
     let strong = "Xk2!".repeat(16);
     let mut app = app(Role::Owner);
     expect_new(&mut app, |_| true);
@@ -368,7 +367,7 @@ async fn a_password_has_an_end() {
 }
 
 #[tokio::test]
-async fn users_without_a_password_get_none() {
+async fn users_of_other_login_types_have_no_password() {
     for (login_type, expected) in [("none", LoginType::None), ("github", LoginType::Github)] {
         let mut app = app(Role::UserAdmin);
         expect_new(&mut app, move |new| {
@@ -381,7 +380,7 @@ async fn users_without_a_password_get_none() {
 }
 
 #[tokio::test]
-async fn where_an_openid_provider_is_set_up_users_are_made_for_it() {
+async fn with_an_openid_provider_users_may_be_created_for_it() {
     let mut app = app(Role::UserAdmin);
     app.providers.oidc = vec![provider(LoginType::Oidc)];
     expect_new(&mut app, |new| {
@@ -392,7 +391,7 @@ async fn where_an_openid_provider_is_set_up_users_are_made_for_it() {
 }
 
 #[tokio::test]
-async fn login_types_that_nobody_can_have_are_refused_before_the_permission() {
+async fn invalid_login_types_are_reported_before_missing_permission() {
     for login_type in ["token", "magic", "oidc", "PASSWORD"] {
         let body = json!({"login_type": login_type, "password": ""});
         refused(Role::Member, body).await.assert_status(400);
@@ -400,7 +399,7 @@ async fn login_types_that_nobody_can_have_are_refused_before_the_permission() {
 }
 
 #[tokio::test]
-async fn where_nobody_signs_in_by_password_nobody_is_given_one() {
+async fn with_password_sign_in_disabled_users_cannot_be_created_with_a_password() {
     let mut refusing = TestApp::signed_in_as(Role::Owner);
     refusing.settings.password_auth = false;
     refusing
@@ -416,7 +415,7 @@ async fn where_nobody_signs_in_by_password_nobody_is_given_one() {
 }
 
 #[tokio::test]
-async fn a_status_may_be_given() {
+async fn a_status_may_be_set() {
     for (word, expected) in [
         (json!("active"), UserStatus::Active),
         (json!("suspended"), UserStatus::Suspended),
@@ -434,7 +433,7 @@ async fn a_status_may_be_given() {
 }
 
 #[tokio::test]
-async fn fields_that_nobody_may_set_change_nothing() {
+async fn fields_that_cannot_be_set_are_ignored() {
     let mut app = app(Role::UserAdmin);
     expect_new(&mut app, |new| {
         new.roles.is_empty() && new.avatar_url.is_empty() && new.id.0 != Uuid::from_u128(5)
@@ -448,7 +447,7 @@ async fn fields_that_nobody_may_set_change_nothing() {
 }
 
 #[tokio::test]
-async fn the_names_of_fields_may_be_in_any_case() {
+async fn field_names_are_case_insensitive() {
     let mut app = app(Role::Owner);
     expect_new(&mut app, |new| new.username.as_str() == "alice");
     let body = json!({
@@ -460,14 +459,14 @@ async fn the_names_of_fields_may_be_in_any_case() {
 }
 
 #[tokio::test]
-async fn null_is_an_empty_body() {
+async fn null_counts_as_an_empty_body() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     let answer = app.post(PATH, Value::Null).await;
     answer.assert_faults(&["email", "username"]);
 }
 
 #[tokio::test]
-async fn a_key_that_ended_meanwhile_makes_nobody() {
+async fn a_concurrently_revoked_key_creates_no_user() {
     let mut app = app(Role::Owner);
     app.users
         .expect_create_user()
@@ -480,7 +479,7 @@ async fn a_key_that_ended_meanwhile_makes_nobody() {
 }
 
 #[tokio::test]
-async fn a_listed_key_makes_users_only_with_every_kind_that_it_takes() {
+async fn an_allow_list_must_contain_all_resource_types_to_create_users() {
     let kinds = [
         "organization:*",
         "organization_member:*",
@@ -509,7 +508,7 @@ async fn a_listed_key_makes_users_only_with_every_kind_that_it_takes() {
 }
 
 #[tokio::test]
-async fn a_key_with_few_scopes_makes_nobody() {
+async fn a_key_with_restricted_scopes_cannot_create_users() {
     for (scopes, status) in [
         (&["user:read_personal", "api_key:*"][..], 404),
         (&["organization:read"], 403),
@@ -521,7 +520,7 @@ async fn a_key_with_few_scopes_makes_nobody() {
 }
 
 #[tokio::test]
-async fn markup_in_a_name_is_kept_and_escaped_on_the_wire() {
+async fn markup_in_a_name_is_stored_and_escaped_in_json() {
     let mut app = app(Role::Owner);
     app.users.expect_create_user().return_once(|new, _| {
         Ok(User {
@@ -538,7 +537,7 @@ async fn markup_in_a_name_is_kept_and_escaped_on_the_wire() {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_answer() {
+async fn the_response_contains_no_secret() {
     let mut app = app(Role::Owner);
     expect_new(&mut app, |_| true);
 

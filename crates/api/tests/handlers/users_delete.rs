@@ -18,7 +18,7 @@ fn app(role: Role, target: User) -> TestApp {
 }
 
 #[tokio::test]
-async fn only_owners_and_user_admins_delete_users() {
+async fn only_owners_and_user_admins_may_delete_users() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = app(role, alice());
         let is_owner = role == Role::Owner;
@@ -48,13 +48,13 @@ async fn only_owners_and_user_admins_delete_users() {
 }
 
 #[tokio::test]
-async fn a_member_does_not_learn_whom_they_may_not_delete() {
+async fn members_cannot_find_out_whether_a_user_exists() {
     let mut app = app(Role::Member, olivia());
     app.delete("/api/v2/users/olivia").await.assert_status(400);
 }
 
 #[tokio::test]
-async fn nobody_deletes_themselves() {
+async fn callers_cannot_delete_themselves() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.expect_attempt(403);
@@ -67,7 +67,7 @@ async fn nobody_deletes_themselves() {
 }
 
 #[tokio::test]
-async fn only_an_owner_deletes_an_owner() {
+async fn only_owners_may_delete_owners() {
     let mut refusing = app(Role::UserAdmin, olivia());
     refusing.expect_attempt(403);
     refusing
@@ -88,7 +88,7 @@ async fn only_an_owner_deletes_an_owner() {
 }
 
 #[tokio::test]
-async fn what_the_store_refuses_leaves_an_attempt() {
+async fn conflicts_in_the_store_are_audited_as_attempts() {
     for (conflict, status) in [
         (Conflict::LastOwner, 400),
         (Conflict::ConcurrentModification, 409),
@@ -107,7 +107,7 @@ async fn what_the_store_refuses_leaves_an_attempt() {
 }
 
 #[tokio::test]
-async fn the_attempt_names_the_target() {
+async fn the_audited_attempt_names_the_target() {
     let mut app = app(Role::Auditor, alice());
     app.audit
         .expect_record_failure()
@@ -125,14 +125,14 @@ async fn the_attempt_names_the_target() {
 }
 
 #[tokio::test]
-async fn a_listed_key_deletes_nobody_outside_of_its_list() {
+async fn a_key_with_an_allow_list_cannot_delete_other_users() {
     let mut app = TestApp::with_allow_list(Role::Owner, &[&format!("user:{CALLER}")]);
     app.knows(alice());
     app.delete("/api/v2/users/alice").await.assert_status(400);
 }
 
 #[tokio::test]
-async fn a_narrow_key_deletes_and_then_answers_so() {
+async fn a_key_with_an_allow_list_may_delete_the_users_in_it() {
     let mut app = TestApp::with_allow_list(Role::Owner, &[&format!("user:{ALICE}")]);
     app.knows(alice());
     app.users
@@ -144,7 +144,7 @@ async fn a_narrow_key_deletes_and_then_answers_so() {
 }
 
 #[tokio::test]
-async fn deleting_again_by_identifier_is_done_once_more() {
+async fn deleting_again_by_id_succeeds() {
     let mut app = app(
         Role::Owner,
         User {

@@ -13,13 +13,13 @@ use crate::{
     people::{ALICE, CALLER, OLIVIA, Role, alice, olivia},
 };
 
-/// What is asked for first of a list without a limit.
+/// The first page of a list without a limit.
 const BEGINNING: Page = Page {
     limit: Some(1000),
     offset: 0,
 };
 
-/// An app whose store is asked exactly this, and answers these users.
+/// An app that expects this query and returns these users.
 fn app(
     mut app: TestApp,
     is_as_asked: impl Fn(&UserListQuery) -> bool + Send + 'static,
@@ -43,7 +43,7 @@ fn as_owner(is_as_asked: impl Fn(&UserListQuery) -> bool + Send + 'static) -> Te
 }
 
 #[tokio::test]
-async fn without_parameters_everything_is_asked_for() {
+async fn without_parameters_all_users_are_listed() {
     let mut app = as_owner(|query| {
         *query
             == UserListQuery {
@@ -61,7 +61,7 @@ async fn without_parameters_everything_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_user_in_no_organization_has_null_there() {
+async fn organization_ids_are_null_for_a_user_in_no_organization() {
     let nowhere = User {
         organization_ids: vec![],
         ..alice()
@@ -84,7 +84,7 @@ async fn a_user_in_no_organization_has_null_there() {
 }
 
 #[tokio::test]
-async fn a_caller_is_shown_whom_they_may_read() {
+async fn callers_see_the_users_they_may_read() {
     for role in Role::ALL {
         let expected = if role.reads_everybody() {
             Visibility::All
@@ -102,7 +102,7 @@ async fn a_caller_is_shown_whom_they_may_read() {
 }
 
 #[tokio::test]
-async fn a_key_with_few_scopes_is_shown_nobody() {
+async fn a_key_that_cannot_read_users_sees_no_user() {
     for scopes in [
         &["coder:application_connect"][..],
         &["user:read_personal", "api_key:*", "workspace:*"],
@@ -121,7 +121,7 @@ async fn a_key_with_few_scopes_is_shown_nobody() {
 }
 
 #[tokio::test]
-async fn a_listed_key_is_shown_the_users_of_its_list() {
+async fn a_key_with_an_allow_list_sees_the_users_in_it() {
     let alice_only = format!("user:{ALICE}");
     let anything_of_olivia = format!("*:{OLIVIA}");
     for (entries, expected) in [
@@ -141,7 +141,7 @@ async fn a_listed_key_is_shown_the_users_of_its_list() {
 }
 
 #[tokio::test]
-async fn a_listed_key_of_a_member_is_not_shown_others() {
+async fn a_members_key_with_an_allow_list_sees_no_other_users() {
     let others = format!("user:{ALICE}");
     let mut app = app(
         TestApp::with_allow_list(Role::Member, &[&others]),
@@ -153,7 +153,7 @@ async fn a_listed_key_of_a_member_is_not_shown_others() {
 }
 
 #[tokio::test]
-async fn the_page_and_the_cursor_reach_the_store() {
+async fn page_and_cursor_are_passed_to_the_store() {
     let mut app = as_owner(|query| {
         query.after == Some(ALICE)
             && query.page
@@ -168,7 +168,7 @@ async fn the_page_and_the_cursor_reach_the_store() {
 }
 
 #[tokio::test]
-async fn empty_parameters_are_none_and_unknown_ones_do_not_matter() {
+async fn empty_parameters_count_as_missing_and_unknown_ones_are_ignored() {
     let mut app = as_owner(|query| {
         query.after.is_none() && query.page == BEGINNING && query.filter == UserFilter::default()
     });
@@ -179,7 +179,7 @@ async fn empty_parameters_are_none_and_unknown_ones_do_not_matter() {
 }
 
 #[tokio::test]
-async fn filters_reach_the_store() {
+async fn filters_are_passed_to_the_store() {
     let mut app = as_owner(|query| {
         query.filter
             == UserFilter {
@@ -196,7 +196,7 @@ async fn filters_reach_the_store() {
 }
 
 #[tokio::test]
-async fn every_bad_parameter_is_named_in_their_order() {
+async fn invalid_parameters_are_reported_in_order() {
     let mut app = TestApp::signed_in_as(Role::Member);
     let answer = app.get("/api/v2/users?limit=x&offset=-1&after_id=z").await;
     answer.assert_faults(&["after_id", "limit", "offset"]);
@@ -220,7 +220,7 @@ async fn every_bad_parameter_is_named_in_their_order() {
 }
 
 #[tokio::test]
-async fn faults_of_the_search_are_told_alone() {
+async fn only_search_errors_are_reported_if_there_are_any() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     for (q, fields) in [
         ("status:bogus", &["status"][..]),
@@ -253,13 +253,13 @@ async fn faults_of_the_search_are_told_alone() {
 }
 
 #[tokio::test]
-async fn bad_utf8_in_the_search_matches_nothing() {
+async fn invalid_utf8_in_the_search_matches_no_users() {
     let mut app = as_owner(|query| query.filter.search.as_deref() == Some("a\u{fffd}"));
     app.get("/api/v2/users?q=a%ff").await.assert_status(200);
 }
 
-/// An app whose store has too many users for one piece, and gives these parts of them if it
-/// is asked for this page.
+/// An app whose store has too many users for one response, and returns these chunks for
+/// this page.
 fn with_parts(page: Page, parts: Vec<Result<UserListPart, StoreError>>) -> TestApp {
     let mut app = app(
         TestApp::signed_in_as(Role::Owner),
@@ -279,7 +279,7 @@ fn alices(count: usize) -> UserListPart {
 }
 
 #[tokio::test]
-async fn a_long_list_is_sent_in_parts_and_reads_as_one() {
+async fn a_long_list_is_streamed_as_one_json_document() {
     for (query, limit, offset) in [
         ("", None, 0),
         ("?limit=0&offset=7", None, 7),
@@ -315,7 +315,7 @@ async fn a_long_list_is_sent_in_parts_and_reads_as_one() {
 }
 
 #[tokio::test]
-async fn a_full_page_of_the_usual_length_is_sent_whole() {
+async fn a_full_page_of_usual_length_is_not_streamed() {
     let mut app = app(
         TestApp::signed_in_as(Role::Owner),
         |_| true,
@@ -328,7 +328,7 @@ async fn a_full_page_of_the_usual_length_is_sent_whole() {
 }
 
 #[tokio::test]
-async fn a_long_list_that_breaks_off_does_not_look_whole() {
+async fn a_truncated_stream_is_detectable() {
     for last in [None, Some(Err(StoreError::Unavailable("gone".into())))] {
         let parts = [Some(Ok(alices(2))), last].into_iter().flatten().collect();
         let mut app = with_parts(Page::default(), parts);
@@ -346,7 +346,7 @@ async fn a_long_list_that_breaks_off_does_not_look_whole() {
 }
 
 #[tokio::test]
-async fn a_long_list_that_cannot_be_opened_is_refused_as_a_whole() {
+async fn a_stream_that_cannot_be_opened_is_an_error_response() {
     let mut app = app(
         TestApp::signed_in_as(Role::Owner),
         |_| true,

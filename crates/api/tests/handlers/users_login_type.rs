@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn ones_own_is_told_by_every_name() {
+async fn users_may_read_their_own_login_type() {
     for (login_type, word) in [
         (LoginType::Password, "password"),
         (LoginType::Github, "github"),
@@ -28,7 +28,7 @@ async fn ones_own_is_told_by_every_name() {
 }
 
 #[tokio::test]
-async fn nobody_elses_is_told_not_even_to_an_owner() {
+async fn the_login_type_of_others_is_hidden_even_from_owners() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());

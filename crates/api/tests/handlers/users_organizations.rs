@@ -30,7 +30,7 @@ fn with_names(app: &mut TestApp) {
 }
 
 #[tokio::test]
-async fn those_that_the_caller_may_read_are_listed() {
+async fn readable_organizations_are_listed() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         with_list(&mut app, CALLER);
@@ -48,7 +48,7 @@ async fn those_that_the_caller_may_read_are_listed() {
 }
 
 #[tokio::test]
-async fn all_fields_are_always_there() {
+async fn all_fields_are_always_present() {
     let mut app = TestApp::signed_in_as(Role::Member);
     with_list(&mut app, CALLER);
 
@@ -65,7 +65,7 @@ async fn all_fields_are_always_there() {
 }
 
 #[tokio::test]
-async fn nothing_readable_is_an_empty_list() {
+async fn without_readable_organizations_the_list_is_empty() {
     let mut app = TestApp::with_allow_list(Role::Owner, &["user:*"]);
     with_list(&mut app, CALLER);
     let answer = app.get("/api/v2/users/me/organizations").await;
@@ -73,7 +73,7 @@ async fn nothing_readable_is_an_empty_list() {
 }
 
 #[tokio::test]
-async fn somebody_elses_are_listed_for_whoever_may_read_them() {
+async fn organizations_of_others_are_listed_if_readable() {
     let mut auditor = TestApp::signed_in_as(Role::Auditor);
     auditor.knows(alice());
     with_list(&mut auditor, ALICE);
@@ -93,7 +93,7 @@ async fn somebody_elses_are_listed_for_whoever_may_read_them() {
 }
 
 #[tokio::test]
-async fn one_is_found_by_its_name_in_any_case_also_without_a_membership() {
+async fn an_organization_is_found_by_name_ignoring_case_without_membership() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(alice());
     with_names(&mut app);
@@ -108,7 +108,7 @@ async fn one_is_found_by_its_name_in_any_case_also_without_a_membership() {
 }
 
 #[tokio::test]
-async fn unknown_and_unreadable_ones_and_other_names_are_not_found() {
+async fn unknown_and_unreadable_organizations_are_not_found() {
     let mut app = TestApp::signed_in_as(Role::Member);
     with_names(&mut app);
     let id = ORGANIZATION.to_string();

@@ -22,7 +22,7 @@ fn matches(hash: &PasswordHash, password: &str) -> bool {
     hash.verify(&password.into(), &mut Scratch::default())
 }
 
-/// A caller of the role and a target whose password is [`CURRENT`].
+/// A caller with the role, and a target whose password is [`CURRENT`].
 fn app(role: Role, target: User) -> TestApp {
     let mut app = TestApp::signed_in_as(role);
     app.knows(target);
@@ -51,7 +51,7 @@ fn from_to(old: &str, new: &str) -> Value {
 }
 
 #[tokio::test]
-async fn one_changes_ones_own_with_the_current_one() {
+async fn users_may_change_their_own_password_with_the_current_one() {
     for role in Role::ALL {
         let mut app = me(role);
         app.users
@@ -74,7 +74,7 @@ async fn one_changes_ones_own_with_the_current_one() {
 }
 
 #[tokio::test]
-async fn owners_and_user_admins_set_a_members_without_the_current_one() {
+async fn owners_and_user_admins_may_set_a_members_password() {
     for role in [Role::Owner, Role::UserAdmin] {
         let mut app = app(role, alice());
         app.users
@@ -88,7 +88,7 @@ async fn owners_and_user_admins_set_a_members_without_the_current_one() {
 }
 
 #[tokio::test]
-async fn others_are_refused_before_the_body_is_read() {
+async fn others_are_forbidden_before_the_body_is_read() {
     for role in [
         Role::TemplateAdmin,
         Role::Auditor,
@@ -112,7 +112,7 @@ async fn others_are_refused_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn a_user_admin_does_not_set_an_owners() {
+async fn a_user_admin_cannot_set_an_owners_password() {
     let mut app = app(Role::UserAdmin, olivia());
     app.expect_attempt(403);
 
@@ -122,8 +122,8 @@ async fn a_user_admin_does_not_set_an_owners() {
 }
 
 #[tokio::test]
-async fn a_user_admin_cannot_try_an_owners_password() {
-    // Neither as the current nor as the new one: the answer would tell it.
+async fn a_user_admin_cannot_test_an_owners_password() {
+    // Neither as the current nor as the new one, since the response would confirm it.
     for body in [
         to(CURRENT),
         from_to(CURRENT, STRONG),
@@ -139,7 +139,7 @@ async fn a_user_admin_cannot_try_an_owners_password() {
 }
 
 #[tokio::test]
-async fn who_became_an_owner_meanwhile_keeps_theirs() {
+async fn the_password_of_a_concurrently_promoted_owner_is_not_changed() {
     let mut app = app(Role::UserAdmin, alice());
     app.users
         .expect_set_user_password()
@@ -151,7 +151,7 @@ async fn who_became_an_owner_meanwhile_keeps_theirs() {
 }
 
 #[tokio::test]
-async fn a_missing_password_is_a_fault_of_the_field() {
+async fn a_missing_password_is_a_validation_error() {
     for body in [json!({}), to(""), json!({"password": null}), Value::Null] {
         let mut app = app(Role::Owner, alice());
         app.expect_attempt(400);
@@ -160,7 +160,7 @@ async fn a_missing_password_is_a_fault_of_the_field() {
 }
 
 #[tokio::test]
-async fn a_malformed_body_has_no_field() {
+async fn a_malformed_body_is_reported_without_a_field() {
     let mut app = app(Role::Owner, alice());
     app.expect_attempt(400);
     let answer = app.put(ALICES, json!({"password": 7})).await;
@@ -169,7 +169,7 @@ async fn a_malformed_body_has_no_field() {
 }
 
 #[tokio::test]
-async fn users_who_sign_in_otherwise_have_none() {
+async fn users_of_other_login_types_cannot_have_a_password() {
     for login_type in [LoginType::None, LoginType::Github, LoginType::Oidc] {
         let target = User {
             login_type,
@@ -189,7 +189,7 @@ async fn users_who_sign_in_otherwise_have_none() {
 }
 
 #[tokio::test]
-async fn ones_own_needs_the_current_one_also_for_owners_and_before_the_strength() {
+async fn the_current_password_is_required_for_ones_own_even_for_owners() {
     for role in [Role::Owner, Role::Member] {
         for new in [STRONG, "weak"] {
             let mut app = me(role);
@@ -200,7 +200,7 @@ async fn ones_own_needs_the_current_one_also_for_owners_and_before_the_strength(
 }
 
 #[tokio::test]
-async fn a_weak_one_comes_before_a_wrong_current_one() {
+async fn a_weak_password_is_reported_before_a_wrong_current_one() {
     for body in [from_to("wrong", "weak"), from_to(CURRENT, "weak")] {
         let mut app = me(Role::Member);
         app.expect_attempt(400);
@@ -215,7 +215,7 @@ async fn a_weak_one_comes_before_a_wrong_current_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_current_one_is_a_fault_of_its_field_whoever_gives_it() {
+async fn a_wrong_current_password_is_a_validation_error_for_all_callers() {
     let mut mine = me(Role::Member);
     mine.expect_attempt(400);
     mine.put(MINE, from_to("wrong", STRONG))
@@ -229,7 +229,7 @@ async fn a_wrong_current_one_is_a_fault_of_its_field_whoever_gives_it() {
 }
 
 #[tokio::test]
-async fn the_new_one_must_be_another() {
+async fn the_new_password_must_differ() {
     let mut app = app(Role::Owner, alice());
     app.expect_attempt(400);
 
@@ -244,7 +244,7 @@ async fn the_new_one_must_be_another() {
 }
 
 #[tokio::test]
-async fn ten_megabytes_are_refused_and_never_hashed() {
+async fn a_password_of_ten_megabytes_is_rejected_and_never_hashed() {
     let long = "aB3!".repeat(200_000);
     for body in [to(&long), from_to(&long, STRONG)] {
         let mut app = me(Role::Member);
@@ -254,7 +254,7 @@ async fn ten_megabytes_are_refused_and_never_hashed() {
 }
 
 #[tokio::test]
-async fn the_password_that_was_checked_must_still_be_the_stored_one() {
+async fn a_concurrently_changed_password_is_a_conflict() {
     let mut app = me(Role::Member);
     app.users
         .expect_set_user_password()
@@ -267,7 +267,7 @@ async fn the_password_that_was_checked_must_still_be_the_stored_one() {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_meanwhile_changes_nothing() {
+async fn a_concurrently_revoked_session_changes_nothing() {
     let mut app = me(Role::Member);
     app.users
         .expect_set_user_password()
@@ -280,7 +280,7 @@ async fn a_session_that_ended_meanwhile_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_with_few_scopes_changes_nothing() {
+async fn a_key_with_restricted_scopes_changes_nothing() {
     let mut app = TestApp::with_scopes(Role::Owner, &["user:update_personal"]);
     app.put(MINE, from_to(CURRENT, STRONG))
         .await
@@ -288,7 +288,7 @@ async fn a_key_with_few_scopes_changes_nothing() {
 }
 
 #[tokio::test]
-async fn no_answer_repeats_a_password() {
+async fn responses_never_contain_a_password() {
     let caller = Credential {
         ..credential(Role::Member)
     };

@@ -19,7 +19,7 @@ fn dismissed(is_dismissed: bool) -> Preferences {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_told() {
+async fn stored_preferences_are_returned() {
     for value in [false, true] {
         let mut app = TestApp::signed_in_as(Role::Member);
         app.user_settings
@@ -36,7 +36,7 @@ async fn what_is_stored_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_absent_or_null_is_set_to_false() {
+async fn absent_and_null_values_are_set_to_false() {
     for (body, value) in [
         (json!({"task_notification_alert_dismissed": true}), true),
         (json!({"task_notification_alert_dismissed": false}), false),
@@ -62,7 +62,7 @@ async fn what_is_absent_or_null_is_set_to_false() {
 }
 
 #[tokio::test]
-async fn only_truth_values_are_taken_and_bad_bodies_come_before_the_permission() {
+async fn only_booleans_are_accepted_and_reported_before_missing_permission() {
     let mut app = TestApp::signed_in_as(Role::Auditor);
     app.knows(alice());
     for path in [MINE, ALICES] {
@@ -75,7 +75,7 @@ async fn only_truth_values_are_taken_and_bad_bodies_come_before_the_permission()
 }
 
 #[tokio::test]
-async fn those_of_others_are_for_owners_and_user_admins_and_leave_no_row() {
+async fn owners_and_user_admins_may_change_others_preferences_without_an_audit_entry() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());

@@ -12,7 +12,7 @@ use crate::{
 const ALICES: &str = "/api/v2/users/alice/profile";
 const MINE: &str = "/api/v2/users/me/profile";
 
-/// The store sets this profile of the user.
+/// Expects this change of the user's profile.
 fn expect_profile(app: &mut TestApp, of: UserId, username: &'static str, name: &'static str) {
     app.users
         .expect_set_user_profile()
@@ -40,7 +40,7 @@ fn app(role: Role) -> TestApp {
 }
 
 #[tokio::test]
-async fn owners_and_user_admins_rename_anybody() {
+async fn owners_and_user_admins_may_rename_any_user() {
     for role in [Role::Owner, Role::UserAdmin] {
         let mut app = app(role);
         expect_profile(&mut app, ALICE, "alicia", "Alicia");
@@ -55,7 +55,7 @@ async fn owners_and_user_admins_rename_anybody() {
 }
 
 #[tokio::test]
-async fn others_may_neither_rename_anybody_nor_learn_whether_a_name_is_taken() {
+async fn others_may_not_rename_users_or_find_out_whether_a_name_is_taken() {
     for role in [
         Role::TemplateAdmin,
         Role::Auditor,
@@ -71,7 +71,7 @@ async fn others_may_neither_rename_anybody_nor_learn_whether_a_name_is_taken() {
 }
 
 #[tokio::test]
-async fn others_may_not_set_the_name_of_somebody_else() {
+async fn others_may_not_set_the_display_name_of_another_user() {
     for role in [
         Role::TemplateAdmin,
         Role::Auditor,
@@ -86,7 +86,7 @@ async fn others_may_not_set_the_name_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn everybody_sets_their_own_name_and_a_missing_one_clears_it() {
+async fn users_may_set_their_display_name_and_a_missing_one_clears_it() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         expect_profile(&mut app, CALLER, "caller", "Me  Myself");
@@ -102,7 +102,7 @@ async fn everybody_sets_their_own_name_and_a_missing_one_clears_it() {
 }
 
 #[tokio::test]
-async fn one_renames_oneself_only_with_the_right_to_even_in_case() {
+async fn renaming_oneself_needs_permission_even_to_change_case() {
     for (role, status) in [
         (Role::Owner, 200),
         (Role::UserAdmin, 200),
@@ -123,7 +123,7 @@ async fn one_renames_oneself_only_with_the_right_to_even_in_case() {
 }
 
 #[tokio::test]
-async fn faults_of_fields_come_before_the_permission() {
+async fn validation_errors_are_reported_before_missing_permission() {
     for (body, fields) in [
         (json!({"name": " Mr Bean"}), &["username", "name"][..]),
         (json!({"username": "a b"}), &["username"]),
@@ -151,7 +151,7 @@ async fn a_taken_username_is_a_conflict_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn fields_that_a_profile_has_not_change_nothing() {
+async fn unknown_fields_are_ignored() {
     let mut app = TestApp::signed_in_as(Role::Member);
     expect_profile(&mut app, CALLER, "caller", "");
     let body = json!({
@@ -163,7 +163,7 @@ async fn fields_that_a_profile_has_not_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_gone_is_not_found() {
+async fn a_deleted_user_is_not_found() {
     let mut app = app(Role::Owner);
     app.users
         .expect_set_user_profile()
@@ -176,7 +176,7 @@ async fn a_user_who_is_gone_is_not_found() {
 }
 
 #[tokio::test]
-async fn whom_one_may_not_read_one_cannot_change() {
+async fn users_the_caller_cannot_read_cannot_be_changed() {
     let body = json!({"username": "alice", "name": "X"});
     app(Role::Member)
         .put(ALICES, body.clone())

@@ -1,4 +1,4 @@
-//! `GET /users/{user}`, and how every path names a user.
+//! `GET /users/{user}`, and how paths identify users.
 
 use http::Method;
 use usher_domain::{User, UserId};
@@ -10,11 +10,11 @@ use crate::{
     people::{ALICE, CALLER, Role, TOKEN, alice, credential, key_id},
 };
 
-/// The text that clients look for.
+/// The message that clients check for.
 const UNKNOWN: &str = "must be an existing uuid or username";
 
 #[tokio::test]
-async fn oneself_is_found_without_asking_the_store_again() {
+async fn the_caller_is_found_without_another_store_call() {
     let mut app = TestApp::anonymous();
     app.sessions
         .expect_find_credential()
@@ -32,7 +32,7 @@ async fn oneself_is_found_without_asking_the_store_again() {
 }
 
 #[tokio::test]
-async fn everybody_reads_themselves_by_every_name() {
+async fn users_may_read_themselves_by_id_username_and_me() {
     let id = CALLER.0;
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
@@ -58,7 +58,7 @@ async fn everybody_reads_themselves_by_every_name() {
 }
 
 #[tokio::test]
-async fn others_are_read_whole_by_those_who_may() {
+async fn permitted_callers_may_read_all_fields_of_others() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = TestApp::signed_in_as(role);
         app.knows(alice());
@@ -71,7 +71,7 @@ async fn others_are_read_whole_by_those_who_may() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_be_read_is_answered_like_one_who_does_not_exist() {
+async fn an_unreadable_user_is_reported_as_missing() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.knows(alice());
     app.knows_nobody_else();
@@ -90,7 +90,7 @@ async fn a_user_who_may_not_be_read_is_answered_like_one_who_does_not_exist() {
 }
 
 #[tokio::test]
-async fn names_are_compared_as_they_stand() {
+async fn names_are_matched_literally() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(alice());
     app.knows_nobody_else();
@@ -117,7 +117,7 @@ async fn names_are_compared_as_they_stand() {
 }
 
 #[tokio::test]
-async fn thirty_two_digits_may_be_an_identifier_or_a_name() {
+async fn thirty_two_hex_digits_may_be_an_id_or_a_username() {
     let digits = "0123456789abcdef0123456789abcdef";
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.users
@@ -135,8 +135,8 @@ async fn thirty_two_digits_may_be_an_identifier_or_a_name() {
 }
 
 #[tokio::test]
-async fn a_name_cannot_stand_for_somebody_elses_identifier() {
-    // The hyphenated form is always an identifier, so no name is ever asked for.
+async fn a_username_cannot_impersonate_an_id() {
+    // The hyphenated form is always an ID, so no username is looked up.
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.users
         .expect_find_user()
@@ -160,7 +160,7 @@ async fn a_key_that_cannot_read_its_own_user_gets_404_for_me_and_400_for_names()
 }
 
 #[tokio::test]
-async fn a_listed_key_reads_the_users_of_its_list() {
+async fn a_key_with_an_allow_list_reads_the_users_in_it() {
     let mut app = TestApp::with_allow_list(Role::Owner, &[&format!("user:{ALICE}")]);
     app.knows(alice());
     app.get("/api/v2/users/alice").await.assert_status(200);
@@ -168,7 +168,7 @@ async fn a_listed_key_reads_the_users_of_its_list() {
 }
 
 #[tokio::test]
-async fn fixed_words_with_another_method_are_users() {
+async fn fixed_path_segments_with_another_method_are_usernames() {
     for (method, word) in [
         (Method::DELETE, "first"),
         (Method::GET, "login"),
@@ -192,7 +192,7 @@ async fn fixed_words_with_another_method_are_users() {
 }
 
 #[tokio::test]
-async fn a_user_named_like_a_fixed_word_is_reached_below_it_and_in_capitals() {
+async fn a_user_named_like_a_fixed_path_segment_is_reachable() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(User {
         ..crate::people::user(ALICE, "first")
@@ -204,7 +204,7 @@ async fn a_user_named_like_a_fixed_word_is_reached_below_it_and_in_capitals() {
 }
 
 #[tokio::test]
-async fn markup_in_a_name_is_told_back_escaped() {
+async fn markup_in_a_name_is_returned_escaped() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows_nobody_else();
     let answer = app.get("/api/v2/users/%3Cscript%3E").await;

@@ -25,7 +25,7 @@ fn app(role: Role, target: User) -> TestApp {
     app
 }
 
-/// The store replaces these roles by those.
+/// Expects the replacement of these roles.
 fn expect_roles(app: &mut TestApp, replaces: &[&str], roles: &[&str]) {
     let (replaces, roles) = (texts(replaces), texts(roles));
     app.users
@@ -50,7 +50,7 @@ fn to(roles: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn everybody_lists_the_four_site_roles_and_only_an_owner_may_assign_them() {
+async fn all_users_may_list_the_site_roles_and_only_owners_assign_them() {
     for role in Role::ALL {
         let answer = TestApp::signed_in_as(role).get("/api/v2/users/roles").await;
 
@@ -66,7 +66,7 @@ async fn everybody_lists_the_four_site_roles_and_only_an_owner_may_assign_them()
 }
 
 #[tokio::test]
-async fn a_limited_key_does_not_list_them() {
+async fn a_restricted_key_cannot_list_them() {
     let path = "/api/v2/users/roles";
     let mut scoped = TestApp::with_scopes(Role::Owner, &["api_key:*"]);
     scoped.get(path).await.assert_status(403);
@@ -77,7 +77,7 @@ async fn a_limited_key_does_not_list_them() {
 }
 
 #[tokio::test]
-async fn ones_own_roles_need_no_further_read() {
+async fn the_callers_own_roles_need_no_further_store_call() {
     let mut app = TestApp::signed_in_as(Role::Owner);
 
     let answer = app.get("/api/v2/users/me/roles").await;
@@ -90,7 +90,7 @@ async fn ones_own_roles_need_no_further_read() {
 }
 
 #[tokio::test]
-async fn others_roles_are_shown_to_owners_and_user_admins_only() {
+async fn only_owners_and_user_admins_may_read_roles_of_others() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let may = matches!(role, Role::Owner | Role::UserAdmin);
         let mut app = app(role, alice_with(&["auditor"]));
@@ -126,7 +126,7 @@ async fn a_deleted_user_has_no_organization_roles() {
 }
 
 #[tokio::test]
-async fn a_listed_key_shows_organization_roles_only_with_their_kind() {
+async fn an_allow_list_must_contain_memberships_to_read_organization_roles() {
     let mut without = TestApp::with_allow_list(Role::Owner, &["user:*"]);
     let answer = without.get("/api/v2/users/me/roles").await;
     assert_eq!(answer.json["organization_roles"], json!({}));
@@ -137,7 +137,7 @@ async fn a_listed_key_shows_organization_roles_only_with_their_kind() {
 }
 
 #[tokio::test]
-async fn an_owner_sets_roles_and_each_counts_once() {
+async fn an_owner_may_set_roles_and_duplicates_are_removed() {
     let mut app = app(Role::Owner, alice_with(&["user-admin"]));
     expect_roles(&mut app, &["user-admin"], &["auditor", "template-admin"]);
 
@@ -153,7 +153,7 @@ async fn an_owner_sets_roles_and_each_counts_once() {
 }
 
 #[tokio::test]
-async fn none_takes_all_roles_away() {
+async fn an_empty_list_removes_all_roles() {
     for body in [to(&[]), json!({"roles": null}), json!({}), Value::Null] {
         let mut app = app(Role::Owner, alice_with(&["auditor"]));
         expect_roles(&mut app, &["auditor"], &[]);
@@ -162,7 +162,7 @@ async fn none_takes_all_roles_away() {
 }
 
 #[tokio::test]
-async fn an_owner_makes_and_unmakes_owners() {
+async fn an_owner_may_add_and_remove_owners() {
     let mut making = app(Role::Owner, alice());
     expect_roles(&mut making, &[], &["owner"]);
     making.put(ALICES, to(&["owner"])).await.assert_status(200);
@@ -173,7 +173,7 @@ async fn an_owner_makes_and_unmakes_owners() {
 }
 
 #[tokio::test]
-async fn nobody_changes_their_own_whatever_the_body() {
+async fn callers_cannot_change_their_own_roles() {
     for role in Role::ALL {
         for body in ["{", r#"{"roles":["owner"]}"#] {
             let mut app = TestApp::signed_in_as(role);
@@ -185,7 +185,7 @@ async fn nobody_changes_their_own_whatever_the_body() {
 }
 
 #[tokio::test]
-async fn names_that_are_no_site_role_are_refused_before_the_permission() {
+async fn unknown_site_roles_are_reported_before_missing_permission() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         for name in [
             "nonsense",
@@ -212,7 +212,7 @@ async fn names_that_are_no_site_role_are_refused_before_the_permission() {
 }
 
 #[tokio::test]
-async fn a_malformed_body_comes_before_the_permission() {
+async fn a_malformed_body_is_reported_before_missing_permission() {
     let mut app = app(Role::Auditor, alice());
     app.expect_attempt(400);
     app.put(ALICES, json!({"roles": "owner"}))
@@ -221,7 +221,7 @@ async fn a_malformed_body_comes_before_the_permission() {
 }
 
 #[tokio::test]
-async fn who_assigns_no_roles_is_forbidden_also_without_a_change() {
+async fn callers_that_cannot_assign_roles_are_forbidden_even_without_a_change() {
     for role in [
         Role::TemplateAdmin,
         Role::Auditor,
@@ -241,7 +241,7 @@ async fn who_assigns_no_roles_is_forbidden_also_without_a_change() {
 }
 
 #[tokio::test]
-async fn a_user_admin_neither_gives_nor_takes_a_role() {
+async fn a_user_admin_cannot_assign_or_unassign_roles() {
     for (stored, wanted) in [
         (&[][..], &["auditor"][..]),
         (&[], &["owner"]),
@@ -258,7 +258,7 @@ async fn a_user_admin_neither_gives_nor_takes_a_role() {
 }
 
 #[tokio::test]
-async fn a_user_admin_may_leave_roles_as_they_are() {
+async fn a_user_admin_may_set_unchanged_roles() {
     for roles in [&[][..], &["auditor"], &["template-admin"]] {
         let mut app = app(Role::UserAdmin, alice_with(roles));
         expect_roles(&mut app, roles, roles);
@@ -267,7 +267,7 @@ async fn a_user_admin_may_leave_roles_as_they_are() {
 }
 
 #[tokio::test]
-async fn what_the_store_refuses_leaves_an_attempt() {
+async fn conflicts_in_the_store_are_audited_as_attempts() {
     for (conflict, status) in [
         (Conflict::LastOwner, 400),
         (Conflict::ConcurrentModification, 409),
@@ -286,7 +286,7 @@ async fn what_the_store_refuses_leaves_an_attempt() {
 }
 
 #[tokio::test]
-async fn a_listed_key_sets_roles_only_with_their_kind() {
+async fn an_allow_list_must_contain_role_assignment_to_set_roles() {
     let mut without = TestApp::with_allow_list(Role::Owner, &["user:*"]);
     without.knows(alice());
     without.expect_attempt(403);
@@ -302,7 +302,7 @@ async fn a_listed_key_sets_roles_only_with_their_kind() {
 }
 
 #[tokio::test]
-async fn too_many_roles_are_a_fault_of_the_field() {
+async fn too_many_roles_are_a_validation_error() {
     let mut app = app(Role::Owner, alice());
     app.users
         .expect_set_user_roles()

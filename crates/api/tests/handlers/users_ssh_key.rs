@@ -23,7 +23,7 @@ fn key(of: UserId) -> SshPublicKey {
 }
 
 #[tokio::test]
-async fn everybody_reads_their_own() {
+async fn users_may_read_their_own_key() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.ssh_keys
@@ -45,7 +45,7 @@ async fn everybody_reads_their_own() {
 }
 
 #[tokio::test]
-async fn others_are_for_owners_and_user_admins() {
+async fn only_owners_and_user_admins_may_access_keys_of_others() {
     for role in Role::ALL {
         let may = matches!(role, Role::Owner | Role::UserAdmin);
         let mut app = TestApp::signed_in_as(role);
@@ -71,7 +71,7 @@ async fn others_are_for_owners_and_user_admins() {
 }
 
 #[tokio::test]
-async fn a_new_pair_reaches_the_store_and_only_its_public_half_comes_back() {
+async fn a_new_key_pair_is_stored_and_only_the_public_key_returned() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.ssh_keys
         .expect_set_ssh_key()
@@ -91,7 +91,7 @@ async fn a_new_pair_reaches_the_store_and_only_its_public_half_comes_back() {
 }
 
 #[tokio::test]
-async fn an_account_without_one_has_none() {
+async fn an_account_without_a_key_is_reported() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.ssh_keys.expect_find_ssh_key().return_once(|_| Ok(None));
     app.ssh_keys

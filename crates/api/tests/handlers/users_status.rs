@@ -20,7 +20,7 @@ async fn put(app: &mut TestApp, user: &str, word: &str) -> Answer {
     app.call(Method::PUT, &path).await
 }
 
-/// The store gives the user this status.
+/// Expects this change of the user's status.
 fn expect_status(app: &mut TestApp, user: UserId, status: UserStatus) {
     app.users
         .expect_set_user_status()
@@ -36,7 +36,7 @@ fn expect_status(app: &mut TestApp, user: UserId, status: UserStatus) {
 }
 
 #[tokio::test]
-async fn owners_and_user_admins_suspend_and_activate() {
+async fn owners_and_user_admins_may_suspend_and_activate_users() {
     for role in [Role::Owner, Role::UserAdmin] {
         for (word, status) in [
             ("suspend", UserStatus::Suspended),
@@ -54,7 +54,7 @@ async fn owners_and_user_admins_suspend_and_activate() {
 }
 
 #[tokio::test]
-async fn others_who_may_read_the_user_are_forbidden() {
+async fn other_callers_that_may_read_the_user_are_forbidden() {
     for role in [
         Role::TemplateAdmin,
         Role::Auditor,
@@ -74,7 +74,7 @@ async fn others_who_may_read_the_user_are_forbidden() {
 }
 
 #[tokio::test]
-async fn nobody_suspends_themselves() {
+async fn callers_cannot_suspend_themselves() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         app.expect_attempt(400);
@@ -85,7 +85,7 @@ async fn nobody_suspends_themselves() {
 }
 
 #[tokio::test]
-async fn one_activates_oneself_only_with_the_right_to() {
+async fn activating_oneself_needs_permission() {
     for role in Role::ALL {
         let mut app = TestApp::signed_in_as(role);
         let may = matches!(role, Role::Owner | Role::UserAdmin);
@@ -102,7 +102,7 @@ async fn one_activates_oneself_only_with_the_right_to() {
 }
 
 #[tokio::test]
-async fn an_owner_is_not_suspended_which_is_told_before_the_permission() {
+async fn suspending_an_owner_is_rejected_before_checking_permission() {
     for role in Role::ALL.into_iter().filter(|role| role.reads_everybody()) {
         let mut app = app(role, olivia());
         app.expect_attempt(400);
@@ -111,7 +111,7 @@ async fn an_owner_is_not_suspended_which_is_told_before_the_permission() {
 }
 
 #[tokio::test]
-async fn what_the_store_refuses_leaves_an_attempt() {
+async fn conflicts_in_the_store_are_audited_as_attempts() {
     for (conflict, status) in [
         (Conflict::ConcurrentModification, 400),
         (Conflict::LastOwner, 400),
@@ -130,7 +130,7 @@ async fn what_the_store_refuses_leaves_an_attempt() {
 }
 
 #[tokio::test]
-async fn a_body_does_not_matter() {
+async fn the_body_is_ignored() {
     for body in ["", "{", "{\"status\":\"dormant\"}", "\u{0}"] {
         let mut app = app(Role::Owner, alice());
         expect_status(&mut app, ALICE, UserStatus::Suspended);
@@ -141,7 +141,7 @@ async fn a_body_does_not_matter() {
 }
 
 #[tokio::test]
-async fn other_words_are_no_routes_and_other_methods_not_allowed() {
+async fn other_statuses_are_not_found_and_other_methods_not_allowed() {
     let mut app = app(Role::Owner, alice());
     for word in ["dormant", "SUSPEND", ""] {
         put(&mut app, "alice", word).await.assert_status(404);
