@@ -1,17 +1,17 @@
-//! The cookies that answers set and requests bring.
+//! Cookies of requests and responses.
 
 use chrono::{DateTime, Utc};
 use cookie::{Cookie, CookieBuilder, time::OffsetDateTime};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::{SameSite, Settings, credential::SESSION_COOKIE};
+use crate::{SameSite, Settings};
 
-/// A cookie that scripts cannot read and that ends with the browser, as a header value.
+/// Returns the header value of an `HttpOnly` cookie that lasts until the browser is closed.
 pub(crate) fn set_cookie(name: &str, value: &str, settings: &Settings) -> HeaderValue {
     header(cookie(name, value, settings))
 }
 
-/// A cookie that scripts cannot read and that ends at a time, as a header value.
+/// Returns the header value of an `HttpOnly` cookie that expires at a given time.
 pub(crate) fn set_cookie_until(
     name: &str,
     value: &str,
@@ -19,7 +19,7 @@ pub(crate) fn set_cookie_until(
     settings: &Settings,
 ) -> HeaderValue {
     let seconds = expires_at.timestamp();
-    let expires = OffsetDateTime::from_unix_timestamp(seconds).expect("a time of our own");
+    let expires = OffsetDateTime::from_unix_timestamp(seconds).expect("a time within range");
     header(cookie(name, value, settings).expires(expires))
 }
 
@@ -36,29 +36,23 @@ fn cookie<'a>(name: &'a str, value: &'a str, settings: &Settings) -> CookieBuild
 }
 
 fn header(cookie: CookieBuilder<'_>) -> HeaderValue {
-    HeaderValue::try_from(cookie.build().to_string())
-        .expect("names and values of ours are plain text")
+    HeaderValue::try_from(cookie.build().to_string()).expect("names and values are visible ASCII")
 }
 
-/// Takes the session cookie from the browser.
-pub(crate) fn clear_session() -> HeaderValue {
-    clear(SESSION_COOKIE)
-}
-
-/// Takes a cookie from the browser.
+/// Deletes a cookie in the browser.
 pub(crate) fn clear(name: &str) -> HeaderValue {
-    HeaderValue::try_from(format!("{name}=; Path=/; Max-Age=0")).expect("plain text")
+    HeaderValue::try_from(format!("{name}=; Path=/; Max-Age=0")).expect("names are visible ASCII")
 }
 
-/// Takes the session cookie from the browser, with the attributes that it had.
-pub(crate) fn clear_own_session(settings: &Settings) -> HeaderValue {
-    let gone = cookie(SESSION_COOKIE, "", settings).max_age(cookie::time::Duration::ZERO);
-    header(gone)
+/// Deletes a cookie in the browser, with the attributes of [`set_cookie`].
+pub(crate) fn clear_securely(name: &str, settings: &Settings) -> HeaderValue {
+    header(cookie(name, "", settings).max_age(cookie::time::Duration::ZERO))
 }
 
-/// The value of a cookie of the request; an empty one counts.
+/// Returns the value of a cookie of the request, even if it is empty.
 pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get_all(COOKIE).iter().find_map(|value| {
+        // Invalid bytes in one cookie must not hide another.
         let value = String::from_utf8_lossy(value.as_bytes());
         Cookie::split_parse(value.as_ref())
             .filter_map(Result::ok)

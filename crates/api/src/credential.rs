@@ -1,19 +1,20 @@
-//! Where a request carries its credential. The first source that is not empty wins; a bad
-//! one is not made up for by a later one.
+//! The credential of a request: where it is found, and the response if it is rejected.
+//!
+//! The first source that is not empty is used, even if its credential turns out to be invalid.
 
-use cookie::Cookie;
-use http::{
-    HeaderMap, Uri,
-    header::{AUTHORIZATION, COOKIE},
-};
+use http::{HeaderMap, Uri, header::AUTHORIZATION};
+use usher_domain::{UserStatus, time::to_wire};
+use usher_store::Refusal;
 
-/// The cookie, and the query parameter, that hold a session.
+use crate::{ApiError, cookies};
+
+/// The name of the cookie and of the query parameter for the credential.
 pub(crate) const SESSION_COOKIE: &str = "coder_session_token";
-/// The header that holds a session.
+/// The name of the header for the credential.
 pub(crate) const SESSION_HEADER: &str = "coder-session-token";
 const ACCESS_TOKEN_PARAMETER: &str = "access_token";
 
-/// The credential of a request, as text.
+/// Returns the credential of a request.
 pub(crate) fn find(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     cookie(headers, SESSION_COOKIE)
         .or_else(|| query_parameter(uri, SESSION_COOKIE))
@@ -26,23 +27,12 @@ pub(crate) fn find(headers: &HeaderMap, uri: &Uri) -> Option<String> {
         })
 }
 
-/// The value of a cookie, unless it is empty.
+/// Returns the value of a cookie, `None` if it is empty.
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        // Odd bytes in one cookie must not hide another.
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .find_map(|value| {
-            Cookie::split_parse(value.as_ref())
-                .filter_map(Result::ok)
-                .find(|cookie| cookie.name() == name)
-                .map(|cookie| cookie.value().to_owned())
-        })
-        .filter(|value| !value.is_empty())
+    cookies::read(headers, name).filter(|value| !value.is_empty())
 }
 
-/// The value of a query parameter, unless it is empty.
+/// Returns the value of a query parameter, `None` if it is empty.
 pub(crate) fn query_parameter(uri: &Uri, name: &str) -> Option<String> {
     let query = uri.query()?;
     url::form_urlencoded::parse(query.as_bytes())
@@ -51,7 +41,7 @@ pub(crate) fn query_parameter(uri: &Uri, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// The value of the session header, unless it is empty.
+/// Returns the value of the session header, `None` if it is empty.
 pub(crate) fn session_header(headers: &HeaderMap) -> Option<String> {
     headers
         .get(SESSION_HEADER)
@@ -60,7 +50,7 @@ pub(crate) fn session_header(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The token of a bearer header (RFC 6750, 2.1), unless it is empty.
+/// Returns the bearer token (RFC 6750, 2.1), `None` if it is empty.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
     let (scheme, token) = value.split_once(' ')?;
@@ -68,6 +58,35 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<String> {
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim().to_owned())
         .filter(|token| !token.is_empty())
+}
+
+/// Maps a rejected credential to its 401 response.
+pub(crate) fn rejected(refusal: Refusal) -> ApiError {
+    ApiError::signed_out(match refusal {
+        Refusal::WrongSecret => "The API key's secret is invalid.".to_owned(),
+        Refusal::Expired(at) => format!("API key expired at {}.", to_wire(at)),
+        Refusal::Unlinked => "Sign in through the provider again.".to_owned(),
+        Refusal::LinkExpired(at) => {
+            format!("The provider's access token expired at {}.", to_wire(at))
+        }
+        Refusal::Inactive(status) => return inactive(status, String::new()),
+    })
+}
+
+/// The 401 response to a user who is not active.
+pub(crate) fn inactive(status: UserStatus, detail: String) -> ApiError {
+    ApiError::Unauthenticated {
+        message: inactive_text(status),
+        detail,
+    }
+}
+
+/// The message for a user who is not active.
+pub(crate) fn inactive_text(status: UserStatus) -> String {
+    format!(
+        "Your account is not active (status: \"{}\"). Contact an admin to reactivate it.",
+        status.as_str()
+    )
 }
 
 #[cfg(test)]
@@ -90,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sources_are_tried_in_their_order() {
+    fn sources_are_tried_in_order() {
         let cookie = ("cookie", "theme=dark; coder_session_token=cookie");
         let header = ("coder-session-token", "header");
         let bearer = ("authorization", "Bearer bearer");
@@ -116,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_sources_and_other_schemes_are_passed_over() {
+    fn empty_sources_and_other_schemes_are_skipped() {
         let empty = [
             ("cookie", "coder_session_token="),
             ("coder-session-token", ""),

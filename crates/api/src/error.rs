@@ -143,7 +143,7 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Malformed(detail)
             | Self::Unauthenticated { detail, .. }

@@ -1,18 +1,19 @@
-//! The making of keys: for whom, with which reach, and for how long.
+//! Issuing of API keys: sessions and tokens, their scopes and lifetimes.
 
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use http::HeaderValue;
 use rand::CryptoRng;
 use usher_domain::{
-    Action, AllowList, ApiToken, LoginType, Object, Scope, TokenName, User, UserId,
-    username::random_words,
+    Action, AllowList, ApiToken, AuditContext, LoginType, Object, Scope, TokenName, User, UserId,
+    random::Random, username::random_words,
 };
 use usher_store::{Conflict, NewApiKey};
 
-use crate::{ApiError, Caller, Settings};
+use crate::{ApiError, Caller, Settings, cookies::set_cookie, credential::SESSION_COOKIE};
 
-/// What a new key is to be.
+/// The properties of a new key.
 pub(crate) struct KeyParameters {
     pub(crate) login_type: LoginType,
     pub(crate) token_name: TokenName,
@@ -23,7 +24,19 @@ pub(crate) struct KeyParameters {
 }
 
 impl KeyParameters {
-    /// The key to store.
+    /// A session: a key without a name and without limits.
+    pub(crate) fn session(login_type: LoginType, lifetime: TimeDelta, ip: Option<IpAddr>) -> Self {
+        Self {
+            login_type,
+            token_name: TokenName::default(),
+            scopes: vec![Scope::ALL],
+            allow_list: AllowList::everything(),
+            lifetime,
+            ip,
+        }
+    }
+
+    /// Returns the key to store for a token.
     pub(crate) fn key(
         &self,
         token: &ApiToken,
@@ -49,19 +62,38 @@ impl KeyParameters {
     }
 }
 
-/// Refuses a user whose keys the caller may not make.
+/// Issues a session of the initiator for a sign-in. Returns its token, and the key to store.
+pub(crate) fn session(
+    login_type: LoginType,
+    settings: &Settings,
+    by: &AuditContext,
+    random: &dyn Random,
+) -> Result<(ApiToken, NewApiKey), ApiError> {
+    let token = ApiToken::generate(&mut random.generator());
+    let parameters = KeyParameters::session(login_type, settings.session_duration, by.ip);
+    let key = parameters.key(&token, by.initiator.user_id, by.initiator.at)?;
+    Ok((token, key))
+}
+
+/// The cookie that carries the token of a session.
+pub(crate) fn session_cookie(token: &ApiToken, settings: &Settings) -> HeaderValue {
+    set_cookie(SESSION_COOKIE, &token.expose(), settings)
+}
+
+/// Checks that the caller may create keys of the user.
 pub(crate) fn check_target(caller: &Caller, user: &User) -> Result<(), ApiError> {
-    if user.is_system || !caller.may(Action::Create, Object::api_key_of(user.id)) {
+    if user.is_system {
         return Err(ApiError::Forbidden);
     }
+    caller.require(Action::Create, Object::api_key_of(user.id))?;
     if user.is_deleted {
         return Err(Conflict::UserDeleted.into());
     }
     Ok(())
 }
 
-/// Refuses a key that could do more than the one that it is asked for with.
-pub(crate) fn check_reach(caller: &Caller, parameters: &KeyParameters) -> Result<(), ApiError> {
+/// Checks that the new key is not more powerful than the caller's key.
+pub(crate) fn check_scope(caller: &Caller, parameters: &KeyParameters) -> Result<(), ApiError> {
     if caller.key_covers(&parameters.scopes, &parameters.allow_list) {
         Ok(())
     } else {
@@ -69,17 +101,17 @@ pub(crate) fn check_reach(caller: &Caller, parameters: &KeyParameters) -> Result
     }
 }
 
-/// How long a key lives for which nothing else was asked: never longer than a token that
-/// it is made with.
+/// The lifetime of a key if the request sets none. It does not exceed the lifetime of the
+/// token that the caller uses.
 pub(crate) fn default_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
     settings
         .default_token_lifetime
-        .min(own_lifetime(caller, settings))
+        .min(caller_lifetime(caller, settings))
 }
 
-/// The longest lifetime that the caller may ask for, for a token of `user`.
+/// The longest lifetime that the caller may request for a token of `user`.
 pub(crate) fn max_lifetime(caller: &Caller, user: &User, settings: &Settings) -> TimeDelta {
-    max_lifetime_of(user, settings).min(own_lifetime(caller, settings))
+    max_lifetime_of(user, settings).min(caller_lifetime(caller, settings))
 }
 
 /// The longest lifetime of a token of `user`.
@@ -91,9 +123,10 @@ pub(crate) fn max_lifetime_of(user: &User, settings: &Settings) -> TimeDelta {
     }
 }
 
-/// A session is a person, who may make tokens that outlive it; a token is not, nor is a
-/// session that was made with one and so lives shorter than sessions do.
-fn own_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
+/// The lifetime that the caller's key imposes on new keys. A session imposes none. A token
+/// imposes its own, and so does a session that was created with a token, which is recognized
+/// by its short lifetime.
+fn caller_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
     let lifetime = TimeDelta::seconds(caller.key.lifetime_seconds);
     let of_sessions = settings
         .session_duration
@@ -105,7 +138,7 @@ fn own_lifetime(caller: &Caller, settings: &Settings) -> TimeDelta {
     }
 }
 
-/// A duration as Go prints it, such as `168h0m0s`.
+/// Formats a duration like Go, for example `168h0m0s`.
 pub(crate) fn duration_text(duration: TimeDelta) -> String {
     let seconds = duration.num_seconds();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -116,7 +149,7 @@ pub(crate) fn duration_text(duration: TimeDelta) -> String {
     }
 }
 
-/// A name for a token that was given none.
+/// A random name, for a token without one.
 pub(crate) fn random_name(rng: &mut impl CryptoRng) -> TokenName {
     let (adjective, surname) = random_words(rng);
     TokenName::new(format!("{adjective}_{surname}"))
@@ -127,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_written_as_in_go() {
+    fn durations_are_formatted_like_go() {
         assert_eq!(duration_text(TimeDelta::days(7)), "168h0m0s");
         assert_eq!(duration_text(TimeDelta::minutes(72 * 60 + 30)), "72h30m0s");
         assert_eq!(duration_text(TimeDelta::seconds(61)), "1m1s");

@@ -19,6 +19,7 @@
 
 pub mod audit;
 mod audit_context;
+mod authentication;
 pub mod authorization;
 mod background;
 mod caller;
@@ -65,8 +66,9 @@ use utoipa_axum::router::OpenApiRouter;
 use routes::Routes;
 
 pub use audit_context::Audit;
+pub use authentication::require as require_caller;
 pub use background::Background;
-pub use caller::{Caller, require as require_caller};
+pub use caller::Caller;
 pub use csrf::CsrfToken;
 pub use error::ApiError;
 pub use json::{Json, RequestBody};
@@ -112,9 +114,10 @@ fn is_for_programs(path: &str) -> bool {
 
 fn all_routes(state: &AppState) -> Router<AppState> {
     let limit = from_fn_with_state(state.clone(), limits::limit);
-    let require = from_fn_with_state(state.clone(), caller::require_and_limit);
-    let require_to_leave = from_fn_with_state(state.clone(), caller::require_to_leave);
-    let require_plainly = from_fn_with_state(state.clone(), caller::require_plainly_and_limit);
+    let require = from_fn_with_state(state.clone(), authentication::require_and_limit);
+    let require_to_leave = from_fn_with_state(state.clone(), authentication::require_to_leave);
+    let require_plainly =
+        from_fn_with_state(state.clone(), authentication::require_plainly_and_limit);
     let below_prefix = public_routes()
         .with(|router| router.layer(limit.clone()))
         .merge(private_routes().with(|router| router.layer(require)))
@@ -182,7 +185,8 @@ async fn no_such_route(State(state): State<AppState>, request: Request) -> Respo
         .any(|prefix| path.starts_with(prefix));
     if is_guarded {
         let facts = request.extensions().get::<RequestFacts>();
-        let found = caller::authenticate(&state, request.headers(), request.uri(), facts).await;
+        let found =
+            authentication::authenticate(&state, request.headers(), request.uri(), facts).await;
         if let Err(error) = found {
             return limits::count_stranger(&state, &request, error).into_response();
         }

@@ -1,4 +1,4 @@
-//! `/notifications`: what people are told, and what they do not want to be told.
+//! `/notifications`: messages to users, and their preferences.
 
 pub mod custom;
 pub mod inbox;
@@ -8,7 +8,7 @@ pub mod templates;
 
 use crate::routes::{Routes, routes};
 
-/// The routes, all of which need a credential.
+/// The routes, which all need a credential.
 pub(crate) fn private_routes() -> Routes {
     Routes::new()
         .routes(routes!(templates::list_system))

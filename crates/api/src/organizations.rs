@@ -9,7 +9,7 @@ pub mod update;
 
 use crate::routes::{Routes, routes};
 
-/// The routes, all of which need a credential.
+/// The routes, which all need a credential.
 pub(crate) fn private_routes() -> Routes {
     Routes::new()
         .routes(routes!(list::list, create::create))

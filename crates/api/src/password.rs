@@ -1,4 +1,4 @@
-//! Passwords in bodies.
+//! Passwords in request bodies.
 
 use secrecy::SecretString;
 use usher_api_types::Secret;
@@ -6,24 +6,24 @@ use usher_domain::{Password, Violations};
 
 use crate::ApiError;
 
-/// Takes a password that somebody wants from now on.
+/// Validates a new password.
 ///
 /// # Errors
 ///
-/// A fault of the field `password` if it is too weak or too long.
+/// A validation error of the field `password` if it is too weak or too long.
 pub(crate) fn choose(text: Secret) -> Result<Password, ApiError> {
     Password::choose(text.into_exposed().into())
         .map_err(|weakness| ApiError::field("password", format!("The password {weakness}.")))
 }
 
-/// Notes a fault if the secret is missing.
+/// Adds a validation error if the secret is missing.
 pub(crate) fn require(faults: &mut Violations, field: &'static str, secret: &Secret) {
     if secret.expose().is_empty() {
         faults.push(field, "The value must not be empty.");
     }
 }
 
-/// The secret in the form in which it is hashed and checked.
+/// Converts a secret to the type that is hashed and verified.
 pub(crate) fn secret(text: Secret) -> SecretString {
     text.into_exposed().into()
 }

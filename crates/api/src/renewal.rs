@@ -1,14 +1,12 @@
-//! The access that a provider gave with a session, renewed when a request comes after its
-//! end.
+//! Renewal of the access that a provider granted with a session, when a request arrives after
+//! its expiry.
 //!
-//! However many requests come at once, the provider is asked once: those of this process
-//! wait for the same answer, and of several processes the store gives one the turn. A
-//! provider that is down is no reason to sign anybody out: such requests are told to come
-//! again, and those of other sessions notice nothing.
+//! The provider is asked once for concurrent requests: those of this process share one
+//! renewal, and a lease in the store selects one of several processes. If the provider is
+//! down, the requests of the session get 503 and it stays valid.
 //!
-//! A refusal is not remembered: the next request of the session asks again, since a provider
-//! may have refused for a fault of its own. Each takes the provider's time; the limit on
-//! calls bounds them.
+//! A refusal is not cached: the next request of the session asks again, since the provider may
+//! have refused by mistake. The rate limit bounds the number of attempts.
 
 use std::{
     collections::HashMap,
@@ -30,31 +28,32 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::{ApiError, AppState, caller};
+use crate::{ApiError, AppState, credential};
 
-/// How long a turn is held: longer than a provider is waited for, and what comes after.
-const HOLD: Duration = Duration::from_secs(30);
-/// How long a provider is waited for.
-///
-/// What the client waits for twice, for what is known of the provider and for the tokens,
-/// fits in.
-const PATIENCE: Duration = Duration::from_secs(25);
-/// How often another process is asked whether it is done, and how many times.
-const PAUSE: Duration = Duration::from_millis(100);
-const PAUSES: usize = 150;
-/// How often it is tried to keep fresh tokens.
-const TRIES_TO_KEEP: usize = 3;
-/// How long a provider that gives tokens which are over already is not asked again.
-const REST: Duration = Duration::from_secs(1);
+/// How long a lease is valid: longer than [`PROVIDER_TIMEOUT`] and storing the tokens.
+const LEASE_DURATION: Duration = Duration::from_secs(30);
+/// How long the provider may take: twice the client's timeout, since it fetches the metadata
+/// and the tokens.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(25);
+/// The interval at which the lease of another process is polled, and after a failed write.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const MAX_POLLS: usize = 150;
+/// How often storing new tokens is tried.
+const STORE_ATTEMPTS: usize = 3;
+/// How long a provider that issues expired tokens is not asked again.
+const EXPIRED_TOKENS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whose access is being renewed. Clones share it.
+/// The renewals in progress. Clones share them.
 #[derive(Clone, Default)]
-pub struct Renewals(Arc<Mutex<UnderWay>>);
+pub struct Renewals(Arc<Mutex<InProgress>>);
 
-type UnderWay = HashMap<Whose, Shared<BoxFuture<'static, Outcome>>>;
+/// The user and the type of the link.
+type LinkKey = (UserId, LoginType);
+type SharedOutcome = Shared<BoxFuture<'static, Outcome>>;
+type InProgress = HashMap<LinkKey, SharedOutcome>;
 
 impl Renewals {
-    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+    fn lock(&self) -> MutexGuard<'_, InProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,184 +64,172 @@ impl fmt::Debug for Renewals {
     }
 }
 
-type Whose = (UserId, LoginType);
-
-/// What became of a renewal.
+/// The outcome of a renewal.
 #[derive(Clone, Debug)]
 enum Outcome {
     Renewed,
-    /// There is nothing to renew it with, or nobody who would.
-    Ended,
-    /// The link is gone.
+    /// There is no refresh token, or no provider that issued the link.
+    NotRenewable,
+    /// The link was deleted.
     Unlinked,
-    /// The provider gives no more, and says why.
+    /// The provider refused, for this reason.
     Refused(String),
-    /// Another attempt may work.
+    /// A later attempt may succeed.
     Unavailable,
-    /// The provider gave access that is over already.
-    Useless,
+    /// The provider issued tokens that have already expired.
+    IssuedExpired,
 }
 
-/// The end of the provider's access if it is past. The credential can then be verified in
-/// all else, and the access be [renewed](renew).
-pub(crate) fn take_overdue(
+/// Returns the expiry of the provider's access if it is past. The link then no longer fails
+/// the verification of the credential, and the access can be [renewed](renew).
+pub(crate) fn take_expired_link(
     credential: &mut Credential,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     match credential.link {
-        LinkState::Linked(Some(ended)) if ended < now => {
+        LinkState::Linked(Some(expired_at)) if expired_at < now => {
             credential.link = LinkState::NotNeeded;
-            Some(ended)
+            Some(expired_at)
         }
         _ => None,
     }
 }
 
-/// Renews the access that the key's provider gave and that ended at `ended`.
+/// Renews the access that the key's provider granted and that expired at `expired_at`.
 ///
 /// # Errors
 ///
-/// 401 if it cannot be renewed or the user is suspended, who gets nothing from a provider
-/// either; 503 if it cannot be told.
+/// 401 if it cannot be renewed or the user is suspended, 503 if that is unknown.
 pub(crate) async fn renew(
     app: &AppState,
     verified: &Verified,
-    ended: DateTime<Utc>,
+    expired_at: DateTime<Utc>,
 ) -> Result<(), ApiError> {
-    if verified.user.status == UserStatus::Suspended {
-        return Err(ApiError::Unauthenticated {
-            message: caller::inactive_text(UserStatus::Suspended),
-            detail: end_text(verified.key.login_type, ended),
-        });
-    }
     let login_type = verified.key.login_type;
-    match shared(app, (verified.user.id, login_type)).await {
+    let expired = format!(
+        "The access granted by {:?} expired at {}. Sign in again.",
+        login_type.as_str(),
+        to_wire(expired_at)
+    );
+    if verified.user.status == UserStatus::Suspended {
+        return Err(credential::inactive(UserStatus::Suspended, expired));
+    }
+    match join_or_start(app, (verified.user.id, login_type)).await {
         Outcome::Renewed => Ok(()),
-        Outcome::Ended => Err(ApiError::signed_out(end_text(login_type, ended))),
-        Outcome::Unlinked => Err(caller::refuse(Refusal::Unlinked)),
-        Outcome::Refused(why) => Err(ApiError::signed_out(format!(
-            "{} The provider does not renew it: {why}",
-            end_text(login_type, ended)
+        Outcome::NotRenewable => Err(ApiError::signed_out(expired)),
+        Outcome::Unlinked => Err(credential::rejected(Refusal::Unlinked)),
+        Outcome::Refused(reason) => Err(ApiError::signed_out(format!(
+            "{expired} The provider refused to renew it: {reason}"
         ))),
-        Outcome::Unavailable | Outcome::Useless => Err(ApiError::Unavailable(None)),
+        Outcome::Unavailable | Outcome::IssuedExpired => Err(ApiError::Unavailable(None)),
     }
 }
 
-fn end_text(login_type: LoginType, ended: DateTime<Utc>) -> String {
-    format!(
-        "The access that {:?} gave ended at {}. Sign in again.",
-        login_type.as_str(),
-        to_wire(ended)
-    )
-}
-
-/// Joins the renewal that is under way, or begins one. It goes on when the request is given
-/// up: the provider may have exchanged the token already.
-fn shared(app: &AppState, whose: Whose) -> Shared<BoxFuture<'static, Outcome>> {
-    let mut under_way = app.renewals.lock();
-    under_way
-        .entry(whose)
+/// Joins the renewal in progress, or starts one. It continues if the request is cancelled,
+/// because the provider may already have exchanged the refresh token.
+fn join_or_start(app: &AppState, link: LinkKey) -> SharedOutcome {
+    app.renewals
+        .lock()
+        .entry(link)
         .or_insert_with(|| {
             let app = app.clone();
-            let work = app.background.clone().spawn(async move {
-                let mark = Mark(app.renewals.clone(), whose);
-                let outcome = attempt(&app, whose).await;
-                if matches!(outcome, Outcome::Useless) {
+            let task = app.background.clone().spawn(async move {
+                let guard = InProgressGuard(app.renewals.clone(), link);
+                let outcome = try_renew(&app, link).await.unwrap_or_else(|error| {
+                    tracing::error!(%error, user.id = %link.0, "failed to renew a provider's access");
+                    Outcome::Unavailable
+                });
+                if matches!(outcome, Outcome::IssuedExpired) {
                     tokio::spawn(async move {
-                        sleep(REST).await;
-                        drop(mark);
+                        sleep(EXPIRED_TOKENS_PAUSE).await;
+                        drop(guard);
                     });
                 }
                 outcome
             });
-            work.map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
+            task.map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
                 .boxed()
                 .shared()
         })
         .clone()
 }
 
-/// Marks a renewal as under way, until it ends in whatever way.
-struct Mark(Renewals, Whose);
+/// Removes a renewal from those in progress, also if its task panics.
+struct InProgressGuard(Renewals, LinkKey);
 
-impl Drop for Mark {
+impl Drop for InProgressGuard {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
     }
 }
 
-async fn attempt(app: &AppState, whose: Whose) -> Outcome {
-    match try_attempt(app, whose).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            tracing::error!(%error, user.id = %whose.0, "a provider's access could not be renewed");
-            Outcome::Unavailable
-        }
-    }
-}
-
-async fn try_attempt(app: &AppState, (user, login_type): Whose) -> Result<Outcome, StoreError> {
-    let turn = Uuid::new_v4();
-    for _ in 0..PAUSES {
-        let begun = app
+async fn try_renew(app: &AppState, (user, login_type): LinkKey) -> Result<Outcome, StoreError> {
+    let lease_id = Uuid::new_v4();
+    for _ in 0..MAX_POLLS {
+        let lease = app
             .external_logins
-            .begin_refresh(user, login_type, turn, app.clock.now(), HOLD)
+            .begin_refresh(user, login_type, lease_id, app.clock.now(), LEASE_DURATION)
             .await?;
-        match begun {
+        match lease {
             None => return Ok(Outcome::Unlinked),
             Some(RefreshLease::Done) => return Ok(Outcome::Renewed),
-            Some(RefreshLease::Mine(login)) => return take_turn(app, &login, turn).await,
-            Some(RefreshLease::Others) => sleep(PAUSE).await,
-            Some(RefreshLease::Unreadable(why)) => {
-                tracing::error!(why, user.id = %user, "a provider's access cannot be renewed");
-                return Ok(Outcome::Ended);
+            Some(RefreshLease::Mine(login)) => return renew_leased(app, &login, lease_id).await,
+            Some(RefreshLease::Others) => sleep(POLL_INTERVAL).await,
+            Some(RefreshLease::Unreadable(reason)) => {
+                tracing::error!(reason, user.id = %user, "the stored refresh token is unreadable");
+                return Ok(Outcome::NotRenewable);
             }
         }
     }
     Ok(Outcome::Unavailable)
 }
 
-async fn take_turn(
+async fn renew_leased(
     app: &AppState,
     login: &ExternalLogin,
-    turn: Uuid,
+    lease_id: Uuid,
 ) -> Result<Outcome, StoreError> {
-    let (tokens, outcome) = ask(app, login).await;
-    let mut tries = 1;
+    let (tokens, outcome) = request_tokens(app, login).await;
+    let mut attempts = 1;
     loop {
-        let ended = app.external_logins.end_refresh(login, turn, tokens.clone());
-        match ended.await {
-            // The old refresh token may be spent: these are not to be lost.
-            Err(_) if tokens.is_some() && tries < TRIES_TO_KEEP => sleep(PAUSE).await,
-            ended => return ended.map(|()| outcome),
+        let stored = app
+            .external_logins
+            .end_refresh(login, lease_id, tokens.clone());
+        match stored.await {
+            // The old refresh token may be spent, so the new one must not be lost.
+            Err(_) if tokens.is_some() && attempts < STORE_ATTEMPTS => sleep(POLL_INTERVAL).await,
+            stored => return stored.map(|()| outcome),
         }
-        tries += 1;
+        attempts += 1;
     }
 }
 
-async fn ask(app: &AppState, login: &ExternalLogin) -> (Option<ProviderTokens>, Outcome) {
+async fn request_tokens(
+    app: &AppState,
+    login: &ExternalLogin,
+) -> (Option<ProviderTokens>, Outcome) {
     let provider = app.providers.of_link(login.login_type, &login.link_id);
     let (Some(provider), Some(refresh_token)) = (provider, &login.tokens.refresh_token) else {
-        return (None, Outcome::Ended);
+        return (None, Outcome::NotRenewable);
     };
     let user = login.user_id;
-    match timeout(PATIENCE, provider.client.refresh(refresh_token)).await {
-        // They are kept all the same: the refresh token may be a new one.
-        Ok(Ok(tokens)) if tokens.expires_at.is_some_and(|end| end <= app.clock.now()) => {
-            tracing::warn!(user.id = %user, "a provider renews its access with one that is over");
-            (Some(tokens), Outcome::Useless)
+    match timeout(PROVIDER_TIMEOUT, provider.client.refresh(refresh_token)).await {
+        // Stored nevertheless, since the refresh token may be a new one.
+        Ok(Ok(tokens)) if tokens.expires_at.is_some_and(|at| at <= app.clock.now()) => {
+            tracing::warn!(user.id = %user, "a provider issued tokens that have already expired");
+            (Some(tokens), Outcome::IssuedExpired)
         }
         Ok(Ok(tokens)) => (Some(tokens), Outcome::Renewed),
-        Ok(Err(RefreshError::Refused(why))) => {
-            tracing::info!(user.id = %user, why, "a provider does not renew its access");
-            (None, Outcome::Refused(why))
+        Ok(Err(RefreshError::Refused(reason))) => {
+            tracing::info!(user.id = %user, reason, "a provider refused to renew its access");
+            (None, Outcome::Refused(reason))
         }
-        Ok(Err(RefreshError::Unavailable(why))) => {
-            tracing::warn!(user.id = %user, why, "a provider cannot be asked to renew its access");
+        Ok(Err(RefreshError::Unavailable(reason))) => {
+            tracing::warn!(user.id = %user, reason, "a provider is unavailable to renew its access");
             (None, Outcome::Unavailable)
         }
         Err(_) => {
-            tracing::warn!(user.id = %user, "a provider does not answer in time");
+            tracing::warn!(user.id = %user, "a provider did not respond in time");
             (None, Outcome::Unavailable)
         }
     }

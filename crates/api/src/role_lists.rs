@@ -1,5 +1,4 @@
-//! Lists of roles: the built-in ones with what each allows and whether the caller may
-//! assign it, and those that callers send.
+//! Lists of roles: the built-in roles with their permissions, and the roles in requests.
 
 use usher_api_types::role::{AssignableRole, Permission};
 use usher_domain::{
@@ -8,19 +7,19 @@ use usher_domain::{
 
 use crate::{ApiError, Caller};
 
-/// The greatest number of roles that one call takes.
+/// The maximum number of roles that one call takes.
 const MAX_ROLES: usize = 128;
 
-/// Refuses more roles than there could be.
+/// Checks the number of roles in a request.
 pub(crate) fn check_length(roles: &[String]) -> Result<(), ApiError> {
     if roles.len() > MAX_ROLES {
-        let detail = format!("At most {MAX_ROLES} roles are taken.");
+        let detail = format!("At most {MAX_ROLES} roles are allowed.");
         return Err(ApiError::field("roles", detail));
     }
     Ok(())
 }
 
-/// The site roles.
+/// The site roles, with whether the caller may assign each.
 pub(crate) fn site(caller: &Caller) -> Vec<AssignableRole> {
     SiteRole::OFFERED
         .into_iter()
@@ -34,7 +33,7 @@ pub(crate) fn site(caller: &Caller) -> Vec<AssignableRole> {
         .collect()
 }
 
-/// The roles of an organization.
+/// The roles of an organization, with whether the caller may assign each.
 pub(crate) fn organization(caller: &Caller, organization: OrganizationId) -> Vec<AssignableRole> {
     OrganizationRole::OFFERED
         .into_iter()
@@ -48,7 +47,7 @@ pub(crate) fn organization(caller: &Caller, organization: OrganizationId) -> Vec
         .collect()
 }
 
-/// A role of which only the permissions are filled in.
+/// A role with its permissions; the other fields are left empty.
 fn granted(grants: &Grants) -> AssignableRole {
     let mut organization_permissions = permissions(&grants.organization, false);
     organization_permissions.extend(permissions(&grants.denied_in_organization, true));

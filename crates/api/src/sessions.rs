@@ -1,4 +1,4 @@
-//! Signing in and out, and what is asked on the way there.
+//! Sign-in, sign-out, and passwords of users who are not signed in.
 
 pub mod login;
 pub mod logout;
@@ -14,13 +14,13 @@ use tokio::time::sleep;
 
 use crate::routes::{Routes, routes};
 
-/// How long every refusal to sign in waits before it is told.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(25);
+/// The delay before the response to a failed sign-in.
+const FAILURE_DELAY: Duration = Duration::from_millis(25);
 
-/// Waits a little, whoever was refused and why. The audit row of a known account is written
-/// meanwhile, so that the time of the answer does not tell that there is one.
-async fn pause_after_refusal() {
-    sleep(PAUSE_AFTER_REFUSAL).await;
+/// Delays the response to a failed sign-in. The audit row for an existing account is written
+/// during the delay, so the response time does not reveal whether the account exists.
+async fn delay_failure() {
+    sleep(FAILURE_DELAY).await;
 }
 
 /// The routes that need no credential.
@@ -39,11 +39,11 @@ fn callbacks() -> Routes {
     Routes::new()
         .routes(routes!(providers::github::callback))
         .routes(routes!(providers::oidc::callback))
-        .routes(routes!(providers::oidc::further_callback))
+        .routes(routes!(providers::oidc::numbered_callback))
         .with(|router| router.route_layer(from_fn(providers::refuse_head)))
 }
 
-/// The routes that need one, whether what it rests on elsewhere still holds or not.
+/// The routes that need a credential, but no renewed access at a provider.
 pub(crate) fn leaving_routes() -> Routes {
     Routes::new().routes(routes!(logout::logout))
 }

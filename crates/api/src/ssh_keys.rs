@@ -1,11 +1,11 @@
-//! Making SSH key pairs without holding up other requests.
+//! Generation of SSH key pairs.
 
 use rand::rngs::StdRng;
 use usher_domain::ssh_key::{SshKeyAlgorithm, SshKeyPair};
 
 use crate::ApiError;
 
-/// Makes a pair. RSA takes seconds of a core, so it gets a thread of its own.
+/// Generates a key pair. RSA takes seconds of CPU time, so it runs on a blocking thread.
 pub(crate) async fn generate(
     algorithm: SshKeyAlgorithm,
     mut rng: StdRng,

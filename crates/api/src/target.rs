@@ -1,4 +1,4 @@
-//! What the path names: a user, an organization, or any other word.
+//! Extractors of what the path names: a user, an organization, or another segment.
 
 use std::sync::Arc;
 
@@ -6,18 +6,22 @@ use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use http::request::Parts;
 use usher_domain::{Organization, User, organization::OrganizationReference, user::UserReference};
 use usher_store::{OrganizationStore, UserLookup, UserStore};
+use utoipa::{
+    IntoParams, PartialSchema as _, Required,
+    openapi::path::{Parameter, ParameterBuilder, ParameterIn},
+};
 
 use crate::{ApiError, Caller};
 
-/// The word that the path has for `name`, with its percent-escapes read.
-async fn word<S: Send + Sync>(
+/// Returns the path parameter `name`, percent-decoded.
+async fn parameter<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
     name: &str,
 ) -> Result<String, ApiError> {
     let parameters = RawPathParams::from_request_parts(parts, state)
         .await
-        // The only fault is an escape that is no UTF-8, which no name has.
+        // Only an escape that is not UTF-8 is an error here, and no name contains one.
         .map_err(|_| ApiError::NotFound)?;
     parameters
         .iter()
@@ -26,7 +30,9 @@ async fn word<S: Send + Sync>(
         .ok_or_else(|| ApiError::Internal(format!("the route has no parameter `{name}`").into()))
 }
 
-/// The user that the path names and that the caller may read.
+/// The user that the path names, if the caller may read them.
+///
+/// Any other user is unknown to the caller, whether they exist or not.
 #[derive(Clone, Debug)]
 pub struct TargetUser(pub User);
 
@@ -39,7 +45,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
-        let text = match word(parts, state, "user").await {
+        let text = match parameter(parts, state, "user").await {
             Err(ApiError::NotFound) => {
                 return Err(ApiError::UnknownUser {
                     queried: "\u{fffd}".to_owned(),
@@ -56,13 +62,13 @@ where
     }
 }
 
-/// The user that `text` names, if there is one and the caller may read them.
+/// Returns the user that `text` names, if they exist and the caller may read them.
 async fn find_readable_user(
     users: &dyn UserStore,
     caller: &Caller,
     text: &str,
 ) -> Result<Option<User>, ApiError> {
-    // The caller was read with the credential: no need to ask again.
+    // The caller's own user was read together with the credential.
     let own = Some(&caller.user);
     let found = match UserReference::parse(text) {
         UserReference::Me => own.cloned(),
@@ -76,15 +82,15 @@ async fn find_readable_user(
         UserReference::Id(id, Some(name)) => {
             users.find_user(UserLookup::IdOrUsername(id, name)).await?
         }
-        // No name holds a NUL, and the store cannot be asked for one.
+        // Postgres does not accept a NUL, and no username contains one.
         UserReference::Username(name) if name.contains('\0') => None,
         UserReference::Username(name) => users.find_user(UserLookup::Username(name)).await?,
     };
     Ok(found.filter(|user| caller.may_read_user(user.id)))
 }
 
-/// The user that the path names as a member. One that does not exist or that the caller
-/// may not read is answered like one who is no member.
+/// The user that the path names as a member of an organization. An unknown user is 404, like a
+/// user who is not a member.
 #[derive(Clone, Debug)]
 pub struct TargetMember(pub User);
 
@@ -104,7 +110,7 @@ where
     }
 }
 
-/// The organization that the path names and that the caller may read.
+/// The organization that the path names, if the caller may read it.
 #[derive(Clone, Debug)]
 pub struct TargetOrganization(pub Organization);
 
@@ -117,7 +123,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
-        let text = word(parts, state, "organization").await?;
+        let text = parameter(parts, state, "organization").await?;
         let reference = OrganizationReference::parse(&text);
         let organizations = Arc::<dyn OrganizationStore>::from_ref(state);
         find_readable_organization(&*organizations, &caller, reference)
@@ -127,7 +133,7 @@ where
     }
 }
 
-/// The organization, if it exists and the caller may read it.
+/// Returns the organization, if it exists and the caller may read it.
 pub(crate) async fn find_readable_organization(
     organizations: &dyn OrganizationStore,
     caller: &Caller,
@@ -140,11 +146,11 @@ pub(crate) async fn find_readable_organization(
     Ok(found.filter(|organization| caller.may_read_organization(organization)))
 }
 
-/// The last word of a path, whatever its parameter is called.
+/// The last segment of the path, whatever its parameter is called.
 #[derive(Clone, Debug)]
-pub struct LastWord(pub String);
+pub struct LastSegment(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for LastWord {
+impl<S: Send + Sync> FromRequestParts<S> for LastSegment {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -156,4 +162,38 @@ impl<S: Send + Sync> FromRequestParts<S> for LastWord {
             _ => Err(ApiError::NotFound),
         }
     }
+}
+
+/// Documents the path parameter of the extractor.
+impl IntoParams for TargetUser {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path_parameter("user", "A UUID, a username, or `me`.")]
+    }
+}
+
+/// Documents the path parameter of the extractor.
+impl IntoParams for TargetMember {
+    fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        TargetUser::into_params(location)
+    }
+}
+
+/// Documents the path parameter of the extractor.
+impl IntoParams for TargetOrganization {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path_parameter(
+            "organization",
+            "A UUID, a name, or `default`.",
+        )]
+    }
+}
+
+fn path_parameter(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(String::schema()))
+        .build()
 }

@@ -1,4 +1,4 @@
-//! `/users`: people, and what is theirs.
+//! `/users`: users and their data.
 
 pub mod appearance;
 pub mod autofill;
@@ -20,6 +20,11 @@ pub mod ssh_key;
 pub mod status;
 pub mod tokens;
 
+use usher_domain::{
+    User,
+    audit::{AuditAction, AuditEntry, AuditResource},
+};
+
 use crate::routes::{Routes, routes};
 
 /// The routes that need no credential.
@@ -29,7 +34,7 @@ pub(crate) fn public_routes() -> Routes {
         .routes(routes!(quiet_hours::read, quiet_hours::update))
 }
 
-/// The routes that need one.
+/// The routes that need a credential.
 pub(crate) fn private_routes() -> Routes {
     Routes::new()
         .routes(routes!(list::list, create::create))
@@ -53,4 +58,9 @@ pub(crate) fn private_routes() -> Routes {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::config))
         .routes(routes!(tokens::read))
+}
+
+/// The audit entry of a change of the user.
+pub(crate) fn audit_entry(action: AuditAction, user: &User) -> AuditEntry {
+    AuditEntry::new(action, AuditResource::User, user.id, user.username.as_str())
 }

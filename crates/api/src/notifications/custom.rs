@@ -1,4 +1,4 @@
-//! `POST /notifications/test` and `/notifications/custom`: messages to oneself.
+//! `POST /notifications/test` and `/notifications/custom`: messages to the caller.
 
 use std::sync::Arc;
 
@@ -16,20 +16,18 @@ use usher_store::NotificationStore;
 
 use crate::{ApiError, Caller, RequestBody};
 
-/// Sends the caller a message, to try out the delivery.
+/// Sends the caller a test message.
 #[utoipa::path(
     post, path = "/notifications/test", tag = "Notifications",
-    responses((status = 204, description = "The message is on its way."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    responses((status = 204, description = "The message is queued."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn send_test(
     caller: Caller,
     State(notifications): State<Arc<dyn NotificationStore>>,
     State(clock): State<Arc<dyn Clock>>,
 ) -> Result<StatusCode, ApiError> {
-    if !caller.may(Action::Update, Object::any(Resource::DeploymentConfig)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Update, Object::any(Resource::DeploymentConfig))?;
     let message = NewNotification {
         template_id: TROUBLESHOOTING,
         user_id: caller.id(),
@@ -43,13 +41,13 @@ pub async fn send_test(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends the caller a message in their own words.
+/// Sends the caller a message with the given title and text.
 #[utoipa::path(
     post, path = "/notifications/custom", tag = "Notifications",
     request_body = CustomNotificationRequest,
-    responses((status = 204, description = "The message is on its way."),
+    responses((status = 204, description = "The message is queued."),
               (status = 400, body = Response, description = "Title or text is missing or too long."),
-              (status = 403, body = Response, description = "The key's scopes do not allow it.")),
+              (status = 403, body = Response, description = "The scopes of the key do not allow it.")),
 )]
 pub async fn send(
     caller: Caller,
@@ -59,9 +57,7 @@ pub async fn send(
 ) -> Result<StatusCode, ApiError> {
     let (title, message) = parse(body.parse()?)?;
     let own = Object::any(Resource::NotificationMessage).owned_by(caller.id());
-    if !caller.may(Action::Create, own) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Create, own)?;
     let message = NewNotification {
         template_id: CUSTOM,
         user_id: caller.id(),
@@ -78,7 +74,7 @@ pub async fn send(
 fn parse(request: CustomNotificationRequest) -> Result<(String, String), ApiError> {
     let refuse = |detail: String| ApiError::bad_request("Invalid request body").with_detail(detail);
     let Some(content) = request.content else {
-        return Err(refuse("`content` must be given.".to_owned()));
+        return Err(refuse("`content` is required.".to_owned()));
     };
     let title = content.title.unwrap_or_default();
     let message = content.message.unwrap_or_default();

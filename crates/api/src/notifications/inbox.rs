@@ -1,4 +1,4 @@
-//! `/notifications/inbox`: the caller's messages.
+//! `/notifications/inbox`: the caller's inbox.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ use uuid::Uuid;
 
 use crate::{
     ApiError, Caller, Json, RequestBody, credential::SESSION_COOKIE, query::QueryParameters,
-    target::LastWord,
+    target::LastSegment,
 };
 
 /// Lists the caller's newest messages.
 #[utoipa::path(
     get, path = "/notifications/inbox", tag = "Notifications",
-    params(("targets" = Option<String>, Query, description = "UUIDs of what the messages are about, with commas between."),
-           ("templates" = Option<String>, Query, description = "UUIDs of templates, with commas between."),
+    params(("targets" = Option<String>, Query, description = "Comma-separated UUIDs of the objects that the messages are about."),
+           ("templates" = Option<String>, Query, description = "Comma-separated UUIDs of templates."),
            ("read_status" = Option<String>, Query, description = "`all`, `read` or `unread`."),
            ("starting_before" = Option<Uuid>, Query, description = "Only messages older than this one.")),
     responses((status = 200, body = ListInboxNotificationsResponse, description = "The messages."),
-              (status = 400, body = Response, description = "A parameter breaks its rule."),
-              (status = 403, body = Response, description = "The key's scopes do not allow it.")),
+              (status = 400, body = Response, description = "A parameter is invalid."),
+              (status = 403, body = Response, description = "The scopes of the key do not allow it.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -42,9 +42,7 @@ pub async fn list(
     query: QueryParameters,
 ) -> Result<Json<ListInboxNotificationsResponse>, ApiError> {
     let filter = parse(&query)?;
-    if !caller.may(Action::Read, message_of(caller.id())) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Read, message_of(caller.id()))?;
     let (messages, unread_count) = notifications.list_inbox(caller.id(), filter).await?;
     Ok(Json(ListInboxNotificationsResponse {
         notifications: messages.into_iter().map(Into::into).collect(),
@@ -55,22 +53,21 @@ pub async fn list(
 /// Marks a message as read or unread.
 #[utoipa::path(
     put, path = "/notifications/inbox/{id}/read-status", tag = "Notifications",
-    params(("id" = Uuid, Path, description = "The message.")),
+    params(("id" = Uuid, Path, description = "The message's ID.")),
     request_body = UpdateInboxNotificationReadStatusRequest,
-    responses((status = 200, body = UpdateInboxNotificationReadStatusResponse, description = "The message as changed."),
-              (status = 400, body = Response, description = "The message is not named by a UUID."),
-              (status = 404, body = Response, description = "There is no such message that the caller may change.")),
+    responses((status = 200, body = UpdateInboxNotificationReadStatusResponse, description = "The updated message."),
+              (status = 400, body = Response, description = "The ID is not a UUID."),
+              (status = 404, body = Response, description = "The message does not exist, or the caller may not change it.")),
 )]
 pub async fn set_read(
     caller: Caller,
-    LastWord(id): LastWord,
+    LastSegment(id): LastSegment,
     State(notifications): State<Arc<dyn NotificationStore>>,
     State(clock): State<Arc<dyn Clock>>,
     body: RequestBody,
 ) -> Result<Json<UpdateInboxNotificationReadStatusResponse>, ApiError> {
-    let id = parse_uuid(&id).ok_or_else(|| {
-        ApiError::bad_request("The message must be named by its UUID.").with_detail(id)
-    })?;
+    let id = parse_uuid(&id)
+        .ok_or_else(|| ApiError::bad_request("The message ID must be a UUID.").with_detail(id))?;
     let request: UpdateInboxNotificationReadStatusRequest = body.parse()?;
     notifications
         .find_inbox_notification(id)
@@ -91,17 +88,15 @@ pub async fn set_read(
 /// Marks all of the caller's messages as read.
 #[utoipa::path(
     put, path = "/notifications/inbox/mark-all-as-read", tag = "Notifications",
-    responses((status = 204, description = "They are marked."),
-              (status = 403, body = Response, description = "The key's scopes do not allow it.")),
+    responses((status = 204, description = "The messages are marked as read."),
+              (status = 403, body = Response, description = "The scopes of the key do not allow it.")),
 )]
 pub async fn set_all_read(
     caller: Caller,
     State(notifications): State<Arc<dyn NotificationStore>>,
     State(clock): State<Arc<dyn Clock>>,
 ) -> Result<StatusCode, ApiError> {
-    if !caller.may(Action::Update, message_of(caller.id())) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Update, message_of(caller.id()))?;
     notifications
         .set_all_inbox_read(caller.id(), clock.now())
         .await?;
@@ -147,7 +142,7 @@ fn parse_list(query: &QueryParameters, name: &'static str, faults: &mut Violatio
     if ids.len() < words.len() {
         faults.push(
             name,
-            format!("The parameter `{name}` must hold UUIDs, with commas between."),
+            format!("The parameter `{name}` must be a comma-separated list of UUIDs."),
         );
     }
     ids

@@ -1,4 +1,4 @@
-//! `/users/{user}/notifications/preferences`: what somebody does not want to be told.
+//! `/users/{user}/notifications/preferences`: which notifications a user has disabled.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use uuid::Uuid;
 
 use crate::{ApiError, Caller, Json, RequestBody, target::TargetUser};
 
-/// The greatest number of templates that one call takes.
+/// The maximum number of templates that one call takes.
 const MAX_TEMPLATES: usize = 128;
 
 type Preferences = Option<Vec<NotificationPreference>>;
 
-/// Lists what the user said about templates; `null` if they said nothing.
+/// Lists the templates that the user has disabled or enabled, `null` if there are none.
 #[utoipa::path(
     get, path = "/users/{user}/notifications/preferences", tag = "Notifications",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = Option<Vec<NotificationPreference>>, description = "The preferences."),
-              (status = 403, body = Response, description = "The caller may not know them.")),
+              (status = 403, body = Response, description = "The caller may not read them.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -34,21 +34,19 @@ pub async fn list(
     State(notifications): State<Arc<dyn NotificationStore>>,
 ) -> Result<Json<Preferences>, ApiError> {
     let object = Object::any(Resource::NotificationPreference).owned_by(user.id);
-    if !caller.may(Action::Read, object) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Read, object)?;
     let stored = notifications.list_notification_preferences(user.id).await?;
     Ok(Json(on_wire(stored)))
 }
 
-/// Notes what the user says about some templates. The others stay.
+/// Disables or enables some templates for the user. The others are unchanged.
 #[utoipa::path(
     put, path = "/users/{user}/notifications/preferences", tag = "Notifications",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UpdateUserNotificationPreferences,
     responses((status = 200, body = Option<Vec<NotificationPreference>>, description = "All preferences."),
-              (status = 400, body = Response, description = "There is no such template."),
-              (status = 403, body = Response, description = "The caller may not.")),
+              (status = 400, body = Response, description = "A template does not exist."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -59,9 +57,7 @@ pub async fn update(
 ) -> Result<Json<Preferences>, ApiError> {
     let disabled = parse(body.parse()?)?;
     let object = Object::any(Resource::NotificationPreference).owned_by(user.id);
-    if !caller.may(Action::Update, object) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Update, object)?;
     let stored = notifications
         .set_notification_preferences(user.id, disabled, clock.now())
         .await?;
@@ -70,7 +66,7 @@ pub async fn update(
 
 fn parse(request: UpdateUserNotificationPreferences) -> Result<Vec<(Uuid, bool)>, ApiError> {
     if request.template_disabled_map.len() > MAX_TEMPLATES {
-        let detail = format!("At most {MAX_TEMPLATES} templates are taken.");
+        let detail = format!("At most {MAX_TEMPLATES} templates are allowed.");
         return Err(ApiError::field("template_disabled_map", detail));
     }
     request

@@ -1,4 +1,4 @@
-//! `/notifications/settings`: whether anything is delivered.
+//! `/notifications/settings`: whether notifications are delivered.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{ApiError, Audit, Caller, Json, RequestBody};
 
-/// Tells whether the notifier is paused.
+/// Returns whether the notifier is paused.
 #[utoipa::path(
     get, path = "/notifications/settings", tag = "Notifications",
     responses((status = 200, body = NotificationsSettings, description = "The settings.")),
@@ -27,20 +27,20 @@ pub async fn read(
     State(notifications): State<Arc<dyn NotificationStore>>,
 ) -> Result<Json<NotificationsSettings>, ApiError> {
     let stored = notifications.find_notifier_settings().await?;
-    // What cannot be read is as if never set; the next write replaces it.
+    // A malformed value counts as unset; the next write replaces it.
     let settings = stored
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
     Ok(Json(settings))
 }
 
-/// Pauses the notifier, or lets it go on.
+/// Pauses or resumes the notifier.
 #[utoipa::path(
     put, path = "/notifications/settings", tag = "Notifications",
     request_body = NotificationsSettings,
-    responses((status = 200, body = NotificationsSettings, description = "The settings as changed."),
-              (status = 304, description = "They were so already."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    responses((status = 200, body = NotificationsSettings, description = "The updated settings."),
+              (status = 304, description = "The settings are unchanged."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -62,9 +62,7 @@ pub async fn update(
     );
     audit
         .record_failure(entry, async {
-            if !caller.may(Action::Update, Object::any(Resource::DeploymentConfig)) {
-                return Err(ApiError::Forbidden);
-            }
+            caller.require(Action::Update, Object::any(Resource::DeploymentConfig))?;
             let by = audit.context(StatusCode::OK);
             Ok(notifications
                 .set_notifier_settings(&text, settings.notifier_paused, &by)

@@ -1,5 +1,5 @@
-//! `/notifications/templates` and `/notifications/dispatch-methods`: kinds of messages and
-//! how they are delivered.
+//! `/notifications/templates` and `/notifications/dispatch-methods`: message templates and their
+//! delivery methods.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use usher_domain::{
 };
 use usher_store::NotificationStore;
 
-use crate::{ApiError, Audit, Caller, Json, RequestBody, Settings, target::LastWord};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, Settings, target::LastSegment};
 
-/// Lists the kinds of messages whose text the service writes.
+/// Lists the templates of system messages.
 #[utoipa::path(
     get, path = "/notifications/templates/system", tag = "Notifications",
     responses((status = 200, body = Vec<NotificationTemplate>, description = "The templates.")),
@@ -35,7 +35,7 @@ pub async fn list_system(
     list(&*notifications, TemplateKind::System).await
 }
 
-/// Lists the kinds of messages whose text the sender writes.
+/// Lists the templates of custom messages, whose text the sender writes.
 #[utoipa::path(
     get, path = "/notifications/templates/custom", tag = "Notifications",
     responses((status = 200, body = Vec<NotificationTemplate>, description = "The templates.")),
@@ -55,35 +55,35 @@ async fn list(
     Ok(Json(templates.into_iter().map(Into::into).collect()))
 }
 
-/// Tells how messages can be delivered.
+/// Returns the delivery methods.
 #[utoipa::path(
     get, path = "/notifications/dispatch-methods", tag = "Notifications",
-    responses((status = 200, body = NotificationMethodsResponse, description = "The ways.")),
+    responses((status = 200, body = NotificationMethodsResponse, description = "The methods.")),
 )]
 pub async fn methods(
     _: Caller,
     State(settings): State<Arc<Settings>>,
 ) -> Json<NotificationMethodsResponse> {
-    let ways = [NotificationMethod::Smtp, NotificationMethod::Webhook];
+    let available = [NotificationMethod::Smtp, NotificationMethod::Webhook];
     Json(NotificationMethodsResponse {
-        available: ways.map(|way| way.as_str().to_owned()).to_vec(),
+        available: available.map(|method| method.as_str().to_owned()).to_vec(),
         default: settings.notification_method.as_str().to_owned(),
     })
 }
 
-/// Sets how messages of a template are delivered.
+/// Sets the delivery method of a template.
 #[utoipa::path(
     put, path = "/notifications/templates/{template}/method", tag = "Notifications",
-    params(("template" = uuid::Uuid, Path, description = "The template.")),
+    params(("template" = uuid::Uuid, Path, description = "The template's ID.")),
     request_body = UpdateNotificationTemplateMethod,
-    responses((status = 200, body = Response, description = "The way was set."),
-              (status = 304, description = "It was set so already."),
-              (status = 400, body = Response, description = "There is no such way."),
-              (status = 404, body = Response, description = "There is no such template, or the caller may not.")),
+    responses((status = 200, body = Response, description = "The method was set."),
+              (status = 304, description = "The method is unchanged."),
+              (status = 400, body = Response, description = "The method does not exist."),
+              (status = 404, body = Response, description = "The template does not exist, or the caller lacks the permission.")),
 )]
 pub async fn set_method(
     caller: Caller,
-    LastWord(id): LastWord,
+    LastSegment(id): LastSegment,
     State(notifications): State<Arc<dyn NotificationStore>>,
     audit: Audit,
     body: RequestBody,
@@ -91,9 +91,8 @@ pub async fn set_method(
     if !caller.may(Action::Update, Object::any(Resource::NotificationTemplate)) {
         return Err(ApiError::NotFound);
     }
-    let id = parse_uuid(&id).ok_or_else(|| {
-        ApiError::bad_request("The template must be named by its UUID.").with_detail(id)
-    })?;
+    let id = parse_uuid(&id)
+        .ok_or_else(|| ApiError::bad_request("The template ID must be a UUID.").with_detail(id))?;
     let template = notifications
         .find_template(id)
         .await?

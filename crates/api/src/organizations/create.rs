@@ -1,4 +1,4 @@
-//! `POST /organizations`: an organization more.
+//! `POST /organizations`: creating an organization.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use crate::{ApiError, Audit, Caller, Json, RequestBody};
 #[utoipa::path(
     post, path = "/organizations", tag = "Organizations",
     request_body = CreateOrganizationRequest,
-    responses((status = 201, body = Organization, description = "The organization was made."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not."),
+    responses((status = 201, body = Organization, description = "The organization was created."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 403, body = Response, description = "The caller lacks the permission."),
               (status = 409, body = Response, description = "The name is taken.")),
 )]
 pub async fn create(
@@ -33,15 +33,13 @@ pub async fn create(
     audit: Audit,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Organization>), ApiError> {
-    if !caller.may(Action::Create, Object::any(Resource::Organization)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Create, Object::any(Resource::Organization))?;
     let id = uuid::Builder::from_random_bytes(random.generator().random()).into_uuid();
     let new = parse(OrganizationId(id), body.parse()?)?;
-    let made = organizations
+    let organization = organizations
         .create_organization(new, &audit.context(StatusCode::CREATED))
         .await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    Ok((StatusCode::CREATED, Json(organization.into())))
 }
 
 fn parse(

@@ -1,4 +1,4 @@
-//! `DELETE /organizations/{organization}`: an organization less.
+//! `DELETE /organizations/{organization}`: deleting an organization.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use usher_store::OrganizationStore;
 
 use crate::{ApiError, Audit, Caller, Json, target::TargetOrganization};
 
-/// Deletes the organization, which must have no member but one.
+/// Deletes the organization, which may have at most one member.
 #[utoipa::path(
     delete, path = "/organizations/{organization}", tag = "Organizations",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    params(TargetOrganization),
     responses((status = 200, body = Response, description = "The organization was deleted."),
-              (status = 400, body = Response, description = "It is the default one, or has members."),
-              (status = 403, body = Response, description = "The caller may not.")),
+              (status = 400, body = Response, description = "The organization is the default one or still has members."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn delete(
     caller: Caller,
@@ -24,9 +24,7 @@ pub async fn delete(
     State(organizations): State<Arc<dyn OrganizationStore>>,
     audit: Audit,
 ) -> Result<Json<Response>, ApiError> {
-    if !caller.may(Action::Delete, Object::organization(organization.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Delete, Object::organization(organization.id))?;
     organizations
         .delete_organization(organization.id, &audit.context(StatusCode::OK))
         .await?

@@ -29,9 +29,9 @@ pub async fn list(
 /// Returns the organization.
 #[utoipa::path(
     get, path = "/organizations/{organization}", tag = "Organizations",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    params(TargetOrganization),
     responses((status = 200, body = Organization, description = "The organization."),
-              (status = 404, body = Response, description = "There is none that the caller may read.")),
+              (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]
 pub async fn read(TargetOrganization(organization): TargetOrganization) -> Json<Organization> {
     Json(organization.into())

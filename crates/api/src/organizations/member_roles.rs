@@ -1,4 +1,4 @@
-//! `/organizations/{organization}/members/…/roles`: roles within an organization.
+//! `/organizations/{organization}/members/…/roles`: organization roles.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,12 +17,12 @@ use crate::{
     target::{TargetMember, TargetOrganization},
 };
 
-/// Lists the roles within the organization, and which of them the caller may assign.
+/// Lists the roles of the organization and whether the caller may assign them.
 #[utoipa::path(
     get, path = "/organizations/{organization}/members/roles", tag = "Roles",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    params(TargetOrganization),
     responses((status = 200, body = Vec<AssignableRole>, description = "The roles."),
-              (status = 404, body = Response, description = "There is no such organization that the caller may read.")),
+              (status = 404, body = Response, description = "The organization does not exist, or the caller may not read it.")),
 )]
 pub async fn list_assignable(
     caller: Caller,
@@ -35,16 +35,15 @@ pub async fn list_assignable(
     Ok(Json(role_lists::organization(&caller, organization.id)))
 }
 
-/// Replaces the user's roles within the organization.
+/// Replaces the user's roles in the organization.
 #[utoipa::path(
     put, path = "/organizations/{organization}/members/{user}/roles", tag = "Roles",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
-           ("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetOrganization, TargetMember),
     request_body = UpdateRoles,
-    responses((status = 200, body = OrganizationMember, description = "The member as changed."),
-              (status = 400, body = Response, description = "A role does not exist or is not the caller's to assign."),
-              (status = 403, body = Response, description = "The caller may not assign roles here."),
-              (status = 404, body = Response, description = "There is no such member that the caller may read.")),
+    responses((status = 200, body = OrganizationMember, description = "The updated member."),
+              (status = 400, body = Response, description = "A role does not exist, or the caller may not assign it."),
+              (status = 403, body = Response, description = "The caller may not assign roles in this organization."),
+              (status = 404, body = Response, description = "The member does not exist, or the caller may not read them.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -62,7 +61,7 @@ pub async fn update(
     if user.id == caller.id() {
         return Err(
             ApiError::bad_request("You cannot change your own organization roles.")
-                .with_detail("Another administrator of the organization can."),
+                .with_detail("Ask another administrator of the organization."),
         );
     }
     let request: UpdateRoles = body.parse()?;
@@ -81,7 +80,7 @@ pub async fn update(
     Ok(Json(changed.into()))
 }
 
-/// The new roles, each once, if the caller may make the difference.
+/// Returns the new roles without duplicates, if the caller may make this change.
 fn check(
     caller: &Caller,
     organization: OrganizationId,
@@ -90,8 +89,8 @@ fn check(
 ) -> Result<Vec<String>, ApiError> {
     let stored: BTreeSet<&str> = stored.iter().map(String::as_str).collect();
     let wanted: BTreeSet<String> = wanted.into_iter().collect();
-    // Every member has the implied role, so it is given with every set of roles.
-    let mut touched = vec![OrganizationRole::Member];
+    // Every member has the implied role, so each change assigns it too.
+    let mut changed = vec![OrganizationRole::Member];
     for name in wanted.iter().map(String::as_str) {
         if stored.contains(name) {
             continue;
@@ -103,26 +102,25 @@ fn check(
                     "{name:?} is not an organization role that can be assigned."
                 ))
             })?;
-        touched.push(role);
+        changed.push(role);
     }
     let removed: Vec<&str> = stored
         .into_iter()
         .filter(|name| !wanted.contains(*name))
         .collect();
-    // A stored name that no role has grants nothing, and may go with any change.
-    touched.extend(
+    // A stored name that is not a role grants nothing, and can be removed freely.
+    changed.extend(
         removed
             .iter()
             .filter_map(|name| OrganizationRole::parse(name)),
     );
 
     let roles = Object::any(Resource::AssignOrgRole).of_organization(organization);
-    if !caller.may(Action::Assign, roles)
-        || (!removed.is_empty() && !caller.may(Action::Unassign, roles))
-    {
-        return Err(ApiError::Forbidden);
+    caller.require(Action::Assign, roles)?;
+    if !removed.is_empty() {
+        caller.require(Action::Unassign, roles)?;
     }
-    if touched
+    if changed
         .iter()
         .any(|role| !caller.may_assign_in(organization, *role))
     {

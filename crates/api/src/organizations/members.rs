@@ -1,4 +1,4 @@
-//! `/organizations/{organization}/members`: who is in an organization.
+//! `/organizations/{organization}/members`: the members of an organization.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use usher_api_types::{
     role::SlimRole,
 };
 use usher_domain::{
-    Action, Object, Organization, OrganizationId, Page, Resource, UserId, Violations,
-    id::parse_uuid, search::SearchTerms,
+    Action, Object, Organization, Page, Resource, UserId, Violations, id::parse_uuid,
+    search::SearchTerms,
 };
 use usher_store::{Member, MemberFilter, OrganizationStore};
 
@@ -24,11 +24,11 @@ use crate::{
 /// Lists the members that the caller may read.
 #[utoipa::path(
     get, path = "/organizations/{organization}/members", tag = "Members",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
+    params(TargetOrganization,
            ("q" = Option<String>, Query, description = "`user_id:`, `github_user_id:` or `include_system:` with a value.")),
     responses((status = 200, body = Vec<OrganizationMemberWithUserData>, description = "The members."),
-              (status = 400, body = Response, description = "The search breaks its rules."),
-              (status = 404, body = Response, description = "There is no such organization that the caller may read.")),
+              (status = 400, body = Response, description = "The search is invalid."),
+              (status = 404, body = Response, description = "The organization does not exist, or the caller may not read it.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -53,14 +53,14 @@ pub async fn list(
     ))
 }
 
-/// Lists a page of the members, in the order of their lower-cased usernames.
+/// Lists a page of the members, ordered by lower-cased username.
 #[utoipa::path(
     get, path = "/organizations/{organization}/paginated-members", tag = "Members",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
-           ("limit" = Option<u32>, Query, description = "The greatest number of members; 0 is all."),
-           ("offset" = Option<u32>, Query, description = "How many members to leave out first.")),
+    params(TargetOrganization,
+           ("limit" = Option<u32>, Query, description = "The maximum number of members; 0 means all."),
+           ("offset" = Option<u32>, Query, description = "The number of members to skip.")),
     responses((status = 200, body = PaginatedMembersResponse, description = "The page."),
-              (status = 400, body = Response, description = "A parameter breaks its rule."),
+              (status = 400, body = Response, description = "A parameter is invalid."),
               (status = 404, body = Response, description = "The caller may not read the members.")),
 )]
 pub async fn list_page(
@@ -82,14 +82,13 @@ pub async fn list_page(
     }))
 }
 
-/// Takes the user into the organization.
+/// Adds the user to the organization.
 #[utoipa::path(
     post, path = "/organizations/{organization}/members/{user}", tag = "Members",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
-           ("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 200, body = OrganizationMember, description = "The user is a member now."),
-              (status = 400, body = Response, description = "There is no such user, or they are a member already."),
-              (status = 404, body = Response, description = "There is no such organization, or the caller may not.")),
+    params(TargetOrganization, TargetUser),
+    responses((status = 200, body = OrganizationMember, description = "The user was added."),
+              (status = 400, body = Response, description = "The user does not exist or is already a member."),
+              (status = 404, body = Response, description = "The organization does not exist, or the caller may not add members.")),
 )]
 pub async fn add(
     caller: Caller,
@@ -103,20 +102,19 @@ pub async fn add(
     if !caller.may(Action::Create, membership) || !caller.may(Action::Assign, roles) {
         return Err(ApiError::NotFound);
     }
-    let made = organizations
+    let added = organizations
         .create_membership(organization.id, user.id, &audit.context(StatusCode::OK))
         .await?;
-    Ok(Json(made.into()))
+    Ok(Json(added.into()))
 }
 
-/// Takes the user out of the organization, with their roles in it.
+/// Removes the user and their roles from the organization.
 #[utoipa::path(
     delete, path = "/organizations/{organization}/members/{user}", tag = "Members",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`."),
-           ("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 204, description = "The user is no member any more."),
+    params(TargetOrganization, TargetUser),
+    responses((status = 204, description = "The user was removed."),
               (status = 400, body = Response, description = "The user is the caller."),
-              (status = 404, body = Response, description = "There is no such member that the caller may remove.")),
+              (status = 404, body = Response, description = "The member does not exist, or the caller may not remove them.")),
 )]
 pub async fn remove(
     caller: Caller,
@@ -146,11 +144,8 @@ pub async fn remove(
 
 /// Whether the caller may read all members of the organization.
 fn may_read_members(caller: &Caller, organization: &Organization) -> bool {
-    caller.may(Action::Read, any_member(organization.id))
-}
-
-fn any_member(organization: OrganizationId) -> Object {
-    Object::any(Resource::OrganizationMember).of_organization(organization)
+    let members = Object::any(Resource::OrganizationMember).of_organization(organization.id);
+    caller.may(Action::Read, members)
 }
 
 fn with_user_data(member: Member) -> OrganizationMemberWithUserData {

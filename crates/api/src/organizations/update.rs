@@ -1,4 +1,4 @@
-//! `PATCH /organizations/{organization}`: an organization changed.
+//! `PATCH /organizations/{organization}`: changing an organization.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use usher_store::{OrganizationChange, OrganizationStore};
 
 use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetOrganization};
 
-/// Changes what is given of the organization.
+/// Changes the given fields of the organization.
 #[utoipa::path(
     patch, path = "/organizations/{organization}", tag = "Organizations",
-    params(("organization" = String, Path, description = "A UUID, a name, or `default`.")),
+    params(TargetOrganization),
     request_body = UpdateOrganizationRequest,
-    responses((status = 200, body = Organization, description = "The organization as changed."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not."),
+    responses((status = 200, body = Organization, description = "The updated organization."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 403, body = Response, description = "The caller lacks the permission."),
               (status = 409, body = Response, description = "The name is taken.")),
 )]
 pub async fn update(
@@ -33,9 +33,7 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<Json<Organization>, ApiError> {
     let change = parse(body.parse()?)?;
-    if !caller.may(Action::Update, Object::organization(organization.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Update, Object::organization(organization.id))?;
     let changed = organizations
         .set_organization(organization.id, change, &audit.context(StatusCode::OK))
         .await?

@@ -1,4 +1,4 @@
-//! `POST /users/login`: signing in by password.
+//! `POST /users/login`: sign-in with a password.
 
 use std::sync::Arc;
 
@@ -13,35 +13,37 @@ use usher_api_types::{
     session::{LoginWithPasswordRequest, LoginWithPasswordResponse},
 };
 use usher_domain::{
-    AllowList, ApiToken, Email, LoginType, Scope, TokenName, User, UserStatus, Violations,
+    Email, LoginType, User, UserStatus, Violations,
     audit::{AuditAction, AuditEntry, AuditResource},
     random::Random,
 };
 use usher_store::{Conflict, PasswordAccount, SessionStore, StoreError};
 use uuid::Uuid;
 
-use super::pause_after_refusal;
+use super::delay_failure;
 use crate::{
-    ApiError, Audit, Json, RequestBody, RequestFacts, Settings, caller, cookies::set_cookie,
-    credential::SESSION_COOKIE, hashing::Hasher, issuing::KeyParameters, password,
+    ApiError, Audit, Json, RequestBody, Settings,
+    credential::inactive_text,
+    hashing::Hasher,
+    issuing::{self, session_cookie},
+    password,
 };
 
-/// Signs in by password. The session comes in the body and as a cookie.
+/// Signs in with a password. The session token is in the body and set as a cookie.
 #[utoipa::path(
     post, path = "/users/login", tag = "Sessions", security(()),
     request_body = LoginWithPasswordRequest,
-    responses((status = 201, body = LoginWithPasswordResponse, description = "The session, shown this once."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 401, body = Response, description = "There is no such user with this password, or they may not sign in."),
-              (status = 403, body = Response, description = "Nobody, or not this user, signs in by password."),
-              (status = 503, body = Response, description = "Too many people sign in at once.")),
+    responses((status = 201, body = LoginWithPasswordResponse, description = "The session token, which is not shown again."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 401, body = Response, description = "The e-mail address or the password is incorrect, or the user is suspended."),
+              (status = 403, body = Response, description = "Password sign-in is disabled, or the user has another login type."),
+              (status = 503, body = Response, description = "Too many concurrent sign-ins.")),
 )]
 pub async fn login(
     State(sessions): State<Arc<dyn SessionStore>>,
     State(hasher): State<Hasher>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
-    facts: RequestFacts,
     audit: Audit,
     body: RequestBody,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -50,47 +52,32 @@ pub async fn login(
     let stored = account.as_ref().map(|account| &account.password);
     let matches = hasher.verify(&secret, stored).await?;
     let Some(PasswordAccount { user, password, .. }) = account else {
-        pause_after_refusal().await;
+        delay_failure().await;
         return Err(wrong_credentials());
     };
     if let Err(error) = check(&user, matches, &settings) {
         record_failure(&audit, &user, &error);
-        pause_after_refusal().await;
+        delay_failure().await;
         return Err(error);
     }
 
-    let mut rng = random.generator();
     let rehashed = if hasher.is_outdated(&password) {
-        Some(hasher.hash(&secret, rng.random()).await?)
+        let salt = random.generator().random();
+        Some(hasher.hash(&secret, salt).await?)
     } else {
         None
     };
-    let token = ApiToken::generate(&mut rng);
     let by = audit.context_of(user.id, StatusCode::CREATED);
-    let key = KeyParameters {
-        login_type: LoginType::Password,
-        token_name: TokenName::default(),
-        scopes: vec![Scope::ALL],
-        allow_list: AllowList::everything(),
-        lifetime: settings.session_duration,
-        ip: facts.ip,
-    }
-    .key(&token, user.id, by.initiator.at)?;
+    let (token, key) = issuing::session(LoginType::Password, &settings, &by, &*random)?;
     match sessions.log_in(key, password, rehashed, &by).await {
-        // The password or the status changed while this one was being checked.
+        // The password or the status was changed in the meantime.
         Err(StoreError::Conflict(Conflict::StaleCredential)) => return Err(wrong_credentials()),
         other => other?,
     }
-    let session = token.expose();
-    let cookie = set_cookie(SESSION_COOKIE, &session, &settings);
-    let response = LoginWithPasswordResponse {
-        session_token: session.into(),
-    };
-    Ok((
-        StatusCode::CREATED,
-        AppendHeaders([(SET_COOKIE, cookie)]),
-        Json(response),
-    ))
+    let cookie = AppendHeaders([(SET_COOKIE, session_cookie(&token, &settings))]);
+    let session_token = token.expose().into();
+    let response = Json(LoginWithPasswordResponse { session_token });
+    Ok((StatusCode::CREATED, cookie, response))
 }
 
 fn parse(request: LoginWithPasswordRequest) -> Result<(Email, secrecy::SecretString), ApiError> {
@@ -101,8 +88,8 @@ fn parse(request: LoginWithPasswordRequest) -> Result<(Email, secrecy::SecretStr
     Ok((email, password::secret(request.password)))
 }
 
-/// Whether the user may sign in so. What keeps them out is told only to those who know
-/// the password.
+/// Checks that the user can sign in with a password. If it does not match theirs, no other
+/// reason is revealed.
 pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(), ApiError> {
     if !matches {
         return Err(wrong_credentials());
@@ -110,14 +97,14 @@ pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(
     if !settings.password_auth {
         return Err(ApiError::rule(
             StatusCode::FORBIDDEN,
-            "Signing in by password is turned off.",
+            "Password sign-in is disabled.",
         ));
     }
     if user.login_type != LoginType::Password {
         return Err(ApiError::rule(
             StatusCode::FORBIDDEN,
             format!(
-                "You sign in by {:?}, not by \"password\".",
+                "Your login type is {:?}, not \"password\".",
                 user.login_type.as_str()
             ),
         ));
@@ -125,7 +112,7 @@ pub(crate) fn check(user: &User, matches: bool, settings: &Settings) -> Result<(
     if user.status == UserStatus::Suspended {
         return Err(ApiError::rule(
             StatusCode::UNAUTHORIZED,
-            caller::inactive_text(user.status),
+            inactive_text(user.status),
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `POST /users/logout`: signing out.
+//! `POST /users/logout`: sign-out.
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use http::{StatusCode, header::SET_COOKIE};
 use usher_api_types::Response;
 use usher_store::SessionStore;
 
-use crate::{ApiError, Audit, Caller, Json, cookies::clear_session};
+use crate::{ApiError, Audit, Caller, Json, cookies, credential::SESSION_COOKIE};
 
-/// Ends the session that the request came with, whatever its scopes, and the user's keys
-/// that connect to applications.
+/// Signs out: revokes the key of the request, whatever its scopes, and the user's keys that
+/// connect to applications.
 #[utoipa::path(
     post, path = "/users/logout", tag = "Sessions",
-    responses((status = 200, body = Response, description = "The session has ended.")),
+    responses((status = 200, body = Response, description = "The key is revoked.")),
 )]
 pub async fn logout(
     caller: Caller,
     State(sessions): State<Arc<dyn SessionStore>>,
     audit: Audit,
 ) -> Result<impl IntoResponse, ApiError> {
-    // One that is gone already has ended as well.
-    let _gone = sessions
+    // A key that was already revoked is no error.
+    let _revoked = sessions
         .log_out(&caller.key.id, &audit.context(StatusCode::OK))
         .await?;
     Ok((
-        AppendHeaders([(SET_COOKIE, clear_session())]),
+        AppendHeaders([(SET_COOKIE, cookies::clear(SESSION_COOKIE))]),
         Json(Response::message("Logged out!")),
     ))
 }

@@ -1,4 +1,4 @@
-//! `GET /users/authmethods`: the ways to sign in.
+//! `GET /users/authmethods`: the available login types.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use usher_api_types::session::{
 use super::providers::{Providers, oidc::callback_path};
 use crate::{Json, Settings};
 
-/// Tells the ways to sign in.
+/// Returns the available login types.
 #[utoipa::path(
     get, path = "/users/authmethods", tag = "Sessions", security(()),
-    responses((status = 200, body = AuthMethods, description = "The ways to sign in.")),
+    responses((status = 200, body = AuthMethods, description = "The login types.")),
 )]
 pub async fn methods(
     State(settings): State<Arc<Settings>>,

@@ -1,4 +1,4 @@
-//! `/users/otp/…`: a forgotten password replaced by a one-time passcode.
+//! `/users/otp/…`: replacing a forgotten password with a one-time passcode.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,29 +13,27 @@ use usher_api_types::{
     session::{ChangePasswordWithOneTimePasscodeRequest, RequestOneTimePasscodeRequest},
 };
 use usher_domain::{
-    AuditContext, Email, UserId, Violations,
-    audit::{AuditAction, AuditEntry, AuditResource},
-    random::Random,
-    time::Clock,
+    AuditContext, Email, UserId, Violations, audit::AuditAction, random::Random, time::Clock,
 };
 use usher_store::{NewPasscode, PasswordAccount, SessionStore, UserStore};
 
-use super::pause_after_refusal;
-use crate::{ApiError, Audit, RequestBody, Settings, hashing::Hasher, password};
+use super::delay_failure;
+use crate::{
+    ApiError, Audit, RequestBody, Settings, hashing::Hasher, password, users::audit_entry,
+};
 
-/// How long a passcode is good.
+/// How long a passcode is valid.
 const PASSCODE_LIFETIME: TimeDelta = TimeDelta::minutes(20);
-/// How long an answer takes at least, so that it does not tell by its time whether a
-/// passcode had to be written down.
-const LEAST_TIME: Duration = Duration::from_millis(100);
+/// The minimum response time, so that it does not reveal whether a passcode was stored.
+const MIN_RESPONSE_TIME: Duration = Duration::from_millis(100);
 
-/// Asks for a passcode. The answer does not tell whether the address is known.
+/// Requests a passcode. The response does not reveal whether a user has the e-mail address.
 #[utoipa::path(
     post, path = "/users/otp/request", tag = "Sessions", security(()),
     request_body = RequestOneTimePasscodeRequest,
-    responses((status = 204, description = "If the address is known, a passcode was made."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "Nobody signs in by password.")),
+    responses((status = 204, description = "A passcode is sent if a user with this e-mail address signs in with a password."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 403, body = Response, description = "Password sign-in is disabled.")),
 )]
 pub async fn request(
     State(sessions): State<Arc<dyn SessionStore>>,
@@ -46,7 +44,7 @@ pub async fn request(
     audit: Audit,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
-    let answer_at = Instant::now() + LEAST_TIME;
+    let respond_at = Instant::now() + MIN_RESPONSE_TIME;
     check_password_auth(&settings)?;
     let request: RequestOneTimePasscodeRequest = body.parse()?;
     let mut faults = Violations::new();
@@ -56,7 +54,7 @@ pub async fn request(
     let mut rng = random.generator();
     let passcode = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
     let secret = SecretString::from(passcode.to_string());
-    // Hashed for unknown addresses too, so that they take as long.
+    // Hashed for unknown addresses too, so that the response time is the same.
     let hash = hasher.hash_passcode(&secret, rng.random()).await?;
     if let Some(PasswordAccount { user, .. }) = sessions.find_password_account(&email).await? {
         let by = audit.context_of(user.id, StatusCode::NO_CONTENT);
@@ -65,33 +63,34 @@ pub async fn request(
             expires_at: by.initiator.at + PASSCODE_LIFETIME,
             text: secret,
         };
-        keep(&*users, user.id, passcode, &by).await;
+        store(&*users, user.id, passcode, &by).await;
     }
-    sleep_until(answer_at).await;
+    sleep_until(respond_at).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Keeps the passcode. A fault that only a known address can meet must not be told.
-async fn keep(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &AuditContext) {
+/// Stores the passcode. An error is only logged, since the response would reveal that the
+/// e-mail address is known.
+async fn store(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &AuditContext) {
     match users.set_passcode(user, passcode, by).await {
         Ok(Some(false)) => tracing::warn!(
             user.id = %user,
-            "a one-time passcode was made and cannot be delivered: set up mail or a webhook"
+            "created a one-time passcode that cannot be delivered: configure mail or a webhook"
         ),
         Ok(_) => {}
         Err(error) => {
-            tracing::error!(%error, user.id = %user, "a one-time passcode could not be kept");
+            tracing::error!(%error, user.id = %user, "failed to store a one-time passcode");
         }
     }
 }
 
-/// Sets a password by passcode, which ends all sessions and tokens of the user.
+/// Sets a new password with a passcode. Revokes all sessions and tokens of the user.
 #[utoipa::path(
     post, path = "/users/otp/change-password", tag = "Sessions", security(()),
     request_body = ChangePasswordWithOneTimePasscodeRequest,
     responses((status = 204, description = "The password is set."),
-              (status = 400, body = Response, description = "A field breaks its rule, or the passcode is not good."),
-              (status = 403, body = Response, description = "Nobody signs in by password.")),
+              (status = 400, body = Response, description = "A field is invalid, or the passcode is incorrect or has expired."),
+              (status = 403, body = Response, description = "Password sign-in is disabled.")),
 )]
 pub async fn change_password(
     State(sessions): State<Arc<dyn SessionStore>>,
@@ -118,38 +117,28 @@ pub async fn change_password(
     let (Some(PasswordAccount { user, password, .. }), Some((passcode, expires_at))) =
         (account, pending)
     else {
-        pause_after_refusal().await;
+        delay_failure().await;
         return Err(wrong_passcode());
     };
-    let by = audit.context_of(user.id, StatusCode::NO_CONTENT);
     let outcome = async {
         if !matches || expires_at < clock.now() {
             return Err(wrong_passcode());
         }
         if hasher.verify(new.secret(), Some(&password)).await? {
-            return Err(ApiError::bad_request(
-                "New password cannot match old password.",
-            ));
+            let message = "New password cannot match old password.";
+            return Err(ApiError::bad_request(message));
         }
-        let hash = hasher
-            .hash(new.secret(), random.generator().random())
-            .await?;
-        users
-            .consume_passcode(user.id, passcode, hash, &by)
-            .await?
-            .ok_or_else(wrong_passcode)
+        let salt = random.generator().random();
+        let hash = hasher.hash(new.secret(), salt).await?;
+        let by = audit.context_of(user.id, StatusCode::NO_CONTENT);
+        let consumed = users.consume_passcode(user.id, passcode, hash, &by);
+        consumed.await?.ok_or_else(wrong_passcode)
     }
     .await;
     if let Err(error) = &outcome {
-        let entry = AuditEntry::new(
-            AuditAction::Write,
-            AuditResource::User,
-            user.id,
-            user.username.as_str(),
-        );
         let by = audit.context_of(user.id, error.status());
-        audit.record_in_background(entry, by);
-        pause_after_refusal().await;
+        audit.record_in_background(audit_entry(AuditAction::Write, &user), by);
+        delay_failure().await;
     }
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
@@ -160,7 +149,7 @@ fn check_password_auth(settings: &Settings) -> Result<(), ApiError> {
     } else {
         Err(ApiError::rule(
             StatusCode::FORBIDDEN,
-            "Signing in by password is turned off.",
+            "Password sign-in is disabled.",
         ))
     }
 }
@@ -175,6 +164,6 @@ fn parse(request: &ChangePasswordWithOneTimePasscodeRequest) -> Result<Email, Ap
 
 fn wrong_passcode() -> ApiError {
     ApiError::bad_request(
-        "The email address or the one-time passcode is wrong, or the passcode has expired.",
+        "The email address or the one-time passcode is incorrect, or the passcode has expired.",
     )
 }

@@ -1,199 +1,251 @@
-//! Signing in through providers: GitHub, and any number of OpenID providers.
+//! Sign-in through providers: GitHub, and any number of OpenID providers.
 //!
-//! The callback of a provider both starts and finishes. Without a code it sends the browser
-//! to the provider (`start.rs`), with one it asks the provider who came (`finish.rs`) and has
-//! the store find or make the user, or change how somebody signs in (`convert.rs`).
+//! A provider's callback starts a sign-in and finishes it. Without a code it redirects the
+//! browser to the provider (`start.rs`). With one it asks the provider for the user's
+//! identity and has the store find or create the user (`finish.rs`), or change the user's
+//! login type (`convert.rs`). What stops a sign-in is a `SignInError` (`error.rs`), which
+//! becomes a page or JSON in one place.
 
 pub mod device;
 pub mod github;
 pub mod oidc;
 
+pub(crate) mod conversion;
+pub(crate) mod state;
+
 mod convert;
+mod error;
 mod finish;
 mod page;
 mod redirect;
-mod refusal;
 mod start;
-pub(crate) mod state;
 
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    extract::Request,
+    extract::{FromRef, FromRequestParts, Request},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY},
+    request::Parts,
 };
 use subtle::ConstantTimeEq as _;
 use usher_domain::LoginType;
 use usher_identity::{Flow, IdentityProvider};
 
-use self::{redirect::own_path, state::States};
-use crate::{ApiError, AppState, Audit, QueryParameters, RequestFacts, cookies};
+use self::{error::SignInError, state::States};
+use crate::{ApiError, AppState, Audit, QueryParameters, cookies};
 
-/// The state of the attempt that the browser began last.
+/// The cookie with the state of the sign-in that the browser started last.
 const STATE_COOKIE: &str = "oauth_state";
-/// Where that browser wants to be afterwards.
+/// The cookie with the path to redirect to after that sign-in.
 const REDIRECT_COOKIE: &str = "oauth_redirect";
 
-/// The providers that people sign in through.
+/// The providers that users sign in through.
 #[derive(Clone, Default)]
 pub struct Providers {
-    /// GitHub, if people sign in there.
+    /// GitHub, if configured.
     pub github: Option<Provider>,
-    /// OpenID providers. The first one has the paths and the place of the API that we
-    /// speak; the others have [paths](oidc::further_callback) by their numbers, from 2 on.
+    /// The OpenID providers. The first one has the callback path and the field of the
+    /// reference API; the others have [numbered paths](oidc::numbered_callback), from 2 on.
     pub oidc: Vec<Provider>,
 }
 
-/// A provider, and how it is offered.
+/// A provider and its settings.
 #[derive(Clone)]
 pub struct Provider {
-    /// Its client.
+    /// The client that talks to the provider.
     pub client: Arc<dyn IdentityProvider>,
-    /// Whether whoever comes from there for the first time gets the user whom an
-    /// administrator made for that way to sign in with their address. Whoever runs the
-    /// provider can say any address.
+    /// Whether a first sign-in is linked to an existing user of this login type by its
+    /// e-mail address. The provider's operator can claim any address.
     pub may_claim_by_address: bool,
-    /// Whether whoever comes from there for the first time gets an account.
+    /// Whether a first sign-in creates a user.
     pub allow_sign_ups: bool,
-    /// What others are told, in Markdown; empty is a sentence of ours.
+    /// What a user without an account reads if sign-ups are disabled, in Markdown. If empty,
+    /// a default text is shown.
     pub sign_ups_disabled_text: String,
-    /// The text of the button.
+    /// The text of the sign-in button.
     pub sign_in_text: String,
-    /// Where the button's picture is; may be empty.
+    /// The URL of the button's icon; may be empty.
     pub icon_url: String,
 }
 
 impl Providers {
-    /// The one that the account of a link is from. A link without an account is from the
-    /// first of its kind; one of an issuer that no provider has is from the first whose
-    /// issuer is not checked.
+    /// Returns the provider that issued the account of a link: the one whose issuer matches,
+    /// else the first that accepts any issuer. A link without an account belongs to the
+    /// first provider of its type.
     pub(crate) fn of_link(&self, login_type: LoginType, link_id: &str) -> Option<&Provider> {
         let candidates = match login_type {
             LoginType::Github => self.github.as_slice(),
             LoginType::Oidc => &self.oidc,
             _ => &[],
         };
-        let find = |is_it: fn(&dyn IdentityProvider, &str) -> bool| {
+        let find = |matches: fn(&dyn IdentityProvider, &str) -> bool| {
             candidates
                 .iter()
-                .find(|provider| is_it(&*provider.client, link_id))
+                .find(|provider| matches(&*provider.client, link_id))
         };
-        // A lax one must not get the tokens of the one whose they are.
+        // A provider that accepts any issuer must not receive the tokens of another one.
         find(|client, link_id| client.issued(link_id))
             .or_else(|| find(|client, link_id| client.may_have_issued(link_id)))
     }
 }
 
-/// One call of the callback of a provider.
-struct Attempt<'a> {
-    app: &'a AppState,
-    provider: &'a Provider,
-    /// The name that its states are made for.
-    name: Cow<'static, str>,
-    /// The path of the callback.
-    path: &'a str,
-    uri: &'a Uri,
-    query: &'a QueryParameters,
-    headers: &'a HeaderMap,
+/// What a callback needs of its HTTP request.
+pub struct Callback {
+    app: AppState,
+    uri: Uri,
+    query: QueryParameters,
+    headers: HeaderMap,
+    audit: Audit,
 }
 
-impl Attempt<'_> {
-    async fn answer(&self, facts: &RequestFacts, audit: &Audit) -> Response {
-        let mut response = match self.resumed().await {
-            Ok(None) => start::start(self)
-                .await
-                .unwrap_or_else(ApiError::into_response),
-            Ok(Some(flow)) => finish::finish(self, &flow, facts, audit).await,
-            Err(error) => error.into_response(),
+impl<S> FromRequestParts<S> for Callback
+where
+    AppState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self {
+            app: AppState::from_ref(state),
+            uri: parts.uri.clone(),
+            query: QueryParameters::from_request_parts(parts, state).await?,
+            headers: parts.headers.clone(),
+            audit: Audit::from_request_parts(parts, state).await?,
+        })
+    }
+}
+
+/// A request to the callback of a provider.
+struct SignInRequest<'a> {
+    provider: &'a Provider,
+    /// The name that the provider's states are bound to.
+    state_name: Cow<'static, str>,
+    /// The path of the callback.
+    path: &'a str,
+    callback: &'a Callback,
+}
+
+impl SignInRequest<'_> {
+    async fn respond(&self) -> Response {
+        let mut response = match self.handle().await {
+            Ok(response) => response,
+            Err(error) => {
+                error.record(self.audit());
+                error.into_response(self)
+            }
         };
-        // The address holds a code, and the answer what is for this browser only.
+        // The URL contains the code, and the response is for this browser only.
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
     }
 
-    /// The flow that comes back with a code; `None` if one is to be started.
-    async fn resumed(&self) -> Result<Option<Flow>, ApiError> {
+    async fn handle(&self) -> Result<Response, SignInError> {
+        match self.returning_flow().await {
+            Ok(Some(flow)) => finish::finish(self, &flow).await,
+            Ok(None) => start::start(self).await.map_err(SignInError::Unidentified),
+            Err(error) => Err(SignInError::Unidentified(error)),
+        }
+    }
+
+    /// Returns the flow of a browser that comes back with a code, `None` if there is no code.
+    async fn returning_flow(&self) -> Result<Option<Flow>, ApiError> {
         if let Some(error) = self.parameter("error") {
-            return Err(self.refused(error));
+            return Err(self.provider_error(error));
         }
         if self.parameter("code").is_none() {
             return Ok(None);
         }
         let state = self.parameter("state").ok_or_else(|| {
-            ApiError::bad_request("The query parameter \"state\" must be given with a code.")
+            ApiError::bad_request(
+                "The query parameter \"state\" is required together with \"code\".",
+            )
         })?;
-        let unauthorized = |message: String| ApiError::rule(StatusCode::UNAUTHORIZED, message);
-        let kept = cookies::read(self.headers, STATE_COOKIE)
-            .filter(|kept| !kept.is_empty())
-            .ok_or_else(|| {
-                unauthorized(format!(
-                    "The cookie {STATE_COOKIE:?} is missing: begin to sign in again."
-                ))
-            })?;
-        if !bool::from(kept.as_bytes().ct_eq(state.as_bytes())) {
-            return Err(unauthorized(
-                "The state is not that of this browser: begin to sign in again.".to_owned(),
-            ));
+        let cookie = cookies::read(&self.callback.headers, STATE_COOKIE)
+            .filter(|cookie| !cookie.is_empty())
+            .ok_or_else(|| start_again(&format!("The cookie {STATE_COOKIE:?} is missing.")))?;
+        if !bool::from(cookie.as_bytes().ct_eq(state.as_bytes())) {
+            return Err(start_again("This sign-in was not started in this browser."));
         }
-        let flow = self.states().resume(&self.name, state).await?;
-        flow.map(Some).ok_or_else(|| {
-            unauthorized("The state is none of this server: begin to sign in again.".to_owned())
-        })
+        let flow = self.states().resume(&self.state_name, state).await?;
+        flow.map(Some)
+            .ok_or_else(|| start_again("This sign-in was not started on this server."))
     }
 
-    /// What the provider says instead of a code (RFC 6749, 4.1.2.1).
-    fn refused(&self, error: &str) -> ApiError {
-        let description = self.parameter("error_description");
-        let address = self
+    /// The error that the provider sends instead of a code (RFC 6749, 4.1.2.1).
+    fn provider_error(&self, error: &str) -> ApiError {
+        let description = self.parameter("error_description").map(str::to_owned);
+        let uri = self
             .parameter("error_uri")
-            .map(|address| format!("error_uri: {address}"));
-        let detail = match (description, address) {
-            (Some(description), Some(address)) => format!("{description}, {address}"),
-            (Some(description), None) => description.to_owned(),
-            (None, address) => address.unwrap_or_default(),
-        };
-        let message = format!("The provider answered with an error: {error}.");
-        ApiError::bad_request(message).with_detail(detail)
+            .map(|uri| format!("error_uri: {uri}"));
+        let detail: Vec<String> = description.into_iter().chain(uri).collect();
+        ApiError::bad_request(format!("The provider returned an error: {error}."))
+            .with_detail(detail.join(", "))
+    }
+
+    fn app(&self) -> &AppState {
+        &self.callback.app
+    }
+
+    fn audit(&self) -> &Audit {
+        &self.callback.audit
     }
 
     fn states(&self) -> States<'_> {
         States {
-            keys: &*self.app.signing_keys,
-            now: self.app.clock.now(),
+            keys: &*self.app().signing_keys,
+            now: self.app().clock.now(),
         }
     }
 
-    /// A parameter that is not empty.
+    /// Returns a query parameter, `None` if it is empty.
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.first(name).filter(|value| !value.is_empty())
+        self.callback
+            .query
+            .first(name)
+            .filter(|value| !value.is_empty())
     }
 
-    /// The target as the browser brings it; an empty cookie is an answer too.
-    fn target(&self) -> String {
-        cookies::read(self.headers, REDIRECT_COOKIE)
-            .or_else(|| self.query.first("redirect").map(str::to_owned))
+    /// Returns where the browser asked to be redirected afterwards. The cookie takes
+    /// precedence even if it is empty.
+    fn redirect_target(&self) -> String {
+        cookies::read(&self.callback.headers, REDIRECT_COOKIE)
+            .or_else(|| self.callback.query.first("redirect").map(str::to_owned))
             .unwrap_or_default()
     }
 
-    fn landing(&self) -> String {
-        own_path(&self.target(), self.path)
+    /// Whether a user is changing their login type, rather than signing in.
+    fn is_conversion(&self) -> bool {
+        ["state", "oidc_merge_state"]
+            .into_iter()
+            .filter_map(|name| self.parameter(name))
+            .any(state::is_conversion)
     }
 
-    /// Whether a program asks, which reads no pages.
+    /// Whether the client is a program that polls for a device's sign-in, and needs JSON.
     fn is_device(&self) -> bool {
         self.provider.client.uses_device_flow()
     }
+
+    /// The status of the response to a successful sign-in.
+    fn success_status(&self) -> StatusCode {
+        if self.is_device() {
+            StatusCode::OK
+        } else {
+            StatusCode::TEMPORARY_REDIRECT
+        }
+    }
 }
 
-/// A callback spends the code and makes a session, which a `HEAD` must not: whoever looks
-/// ahead with one, such as a filter of mails, is no browser that comes back.
+/// Answers `HEAD` with 405. A callback spends the code and creates a session, so it must not
+/// run for a mail filter that prefetches the link.
 pub(super) async fn refuse_head(request: Request, next: Next) -> Response {
     if request.method() == Method::HEAD {
         let allowed = (ALLOW, HeaderValue::from_static("GET"));
@@ -202,14 +254,18 @@ pub(super) async fn refuse_head(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn not_set_up(provider: &str) -> ApiError {
-    ApiError::bad_request(format!("{provider} is not set up for signing in."))
+fn start_again(reason: &str) -> ApiError {
+    let message = format!("{reason} Start again from the sign-in page.");
+    ApiError::rule(StatusCode::UNAUTHORIZED, message)
 }
 
-/// A value for a header, of text that is plain by its making.
+fn not_configured(provider: &str) -> ApiError {
+    ApiError::bad_request(format!("{provider} is not configured for sign-in."))
+}
+
 fn header(name: &HeaderName, text: &str) -> Result<HeaderValue, ApiError> {
     HeaderValue::try_from(text).map_err(|_| {
-        let what = format!("the header {name} would not be plain text");
-        ApiError::Internal(what.into())
+        let error = format!("the value of the header {name} is not visible ASCII");
+        ApiError::Internal(error.into())
     })
 }

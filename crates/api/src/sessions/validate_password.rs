@@ -1,4 +1,4 @@
-//! `POST /users/validate-password`: whether a password would do.
+//! `POST /users/validate-password`: whether a password is acceptable.
 
 use usher_api_types::{
     Response,
@@ -8,12 +8,12 @@ use usher_domain::{Password, Violations};
 
 use crate::{ApiError, Json, RequestBody, password};
 
-/// Tells whether a password would be accepted, and why not.
+/// Checks whether a password is acceptable as a new password.
 #[utoipa::path(
     post, path = "/users/validate-password", tag = "Sessions", security(()),
     request_body = ValidateUserPasswordRequest,
-    responses((status = 200, body = ValidateUserPasswordResponse, description = "What was found."),
-              (status = 400, body = Response, description = "There is no password in the body.")),
+    responses((status = 200, body = ValidateUserPasswordResponse, description = "Whether the password is acceptable, and if not, the reason."),
+              (status = 400, body = Response, description = "The password is missing.")),
 )]
 pub async fn validate(body: RequestBody) -> Result<Json<ValidateUserPasswordResponse>, ApiError> {
     let request: ValidateUserPasswordRequest = body.parse()?;

@@ -1,4 +1,4 @@
-//! `/users/{user}/appearance`: how pages look.
+//! `/users/{user}/appearance`: theme and terminal font.
 
 use std::sync::Arc;
 
@@ -9,32 +9,30 @@ use usher_store::SettingsStore;
 
 use crate::{ApiError, Caller, Json, RequestBody, target::TargetUser};
 
-/// Returns how pages look to the user.
+/// Returns the user's appearance settings.
 #[utoipa::path(
     get, path = "/users/{user}/appearance", tag = "Settings",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = UserAppearanceSettings, description = "The settings."),
-              (status = 403, body = Response, description = "The caller may not know them.")),
+              (status = 403, body = Response, description = "The caller may not read them.")),
 )]
 pub async fn read(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(settings): State<Arc<dyn SettingsStore>>,
 ) -> Result<Json<UserAppearanceSettings>, ApiError> {
-    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::ReadPersonal, Object::user(user.id))?;
     Ok(Json(settings.find_appearance(user.id).await?.into()))
 }
 
-/// Sets how pages look to the user, theme and font together.
+/// Replaces the user's appearance settings.
 #[utoipa::path(
     put, path = "/users/{user}/appearance", tag = "Settings",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UserAppearanceSettings,
-    responses((status = 200, body = UserAppearanceSettings, description = "The settings as changed."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    responses((status = 200, body = UserAppearanceSettings, description = "The updated settings."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -44,9 +42,7 @@ pub async fn update(
 ) -> Result<Json<UserAppearanceSettings>, ApiError> {
     let request: UserAppearanceSettings = body.parse()?;
     let font = check(&request)?;
-    if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::UpdatePersonal, Object::user(user.id))?;
     let stored = settings
         .set_appearance(user.id, &request.theme_preference, font)
         .await?;

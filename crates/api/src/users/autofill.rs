@@ -1,4 +1,4 @@
-//! `GET /users/{user}/autofill-parameters`: values given before, offered again.
+//! `GET /users/{user}/autofill-parameters`: earlier values of build parameters.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::{
 
 const TEMPLATE: &str = "template_id";
 
-/// Lists the values that the user last gave to parameters of a template.
+/// Lists the values that the user last used for the parameters of a template.
 #[utoipa::path(
     get, path = "/users/{user}/autofill-parameters", tag = "Settings",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`."),
-           ("template_id" = Uuid, Query, description = "The template.")),
+    params(TargetUser,
+           ("template_id" = Uuid, Query, description = "The template's ID.")),
     responses((status = 200, body = Vec<UserParameter>, description = "The values."),
-              (status = 400, body = Response, description = "A parameter breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not know them.")),
+              (status = 400, body = Response, description = "A parameter is invalid."),
+              (status = 403, body = Response, description = "The caller may not read them.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -30,9 +30,7 @@ pub async fn list(
     query: QueryParameters,
 ) -> Result<Json<Vec<UserParameter>>, ApiError> {
     let template = parse(&query)?;
-    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::ReadPersonal, Object::user(user.id))?;
     let found = parameters.list_build_parameters(user.id, template).await?;
     let listed = found
         .into_iter()
@@ -50,7 +48,7 @@ fn parse(query: &QueryParameters) -> Result<Uuid, ApiError> {
     let template = match text {
         None => None,
         Some("") => {
-            faults.push(TEMPLATE, "The parameter `template_id` must be given.");
+            faults.push(TEMPLATE, "The parameter `template_id` is required.");
             None
         }
         Some(text) => {
@@ -61,7 +59,7 @@ fn parse(query: &QueryParameters) -> Result<Uuid, ApiError> {
             id
         }
     };
-    // The credential may come in the query too; it is no part of the question.
+    // The query may also carry the credential.
     query.refuse_others(&[TEMPLATE, SESSION_COOKIE, "access_token"], &mut faults);
     faults.finish(template).map_err(ApiError::InvalidQuery)
 }

@@ -1,18 +1,16 @@
-//! `POST /users/{user}/convert-login`: from the password to a provider.
+//! `POST /users/{user}/convert-login`: from a password to a provider.
 //!
-//! Who knows the password may change the way to sign in. The change is made when the
-//! provider has confirmed who they are; until then a signed cookie says what was asked.
+//! The caller proves that they know the password. The login type changes when the provider
+//! has confirmed their identity; until then a signed cookie records the request.
 
 use axum::{
     extract::State,
     response::{AppendHeaders, IntoResponse as _, Response as AxumResponse},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header::SET_COOKIE};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::RngExt as _;
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::{SecretBox, SecretString};
 use serde_json::json;
 use usher_api_types::{
     Response,
@@ -23,34 +21,32 @@ use usher_domain::{
     audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
     time::never,
 };
-use usher_store::{SigningFeature, SigningKey, SigningKeyStore, StoreError};
-use uuid::Uuid;
+use usher_store::SigningFeature;
 
 use crate::{
-    ApiError, AppState, Audit, Caller, Json, RequestBody, Settings,
+    ApiError, AppState, Audit, Caller, Json, RequestBody,
     cookies::set_cookie_until,
     password,
-    sessions::{login, providers::state::States},
+    sessions::{
+        login,
+        providers::{
+            conversion::{COOKIE, Claims, LIFETIME},
+            state::States,
+        },
+    },
     target::TargetUser,
 };
 
-/// The cookie that says what was asked.
-pub(crate) const COOKIE: &str = "coder_oauth_convert_jwt";
-/// How long it is good.
-const LIFETIME: TimeDelta = TimeDelta::minutes(5);
-/// How far the clocks of two replicas may be apart.
-const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(1);
-
-/// Asks for another way to sign in.
+/// Starts the change of the caller's login type to a provider.
 #[utoipa::path(
     post, path = "/users/{user}/convert-login", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = ConvertLoginRequest,
-    responses((status = 201, body = OAuthConversionResponse, description = "The change is waiting for the provider."),
-              (status = 400, body = Response, description = "There is no such way."),
-              (status = 401, body = Response, description = "The password is wrong, or the user is not the caller."),
-              (status = 403, body = Response, description = "Nobody signs in by password."),
-              (status = 429, body = Response, description = "Too many passwords were tried in this minute.")),
+    responses((status = 201, body = OAuthConversionResponse, description = "The change waits for the sign-in at the provider."),
+              (status = 400, body = Response, description = "A field is invalid, or the login type cannot be chosen."),
+              (status = 401, body = Response, description = "The password is incorrect, or the user is not the caller."),
+              (status = 403, body = Response, description = "Password sign-in is disabled."),
+              (status = 429, body = Response, description = "Too many attempts in this minute.")),
 )]
 pub async fn create(
     caller: Caller,
@@ -62,21 +58,21 @@ pub async fn create(
 ) -> Result<AxumResponse, ApiError> {
     let request: ConvertLoginRequest = body.parse()?;
     let to_type = parse(&request)?;
-    // It could be used to guess, as a new password could.
+    // Counts against the limit of password changes, since it can be used to guess passwords.
     let now = app.clock.now();
     let counted = app
         .limits
         .check_password_change(&caller, user.id, &headers, now)?;
     let secret = password::secret(request.password);
-    let begun = begin(&app, &caller, &user, to_type, &secret, &audit).await;
-    let mut response = begun.unwrap_or_else(ApiError::into_response);
+    let started = start(&app, &caller, &user, to_type, &secret, &audit).await;
+    let mut response = started.unwrap_or_else(ApiError::into_response);
     if let Some(counted) = counted {
         counted.write(response.headers_mut());
     }
     Ok(response)
 }
 
-async fn begin(
+async fn start(
     app: &AppState,
     caller: &Caller,
     user: &User,
@@ -86,50 +82,36 @@ async fn begin(
 ) -> Result<AxumResponse, ApiError> {
     let stored = app.users.find_password_hash(user.id).await?;
     let matches = app.hasher.verify(secret, stored.as_ref()).await?;
-    // Only oneself may. Others are told that the password is wrong whether it is or not, or
-    // the answer would tell.
+    // For another user the response is the same whether the password matches or not.
     login::check(user, matches && user.id == caller.id(), &app.settings)?;
-    let checked = stored.unwrap_or_else(PasswordHash::none);
+    let verified = stored.unwrap_or_else(PasswordHash::none);
 
     let by = audit.context(StatusCode::CREATED);
+    let now = by.initiator.at;
     let mut rng = app.random.generator();
-    let fresh = SecretBox::new(Box::new(rng.random()));
-    let key = app
-        .signing_keys
-        .signing_key(SigningFeature::OidcConvert, fresh, by.initiator.at)
+    let new_secret = SecretBox::new(Box::new(rng.random()));
+    let keys = &*app.signing_keys;
+    let key = keys
+        .signing_key(SigningFeature::OidcConvert, new_secret, now)
         .await?;
-    let states = States {
-        keys: &*app.signing_keys,
-        now: by.initiator.at,
-    };
-    let state = states.begin_conversion(&mut rng).await?;
-    let claims = Claims::new(
-        user,
-        &checked,
-        to_type,
-        state,
-        by.initiator.at,
-        &app.settings,
-    );
+    let state = States { keys, now }.begin_conversion(&mut rng).await?;
+    let deployment_id = app.settings.deployment_id;
+    let claims = Claims::new(user, &verified, to_type, state.clone(), now, deployment_id);
     let token = claims.sign(&key)?;
     app.audit
-        .record_failure(entry(user, to_type, by.initiator.at), &by)
+        .record_failure(entry(user, to_type, now), &by)
         .await?;
 
-    let expires_at = by.initiator.at + LIFETIME;
+    let expires_at = now + LIFETIME;
     let cookie = set_cookie_until(COOKIE, &token, expires_at, &app.settings);
     let response = OAuthConversionResponse {
-        state_string: claims.state,
+        state_string: state,
         expires_at: expires_at.into(),
         to_type: to_type.as_str().to_owned(),
         user_id: user.id.0,
     };
-    Ok((
-        StatusCode::CREATED,
-        AppendHeaders([(SET_COOKIE, cookie)]),
-        Json(response),
-    )
-        .into_response())
+    let headers = AppendHeaders([(SET_COOKIE, cookie)]);
+    Ok((StatusCode::CREATED, headers, Json(response)).into_response())
 }
 
 fn parse(request: &ConvertLoginRequest) -> Result<LoginType, ApiError> {
@@ -142,7 +124,7 @@ fn parse(request: &ConvertLoginRequest) -> Result<LoginType, ApiError> {
     match LoginType::parse(&request.to_type) {
         Some(provider @ (LoginType::Github | LoginType::Oidc)) => Ok(provider),
         _ => Err(ApiError::bad_request(format!(
-            "Nobody can change to the login type {:?}.",
+            "An account cannot be converted to login type {:?}.",
             request.to_type
         ))),
     }
@@ -159,116 +141,6 @@ fn entry(user: &User, to_type: LoginType, now: DateTime<Utc>) -> AuditEntry {
     AuditEntry::new(action, resource, user.id, to_type.as_str()).with_diff(diff)
 }
 
-/// What the cookie says, signed as a JWT (RFC 7519).
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Claims {
-    iss: String,
-    sub: String,
-    aud: String,
-    exp: i64,
-    nbf: i64,
-    iat: i64,
-    jti: String,
-    user_id: Uuid,
-    state: String,
-    from_login_type: String,
-    to_login_type: String,
-    /// The fingerprint of the hash that the password matched.
-    password: String,
-}
-
-impl Claims {
-    fn new(
-        user: &User,
-        checked: &PasswordHash,
-        to_type: LoginType,
-        state: String,
-        now: DateTime<Utc>,
-        settings: &Settings,
-    ) -> Self {
-        Self {
-            iss: settings.deployment_id.to_string(),
-            sub: state.clone(),
-            aud: user.id.to_string(),
-            exp: (now + LIFETIME).timestamp(),
-            nbf: (now - CLOCK_SKEW).timestamp(),
-            iat: now.timestamp(),
-            jti: Uuid::new_v4().to_string(),
-            user_id: user.id.0,
-            state,
-            from_login_type: user.login_type.as_str().to_owned(),
-            to_login_type: to_type.as_str().to_owned(),
-            password: checked.fingerprint(),
-        }
-    }
-
-    fn sign(&self, key: &SigningKey) -> Result<String, ApiError> {
-        let header = Header {
-            kid: Some(key.sequence.to_string()),
-            ..Header::new(Algorithm::HS512)
-        };
-        let secret = EncodingKey::from_secret(key.secret.expose_secret());
-        jsonwebtoken::encode(&header, self, &secret)
-            .map_err(|error| ApiError::Internal(Box::new(error)))
-    }
-
-    /// What a cookie says; `None` if no key of ours has signed it, or it is over.
-    pub(crate) async fn read(
-        token: &str,
-        keys: &dyn SigningKeyStore,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Self>, StoreError> {
-        let Some(sequence) = jsonwebtoken::decode_header(token)
-            .ok()
-            .and_then(|header| header.kid?.parse().ok())
-        else {
-            return Ok(None);
-        };
-        let feature = SigningFeature::OidcConvert;
-        let Some(key) = keys.find_signing_key(feature, sequence, now).await? else {
-            return Ok(None);
-        };
-        let secret = DecodingKey::from_secret(key.secret.expose_secret());
-        let decoded = jsonwebtoken::decode::<Self>(token, &secret, &signature_only());
-        Ok(decoded
-            .ok()
-            .map(|decoded| decoded.claims)
-            .filter(|claims| (claims.nbf..=claims.exp).contains(&now.timestamp())))
-    }
-
-    /// Whether the change was asked for at this deployment.
-    pub(crate) fn is_of(&self, deployment: Uuid) -> bool {
-        self.iss == deployment.to_string()
-    }
-
-    /// Whether the change goes on with that state.
-    pub(crate) fn has_state(&self, state: &str) -> bool {
-        self.state == state && self.sub == state
-    }
-
-    /// Whether the user asked to sign in that way, and has not changed it since.
-    pub(crate) fn converts(&self, user: &User, to_type: LoginType) -> bool {
-        self.user_id == user.id.0
-            && self.aud == user.id.to_string()
-            && self.from_login_type == user.login_type.as_str()
-            && self.to_login_type == to_type.as_str()
-    }
-
-    /// The fingerprint of the hash that the password matched.
-    pub(crate) fn into_password(self) -> String {
-        self.password
-    }
-}
-
-/// The times are compared with our clock, and the rest with what it must be, afterwards.
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::HS512);
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    validation
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_providers_can_be_changed_to() {
+    fn an_account_can_only_be_converted_to_a_provider() {
         assert_eq!(ask("github", "x").unwrap(), LoginType::Github);
         assert_eq!(ask("oidc", "x").unwrap(), LoginType::Oidc);
         for to_type in ["none", "password", "token", "saml", "OIDC"] {

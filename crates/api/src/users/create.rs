@@ -1,4 +1,4 @@
-//! `POST /users`: people added.
+//! `POST /users`: creating a user.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use crate::{
     ssh_keys, target::find_readable_organization,
 };
 
-/// The greatest number of organizations that one call takes.
+/// The maximum number of organizations that one call takes.
 const MAX_ORGANIZATIONS: usize = 128;
 
 /// Creates a user who is a member of the given organizations.
 #[utoipa::path(
     post, path = "/users", tag = "Users",
     request_body = CreateUserRequest,
-    responses((status = 201, body = User, description = "The user was made."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
+    responses((status = 201, body = User, description = "The user was created."),
+              (status = 400, body = Response, description = "A field is invalid."),
               (status = 403, body = Response, description = "The caller may not create users."),
               (status = 404, body = Response, description = "An organization does not exist."),
-              (status = 409, body = Response, description = "The username or the address is taken.")),
+              (status = 409, body = Response, description = "The username or the e-mail address is taken.")),
 )]
 pub async fn create(
     caller: Caller,
@@ -50,11 +50,11 @@ pub async fn create(
     if request.organization_ids.is_empty() {
         return Err(no_organization());
     }
-    // Whoever may not read the other user must not learn of them here.
-    let namesake = users
+    // A caller who may not read the other user must not learn that they exist.
+    let conflicting = users
         .find_user_with_name(&request.username, &request.email)
         .await?;
-    if namesake.is_some_and(|user| caller.may_read_user(user.id)) {
+    if conflicting.is_some_and(|user| caller.may_read_user(user.id)) {
         return Err(exists());
     }
     let organization_ids =
@@ -88,12 +88,12 @@ pub async fn create(
         created_at: by.initiator.at,
     };
     let mut user = match users.create_user(new, &by).await {
-        // Somebody else took the name or the address since it was looked at.
+        // The username or the e-mail address was taken in the meantime.
         Err(StoreError::Conflict(Conflict::Username | Conflict::Email)) => return Err(exists()),
         other => other?,
     };
     tracing::info!(user.id = %user.id, actor.id = %caller.id(), "created a user");
-    // Told in the order in which they were asked for.
+    // In the order of the request.
     user.organization_ids = organization_ids;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
@@ -102,7 +102,7 @@ fn exists() -> ApiError {
     ApiError::rule(StatusCode::CONFLICT, "User already exists.")
 }
 
-/// The fields of the body, each good by itself.
+/// The fields of the body, each valid by itself.
 struct Request {
     email: Email,
     username: Username,
@@ -130,7 +130,7 @@ impl Request {
         if organization_ids.len() > MAX_ORGANIZATIONS {
             faults.push(
                 "organization_ids",
-                format!("At most {MAX_ORGANIZATIONS} organizations are taken."),
+                format!("At most {MAX_ORGANIZATIONS} organizations are allowed."),
             );
         }
         let parsed = email.zip(username).zip(name).zip(status);
@@ -166,27 +166,27 @@ fn check_password_use(request: &Request, settings: &Settings) -> Result<(), ApiE
     let is_password = matches!(request.login_type.as_str(), "" | "password");
     if !is_password && !request.password.expose().is_empty() {
         return Err(ApiError::bad_request(format!(
-            "A password must not be given for the login type {:?}.",
+            "A user with login type {:?} cannot have a password.",
             request.login_type
         )));
     }
     if is_password && !settings.password_auth {
         return Err(ApiError::rule(
             StatusCode::FORBIDDEN,
-            "Signing in by password is turned off, so no user with a password can be made.",
+            "Password sign-in is disabled, so users with a password cannot be created.",
         ));
     }
     Ok(())
 }
 
 fn no_organization() -> ApiError {
-    let message = "No organization was given; a user must be a member of one at least.";
+    let message = "A user must be a member of at least one organization.";
     ApiError::bad_request(message)
-        .with_detail("`organization_ids` must hold the id of an organization.")
+        .with_detail("`organization_ids` must contain the ID of an organization.")
         .of_field("organization_ids")
 }
 
-/// The organizations, each once, with the nil UUID replaced by the default one.
+/// Returns the organizations without duplicates. The nil UUID is the default organization.
 async fn find_organizations(
     organizations: &dyn OrganizationStore,
     caller: &Caller,
@@ -200,7 +200,7 @@ async fn find_organizations(
             .ok_or_else(|| {
                 ApiError::rule(
                     StatusCode::NOT_FOUND,
-                    format!("There is no organization with the id {id}."),
+                    format!("Organization {id} does not exist."),
                 )
             })?;
         if !found.contains(&organization.id) {
@@ -210,7 +210,7 @@ async fn find_organizations(
     Ok(found)
 }
 
-/// How the user will sign in, and the password if that is how.
+/// Returns the login type, and the password if the user has one.
 fn choose_login(
     request: &Request,
     providers: &Providers,
@@ -224,15 +224,15 @@ fn choose_login(
         "github" => Ok((LoginType::Github, None)),
         "oidc" if !providers.oidc.is_empty() => Ok((LoginType::Oidc, None)),
         "oidc" => Err(ApiError::bad_request(
-            "No OpenID provider is set up, so nobody can sign in through one.",
+            "No OpenID provider is configured, so login type \"oidc\" is not available.",
         )),
         other => Err(ApiError::bad_request(format!(
-            "The login type {other:?} is none that users can have."
+            "{other:?} is not a login type of users."
         ))),
     }
 }
 
-/// Creating a user takes them into organizations and gives them the implied roles.
+/// A new user is added to organizations and gets the implied roles, which needs permissions too.
 fn may_create(caller: &Caller, organizations: &[OrganizationId]) -> bool {
     caller.may(Action::Create, Object::any(Resource::User))
         && caller.may(Action::Assign, Object::any(Resource::AssignRole))

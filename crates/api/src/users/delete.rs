@@ -1,24 +1,21 @@
-//! `DELETE /users/{user}`: people removed.
+//! `DELETE /users/{user}`: deleting a user.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
 use usher_api_types::Response;
-use usher_domain::{
-    Action, Object,
-    audit::{AuditAction, AuditEntry, AuditResource},
-};
+use usher_domain::{Action, Object, audit::AuditAction};
 use usher_store::UserStore;
 
-use crate::{ApiError, Audit, Caller, Json, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, target::TargetUser, users::audit_entry};
 
-/// Deletes the user: all their keys end, and their name and address are free again.
+/// Deletes the user and revokes their keys. The username and e-mail address can be reused.
 #[utoipa::path(
     delete, path = "/users/{user}", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = Response, description = "The user was deleted."),
-              (status = 403, body = Response, description = "The caller may not, or is the user.")),
+              (status = 403, body = Response, description = "The caller lacks the permission, or is the user.")),
 )]
 pub async fn delete(
     caller: Caller,
@@ -26,12 +23,7 @@ pub async fn delete(
     State(users): State<Arc<dyn UserStore>>,
     audit: Audit,
 ) -> Result<Json<Response>, ApiError> {
-    let entry = AuditEntry::new(
-        AuditAction::Delete,
-        AuditResource::User,
-        user.id,
-        user.username.as_str(),
-    );
+    let entry = audit_entry(AuditAction::Delete, &user);
     audit
         .record_failure(entry, async {
             if user.id == caller.id() {
@@ -40,16 +32,13 @@ pub async fn delete(
                     "You cannot delete yourself!",
                 ));
             }
-            let reaches_up = user.is_owner() && !caller.user.is_owner();
-            if reaches_up || !caller.may(Action::Delete, Object::user(user.id)) {
+            let unless_owner = !caller.user.is_owner();
+            if user.is_owner() && unless_owner {
                 return Err(ApiError::Forbidden);
             }
+            caller.require(Action::Delete, Object::user(user.id))?;
             users
-                .delete_user(
-                    user.id,
-                    !caller.user.is_owner(),
-                    &audit.context(StatusCode::OK),
-                )
+                .delete_user(user.id, unless_owner, &audit.context(StatusCode::OK))
                 .await?
                 .ok_or(ApiError::NotFound)
         })

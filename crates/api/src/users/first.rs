@@ -17,11 +17,11 @@ use usher_store::{NewUser, UserStore};
 
 use crate::{ApiError, Json, RequestBody, Settings, hashing::Hasher, password, ssh_keys};
 
-/// Whether the deployment has a user yet. Clients read 404 as "no".
+/// Returns whether a user exists: 200 if so, else 404.
 #[utoipa::path(
     get, path = "/users/first", tag = "Users", security(()),
-    responses((status = 200, body = Response, description = "There is a user."),
-              (status = 404, body = Response, description = "There is none yet.")),
+    responses((status = 200, body = Response, description = "A user exists."),
+              (status = 404, body = Response, description = "No user exists yet.")),
 )]
 pub async fn exists(State(users): State<Arc<dyn UserStore>>) -> Result<Json<Response>, ApiError> {
     if users.has_users().await? {
@@ -36,13 +36,13 @@ pub async fn exists(State(users): State<Arc<dyn UserStore>>) -> Result<Json<Resp
     }
 }
 
-/// Creates the first user, an owner. It needs no credential, and works once.
+/// Creates the first user, who becomes an owner. Needs no credential and succeeds only once.
 #[utoipa::path(
     post, path = "/users/first", tag = "Users", security(()),
     request_body = CreateFirstUserRequest,
-    responses((status = 201, body = CreateFirstUserResponse, description = "The user was made."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 409, body = Response, description = "There is a user already.")),
+    responses((status = 201, body = CreateFirstUserResponse, description = "The user was created."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 409, body = Response, description = "A user already exists.")),
 )]
 pub async fn create(
     State(users): State<Arc<dyn UserStore>>,
@@ -75,10 +75,9 @@ pub async fn create(
         created_at: now,
     };
     let user = users.create_first_user(new).await?;
-    let organization = user
-        .organization_ids
-        .first()
-        .ok_or_else(|| ApiError::Internal("the first user is in no organization".into()))?;
+    let organization = user.organization_ids.first().ok_or_else(|| {
+        ApiError::Internal("the first user is not a member of an organization".into())
+    })?;
     tracing::info!(user.id = %user.id, "created the first user");
     let response = CreateFirstUserResponse {
         user_id: user.id.0,

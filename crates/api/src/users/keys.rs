@@ -1,4 +1,4 @@
-//! `/users/{user}/keys`: sessions of the command line, and any key by its identifier.
+//! `/users/{user}/keys`: sessions for command-line clients, and any key by its ID.
 
 use std::sync::Arc;
 
@@ -8,24 +8,22 @@ use usher_api_types::{
     Response,
     api_key::{ApiKey, GenerateApiKeyResponse},
 };
-use usher_domain::{
-    Action, AllowList, ApiKeyId, ApiToken, LoginType, Object, Scope, TokenName, random::Random,
-};
+use usher_domain::{Action, ApiKeyId, ApiToken, LoginType, Object, random::Random};
 use usher_store::ApiKeyStore;
 
 use crate::{
-    ApiError, Audit, Caller, Json, RequestFacts, Settings,
+    ApiError, Audit, Caller, Json, Settings,
     issuing::{self, KeyParameters},
-    target::{LastWord, TargetUser},
+    target::{LastSegment, TargetUser},
 };
 
-/// Makes a session for a client that keeps it itself. No cookie is set, so that signing
-/// out in the browser does not end it.
+/// Creates a session for a client that stores the key itself. No cookie is set, so the session
+/// is independent of the browser's.
 #[utoipa::path(
     post, path = "/users/{user}/keys", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 201, body = GenerateApiKeyResponse, description = "The key, shown this once."),
-              (status = 403, body = Response, description = "The caller may not make keys for this user.")),
+    params(TargetUser),
+    responses((status = 201, body = GenerateApiKeyResponse, description = "The key, which is not shown again."),
+              (status = 403, body = Response, description = "The caller may not create keys for this user.")),
 )]
 pub async fn create(
     caller: Caller,
@@ -33,39 +31,32 @@ pub async fn create(
     State(keys): State<Arc<dyn ApiKeyStore>>,
     State(random): State<Arc<dyn Random>>,
     State(settings): State<Arc<Settings>>,
-    facts: RequestFacts,
     audit: Audit,
 ) -> Result<(StatusCode, Json<GenerateApiKeyResponse>), ApiError> {
     issuing::check_target(&caller, &user)?;
     let token = ApiToken::generate(&mut random.generator());
     let by = audit.context(StatusCode::CREATED);
-    let parameters = KeyParameters {
-        login_type: LoginType::Password,
-        token_name: TokenName::default(),
-        scopes: vec![Scope::ALL],
-        allow_list: AllowList::everything(),
-        lifetime: issuing::default_lifetime(&caller, &settings),
-        ip: facts.ip,
-    };
-    issuing::check_reach(&caller, &parameters)?;
+    let lifetime = issuing::default_lifetime(&caller, &settings);
+    let parameters = KeyParameters::session(LoginType::Password, lifetime, by.ip);
+    issuing::check_scope(&caller, &parameters)?;
     keys.create_key(parameters.key(&token, user.id, by.initiator.at)?, &by)
         .await?;
     let key = token.expose().into();
     Ok((StatusCode::CREATED, Json(GenerateApiKeyResponse { key })))
 }
 
-/// Returns the key, whoever's it is, if the caller may read it.
+/// Returns a key of any user, if the caller may read it.
 #[utoipa::path(
     get, path = "/users/{user}/keys/{keyid}", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`; it need not own the key."),
-           ("keyid" = String, Path, description = "The identifier of the key.")),
+    params(TargetUser,
+           ("keyid" = String, Path, description = "The key's ID.")),
     responses((status = 200, body = ApiKey, description = "The key."),
-              (status = 404, body = Response, description = "There is none that the caller may read.")),
+              (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]
 pub async fn read(
     caller: Caller,
     _: TargetUser,
-    LastWord(id): LastWord,
+    LastSegment(id): LastSegment,
     State(keys): State<Arc<dyn ApiKeyStore>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = keys
@@ -76,18 +67,18 @@ pub async fn read(
     Ok(Json(key.into()))
 }
 
-/// Ends the key, whoever's it is, if the caller may.
+/// Revokes a key of any user, if the caller may.
 #[utoipa::path(
     delete, path = "/users/{user}/keys/{keyid}", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`; it need not own the key."),
-           ("keyid" = String, Path, description = "The identifier of the key.")),
-    responses((status = 204, description = "The key has ended."),
-              (status = 404, body = Response, description = "There is none that the caller may end.")),
+    params(TargetUser,
+           ("keyid" = String, Path, description = "The key's ID.")),
+    responses((status = 204, description = "The key is revoked."),
+              (status = 404, body = Response, description = "Not found, or the caller may not delete it.")),
 )]
 pub async fn delete(
     caller: Caller,
     _: TargetUser,
-    LastWord(id): LastWord,
+    LastSegment(id): LastSegment,
     State(keys): State<Arc<dyn ApiKeyStore>>,
     audit: Audit,
 ) -> Result<StatusCode, ApiError> {

@@ -1,4 +1,4 @@
-//! `GET /users`: people found and listed.
+//! `GET /users`: listing and searching users.
 
 use std::{error::Error, sync::Arc};
 
@@ -16,20 +16,19 @@ use usher_store::{UserListPart, UserListQuery, UserListStream, UserStore, Visibi
 
 use crate::{ApiError, Caller, Json, json, query::QueryParameters};
 
-/// How many users an answer may have that is put together before it is sent. A longer one is
-/// sent as it is read.
-const AT_ONCE: u32 = 1000;
+/// The maximum number of users in a response that is read completely before it is sent. A
+/// longer one is streamed.
+const MAX_BUFFERED: u32 = 1000;
 
-/// Lists the users that match, in the order of their lower-cased usernames. A caller sees
-/// only those that they may read.
+/// Lists the matching users that the caller may read, ordered by lower-cased username.
 #[utoipa::path(
     get, path = "/users", tag = "Users",
-    params(("q" = Option<String>, Query, description = "Filters such as `status:active role:owner`, and text to look for in usernames and addresses."),
+    params(("q" = Option<String>, Query, description = "Filters such as `status:active role:owner`, and text to find in usernames and e-mail addresses."),
            ("after_id" = Option<uuid::Uuid>, Query, description = "Only users after this one."),
-           ("limit" = Option<u32>, Query, description = "The greatest number of users; 0 is all."),
-           ("offset" = Option<u32>, Query, description = "How many users to leave out first.")),
+           ("limit" = Option<u32>, Query, description = "The maximum number of users; 0 means all."),
+           ("offset" = Option<u32>, Query, description = "The number of users to skip.")),
     responses((status = 200, body = GetUsersResponse, description = "The page."),
-              (status = 400, body = usher_api_types::Response, description = "A parameter breaks its rule.")),
+              (status = 400, body = usher_api_types::Response, description = "A parameter is invalid.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -44,12 +43,12 @@ pub async fn list(
         after,
         page,
     };
-    let mut beginning = query.clone();
-    beginning.page.limit = Some(page.limit.unwrap_or(AT_ONCE).min(AT_ONCE));
-    let listing = users.list_users(beginning).await?;
-    let may_go_on = page.limit.is_none_or(|limit| limit > AT_ONCE);
-    if may_go_on && listing.items.len() >= AT_ONCE as usize {
-        return Ok(as_it_is_read(users.stream_users(query).await?));
+    let mut first = query.clone();
+    first.page.limit = Some(page.limit.unwrap_or(MAX_BUFFERED).min(MAX_BUFFERED));
+    let listing = users.list_users(first).await?;
+    let may_have_more = page.limit.is_none_or(|limit| limit > MAX_BUFFERED);
+    if may_have_more && listing.items.len() >= MAX_BUFFERED as usize {
+        return Ok(streamed(users.stream_users(query).await?));
     }
     let page = GetUsersResponse {
         users: listing.items.into_iter().map(User::in_list).collect(),
@@ -58,12 +57,12 @@ pub async fn list(
     Ok(Json(page).into_response())
 }
 
-/// An answer that is not held at once. If the store fails in the middle, the connection is
-/// cut off, so that what came cannot be taken for the whole list.
-fn as_it_is_read(parts: UserListStream) -> Response {
-    let text = stream::try_unfold((parts, Progress::Nothing), write_next);
+/// Sends the users as the store reads them. If the store fails, the connection is closed
+/// early, so that the client cannot mistake the response for a complete list.
+fn streamed(parts: UserListStream) -> Response {
+    let text = stream::try_unfold((parts, Progress::Start), write_next);
     let text = text.inspect_err(|error| {
-        tracing::warn!(%error, "the list of users broke off in the middle of the answer");
+        tracing::warn!(%error, "failed to read a list of users; the response is incomplete");
     });
     (
         [(CONTENT_TYPE, json::content_type())],
@@ -72,13 +71,13 @@ fn as_it_is_read(parts: UserListStream) -> Response {
         .into_response()
 }
 
-/// How far a list is written.
+/// How much of the response is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    Nothing,
-    Head,
+    Start,
+    Opened,
     Users,
-    All,
+    Done,
 }
 
 type Written = Option<(Bytes, (UserListStream, Progress))>;
@@ -87,14 +86,17 @@ type Written = Option<(Bytes, (UserListStream, Progress))>;
 async fn write_next(
     (mut parts, mut progress): (UserListStream, Progress),
 ) -> Result<Written, Box<dyn Error + Send + Sync>> {
-    if progress == Progress::All {
+    if progress == Progress::Done {
         return Ok(None);
     }
-    let part = parts.next().await.ok_or("the store did not finish it")??;
+    let part = parts
+        .next()
+        .await
+        .ok_or("the store ended the list without a count")??;
     let mut text = Vec::new();
-    if progress == Progress::Nothing {
+    if progress == Progress::Start {
         text.extend_from_slice(b"{\"users\":[");
-        progress = Progress::Head;
+        progress = Progress::Opened;
     }
     match part {
         UserListPart::Users(users) => {
@@ -108,13 +110,14 @@ async fn write_next(
         }
         UserListPart::Count(count) => {
             text.extend_from_slice(format!("],\"count\":{count}}}\n").as_bytes());
-            progress = Progress::All;
+            progress = Progress::Done;
         }
     }
     Ok(Some((text.into(), (parts, progress))))
 }
 
-/// Whom the caller may read, as far as it can be told without looking at them.
+/// Returns which users the caller may read. Needs no query, since only the role and the
+/// allow-list decide.
 fn visibility(caller: &Caller) -> Visibility {
     if caller.may(Action::Read, Object::any(Resource::User)) {
         return Visibility::All;

@@ -1,14 +1,14 @@
-//! `GET /users/{user}/login-type`: how one signs in.
+//! `GET /users/{user}/login-type`: the caller's login type.
 
 use http::StatusCode;
 use usher_api_types::{Response, user::UserLoginType};
 
 use crate::{ApiError, Caller, Json, target::TargetUser};
 
-/// Returns how the caller signs in. Nobody else's is told.
+/// Returns the caller's login type. That of other users is not available.
 #[utoipa::path(
     get, path = "/users/{user}/login-type", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = UserLoginType, description = "The login type."),
               (status = 403, body = Response, description = "The user is not the caller.")),
 )]
@@ -19,7 +19,7 @@ pub async fn read(
     if user.id != caller.id() {
         return Err(ApiError::rule(
             StatusCode::FORBIDDEN,
-            "You may see your own login type only.",
+            "You can only read your own login type.",
         ));
     }
     Ok(Json(UserLoginType {

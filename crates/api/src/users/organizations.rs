@@ -1,4 +1,4 @@
-//! `/users/{user}/organizations`: where somebody is a member.
+//! `/users/{user}/organizations`: the organizations of a user.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use usher_store::OrganizationStore;
 
 use crate::{
     ApiError, Caller, Json,
-    target::{LastWord, TargetUser, find_readable_organization},
+    target::{LastSegment, TargetUser, find_readable_organization},
 };
 
 /// Lists the organizations of the user that the caller may read.
 #[utoipa::path(
     get, path = "/users/{user}/organizations", tag = "Organizations",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = Vec<Organization>, description = "The organizations.")),
 )]
 pub async fn list(
@@ -35,15 +35,15 @@ pub async fn list(
 /// Returns an organization by its name. Whether the user is a member does not matter.
 #[utoipa::path(
     get, path = "/users/{user}/organizations/{organization}", tag = "Organizations",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`."),
+    params(TargetUser,
            ("organization" = String, Path, description = "The name of an organization.")),
     responses((status = 200, body = Organization, description = "The organization."),
-              (status = 404, body = Response, description = "There is none that the caller may read.")),
+              (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]
 pub async fn read(
     caller: Caller,
     _: TargetUser,
-    LastWord(name): LastWord,
+    LastSegment(name): LastSegment,
     State(organizations): State<Arc<dyn OrganizationStore>>,
 ) -> Result<Json<Organization>, ApiError> {
     find_readable_organization(&*organizations, &caller, OrganizationReference::Name(name))

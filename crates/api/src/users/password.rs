@@ -1,4 +1,4 @@
-//! `PUT /users/{user}/password`: a new password.
+//! `PUT /users/{user}/password`: changing a password.
 
 use std::sync::Arc;
 
@@ -10,25 +10,23 @@ use http::{HeaderMap, StatusCode};
 use rand::RngExt as _;
 use usher_api_types::{Response as Body, user::UpdateUserPasswordRequest};
 use usher_domain::{
-    Action, LoginType, Object, PasswordHash, User, Violations,
-    audit::{AuditAction, AuditEntry, AuditResource},
-    random::Random,
+    Action, LoginType, Object, PasswordHash, User, Violations, audit::AuditAction, random::Random,
     time::Clock,
 };
 use usher_store::{PasswordChange, UserStore};
 
 use crate::{
     ApiError, Audit, Caller, RequestBody, hashing::Hasher, limits::RateLimits, password,
-    target::TargetUser,
+    target::TargetUser, users::audit_entry,
 };
 
-/// Sets the password, which ends all sessions and tokens of the user.
+/// Sets the password. Revokes all sessions and tokens of the user.
 #[utoipa::path(
     put, path = "/users/{user}/password", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UpdateUserPasswordRequest,
     responses((status = 204, description = "The password is set."),
-              (status = 400, body = Body, description = "A field breaks its rule."),
+              (status = 400, body = Body, description = "A field is invalid."),
               (status = 403, body = Body, description = "The user is an owner, and the caller is not."),
               (status = 404, body = Body, description = "The caller may not change this user.")),
 )]
@@ -45,15 +43,10 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<Response, ApiError> {
     let counted = limits.check_password_change(&caller, user.id, &headers, clock.now())?;
-    let entry = AuditEntry::new(
-        AuditAction::Write,
-        AuditResource::User,
-        user.id,
-        user.username.as_str(),
-    );
+    let entry = audit_entry(AuditAction::Write, &user);
     let salt = random.generator().random();
-    let change = change(&caller, &user, &*users, &hasher, salt, &audit, &body);
-    let mut response = match audit.record_failure(entry, change).await {
+    let outcome = change(&caller, &user, &*users, &hasher, salt, &audit, &body);
+    let mut response = match audit.record_failure(entry, outcome).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     };
@@ -93,7 +86,7 @@ async fn change(
     Ok(())
 }
 
-/// A change that passed every check, to be hashed.
+/// A valid change, not yet hashed.
 struct Change {
     new: secrecy::SecretString,
     replaces: Option<PasswordHash>,
@@ -112,17 +105,17 @@ async fn check(
     faults.finish(Some(()))?;
     if user.login_type != LoginType::Password {
         return Err(ApiError::bad_request(
-            "The user does not sign in by password.",
+            "The user does not sign in with a password.",
         ));
     }
     let has_old = !request.old_password.expose().is_empty();
     if user.id == caller.id() && !has_old {
         return Err(ApiError::bad_request(
-            "Your current password is needed to set a new one.",
+            "Your current password is required to set a new one.",
         ));
     }
     let new = password::choose(request.password)?;
-    // Before anything is compared, or the answers would tell whether a guess was right.
+    // Before passwords are compared, since the response would confirm a guess.
     if user.is_owner() && !caller.user.is_owner() {
         return Err(ApiError::Forbidden);
     }
@@ -131,7 +124,7 @@ async fn check(
         if !hasher.verify(&old, Some(current)).await? {
             return Err(ApiError::field(
                 "old_password",
-                "The current password is another one.",
+                "Current password is incorrect.",
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! `/users/{user}/preferences`: what somebody prefers.
+//! `/users/{user}/preferences`: the preferences of a user.
 
 use std::sync::Arc;
 
@@ -9,32 +9,30 @@ use usher_store::SettingsStore;
 
 use crate::{ApiError, Caller, Json, RequestBody, target::TargetUser};
 
-/// Returns what the user prefers.
+/// Returns the user's preferences.
 #[utoipa::path(
     get, path = "/users/{user}/preferences", tag = "Settings",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = UserPreferenceSettings, description = "The preferences."),
-              (status = 403, body = Response, description = "The caller may not know them.")),
+              (status = 403, body = Response, description = "The caller may not read them.")),
 )]
 pub async fn read(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(settings): State<Arc<dyn SettingsStore>>,
 ) -> Result<Json<UserPreferenceSettings>, ApiError> {
-    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::ReadPersonal, Object::user(user.id))?;
     Ok(Json(settings.find_preferences(user.id).await?.into()))
 }
 
-/// Sets what the user prefers. What is absent is set to its default.
+/// Replaces the user's preferences. Absent ones are set to their defaults.
 #[utoipa::path(
     put, path = "/users/{user}/preferences", tag = "Settings",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UserPreferenceSettings,
-    responses((status = 200, body = UserPreferenceSettings, description = "The preferences as changed."),
-              (status = 400, body = Response, description = "The body is not JSON of the right types."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    responses((status = 200, body = UserPreferenceSettings, description = "The updated preferences."),
+              (status = 400, body = Response, description = "The body is not valid JSON or has the wrong types."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn update(
     caller: Caller,
@@ -43,9 +41,7 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<Json<UserPreferenceSettings>, ApiError> {
     let request: UserPreferenceSettings = body.parse()?;
-    if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::UpdatePersonal, Object::user(user.id))?;
     let preferences = Preferences {
         task_notification_alert_dismissed: request.task_notification_alert_dismissed,
     };

@@ -1,4 +1,4 @@
-//! `PUT /users/{user}/profile`: names.
+//! `PUT /users/{user}/profile`: changing username and display name.
 
 use std::sync::Arc;
 
@@ -8,22 +8,19 @@ use usher_api_types::{
     Response,
     user::{UpdateUserProfileRequest, User},
 };
-use usher_domain::{
-    Action, DisplayName, Object, Username, Violations,
-    audit::{AuditAction, AuditEntry, AuditResource},
-};
+use usher_domain::{Action, DisplayName, Object, Username, Violations, audit::AuditAction};
 use usher_store::{ProfileChange, UserStore};
 
-use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetUser, users::audit_entry};
 
-/// Sets username and display name. The own display name is everybody's to change,
-/// usernames only for those who manage users.
+/// Sets username and display name. All users can change their own display name; changing a
+/// username needs permission to manage users.
 #[utoipa::path(
     put, path = "/users/{user}/profile", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UpdateUserProfileRequest,
-    responses((status = 200, body = User, description = "The user as changed."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
+    responses((status = 200, body = User, description = "The updated user."),
+              (status = 400, body = Response, description = "A field is invalid."),
               (status = 403, body = Response, description = "The caller may not change this user."),
               (status = 404, body = Response, description = "The caller may not change usernames."),
               (status = 409, body = Response, description = "The username is taken.")),
@@ -35,12 +32,7 @@ pub async fn update(
     audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
-    let entry = AuditEntry::new(
-        AuditAction::Write,
-        AuditResource::User,
-        user.id,
-        user.username.as_str(),
-    );
+    let entry = audit_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             let change = parse(&body.parse()?)?;
@@ -48,9 +40,7 @@ pub async fn update(
             if renames && !caller.may(Action::Update, Object::user(user.id)) {
                 return Err(ApiError::NotFound);
             }
-            if !caller.may(Action::UpdatePersonal, Object::user(user.id)) {
-                return Err(ApiError::Forbidden);
-            }
+            caller.require(Action::UpdatePersonal, Object::user(user.id))?;
             users
                 .set_user_profile(user.id, change, &audit.context(StatusCode::OK))
                 .await?

@@ -1,34 +1,34 @@
-//! `/users/{user}/quiet-hours`: when workspaces are left alone. There are none here, and
-//! clients expect the refusal of a deployment without that feature.
+//! `/users/{user}/quiet-hours`: always 403, as from a reference deployment without that feature.
+//! Quiet hours are about workspaces, which this service does not have.
 
 use http::StatusCode;
 use usher_api_types::Response;
 
 use crate::ApiError;
 
-/// Refuses.
+/// Always 403: this service has no workspaces.
 #[utoipa::path(
     get, path = "/users/{user}/quiet-hours", tag = "Deployment", security(()),
-    params(("user" = String, Path, description = "Not looked at.")),
-    responses((status = 403, body = Response, description = "There are no workspaces here.")),
+    params(("user" = String, Path, description = "Ignored.")),
+    responses((status = 403, body = Response, description = "This service has no workspaces.")),
 )]
 pub async fn read() -> ApiError {
-    refuse()
+    unavailable()
 }
 
-/// Refuses.
+/// Always 403: this service has no workspaces.
 #[utoipa::path(
     put, path = "/users/{user}/quiet-hours", tag = "Deployment", security(()),
-    params(("user" = String, Path, description = "Not looked at.")),
-    responses((status = 403, body = Response, description = "There are no workspaces here.")),
+    params(("user" = String, Path, description = "Ignored.")),
+    responses((status = 403, body = Response, description = "This service has no workspaces.")),
 )]
 pub async fn update() -> ApiError {
-    refuse()
+    unavailable()
 }
 
-fn refuse() -> ApiError {
+fn unavailable() -> ApiError {
     ApiError::rule(
         StatusCode::FORBIDDEN,
-        "Quiet hours belong to workspaces, which this service does not have.",
+        "Quiet hours are not available, because this service has no workspaces.",
     )
 }

@@ -1,4 +1,4 @@
-//! `GET /users/{user}`: one person.
+//! `GET /users/{user}`: one user.
 
 use usher_api_types::{Response, user::User};
 
@@ -7,9 +7,9 @@ use crate::{ApiError, Json, target::TargetUser};
 /// Returns the user.
 #[utoipa::path(
     get, path = "/users/{user}", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = User, description = "The user."),
-              (status = 400, body = Response, description = "There is no such user that the caller may read.")),
+              (status = 400, body = Response, description = "The user does not exist, or the caller may not read them.")),
 )]
 pub async fn read(TargetUser(user): TargetUser) -> Result<Json<User>, ApiError> {
     Ok(Json(user.into()))

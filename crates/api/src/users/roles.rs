@@ -9,33 +9,30 @@ use usher_api_types::{
     role::{AssignableRole, UpdateRoles, UserRoles},
     user::User,
 };
-use usher_domain::{
-    Action, Object, Resource, SiteRole,
-    audit::{AuditAction, AuditEntry, AuditResource},
-};
+use usher_domain::{Action, Object, Resource, SiteRole, audit::AuditAction};
 use usher_store::{RolesChange, UserStore};
 
-use crate::{ApiError, Audit, Caller, Json, RequestBody, role_lists, target::TargetUser};
+use crate::{
+    ApiError, Audit, Caller, Json, RequestBody, role_lists, target::TargetUser, users::audit_entry,
+};
 
-/// Lists the site roles, and which of them the caller may assign.
+/// Lists the site roles and whether the caller may assign them.
 #[utoipa::path(
     get, path = "/users/roles", tag = "Roles",
     responses((status = 200, body = Vec<AssignableRole>, description = "The roles."),
-              (status = 403, body = Response, description = "The key's scopes do not allow it.")),
+              (status = 403, body = Response, description = "The scopes of the key do not allow it.")),
 )]
 pub async fn list_assignable(caller: Caller) -> Result<Json<Vec<AssignableRole>>, ApiError> {
-    if !caller.may(Action::Read, Object::any(Resource::AssignRole)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::Read, Object::any(Resource::AssignRole))?;
     Ok(Json(role_lists::site(&caller)))
 }
 
-/// Returns the names of the roles that the user was given.
+/// Returns the names of the user's assigned roles.
 #[utoipa::path(
     get, path = "/users/{user}/roles", tag = "Roles",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = UserRoles, description = "The roles."),
-              (status = 404, body = Response, description = "The caller may not know them.")),
+              (status = 404, body = Response, description = "The caller may not read them.")),
 )]
 pub async fn read(
     caller: Caller,
@@ -71,10 +68,10 @@ pub async fn read(
 /// Replaces the site roles of the user.
 #[utoipa::path(
     put, path = "/users/{user}/roles", tag = "Roles",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = UpdateRoles,
-    responses((status = 200, body = User, description = "The user as changed."),
-              (status = 400, body = Response, description = "A role does not exist or is not the caller's to assign."),
+    responses((status = 200, body = User, description = "The updated user."),
+              (status = 400, body = Response, description = "A role does not exist, or the caller may not assign it."),
               (status = 403, body = Response, description = "The caller may not assign roles.")),
 )]
 pub async fn update(
@@ -84,12 +81,7 @@ pub async fn update(
     audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
-    let entry = AuditEntry::new(
-        AuditAction::Write,
-        AuditResource::User,
-        user.id,
-        user.username.as_str(),
-    );
+    let entry = audit_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             if user.id == caller.id() {
@@ -107,11 +99,11 @@ pub async fn update(
                 .ok_or(ApiError::NotFound)
         })
         .await?;
-    tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed roles");
+    tracing::info!(user.id = %user.id, actor.id = %caller.id(), "changed the roles of a user");
     Ok(Json(changed.into()))
 }
 
-/// The new roles, each once, if the caller may make the difference.
+/// Returns the new roles without duplicates, if the caller may make this change.
 fn check(caller: &Caller, stored: &[String], wanted: Vec<String>) -> Result<Vec<String>, ApiError> {
     let stored: BTreeSet<&str> = stored.iter().map(String::as_str).collect();
     let wanted: BTreeSet<String> = wanted.into_iter().collect();
@@ -125,26 +117,25 @@ fn check(caller: &Caller, stored: &[String], wanted: Vec<String>) -> Result<Vec<
         .filter(|name| !wanted.contains(*name))
         .collect();
 
-    // Everybody is a member, so that role is given with every set of roles.
-    let mut touched = vec![SiteRole::Member];
+    // Every user has the role `member`, so each change assigns it too.
+    let mut changed = vec![SiteRole::Member];
     for name in added {
         let role = SiteRole::parse(name)
             .filter(|role| *role != SiteRole::Member)
             .ok_or_else(|| {
                 ApiError::bad_request(format!("{name:?} is not a site role that can be assigned."))
             })?;
-        touched.push(role);
+        changed.push(role);
     }
-    // A stored name that no role has grants nothing, and may go with any change.
-    touched.extend(removed.iter().filter_map(|name| SiteRole::parse(name)));
+    // A stored name that is not a role grants nothing, and can be removed freely.
+    changed.extend(removed.iter().filter_map(|name| SiteRole::parse(name)));
 
     let roles = Object::any(Resource::AssignRole);
-    if !caller.may(Action::Assign, roles)
-        || (!removed.is_empty() && !caller.may(Action::Unassign, roles))
-    {
-        return Err(ApiError::Forbidden);
+    caller.require(Action::Assign, roles)?;
+    if !removed.is_empty() {
+        caller.require(Action::Unassign, roles)?;
     }
-    if let Some(role) = touched.iter().find(|role| !caller.may_assign(**role)) {
+    if let Some(role) = changed.iter().find(|role| !caller.may_assign(**role)) {
         return Err(ApiError::bad_request(format!(
             "You may not assign the role {:?}.",
             role.name()

@@ -1,4 +1,4 @@
-//! `/users/{user}/gitsshkey`: the SSH key pair for Git.
+//! `/users/{user}/gitsshkey`: a user's SSH key pair for Git.
 
 use std::sync::Arc;
 
@@ -10,22 +10,20 @@ use usher_store::SshKeyStore;
 
 use crate::{ApiError, Audit, Caller, Json, Settings, ssh_keys, target::TargetUser};
 
-/// Returns the public half of the user's key pair.
+/// Returns the user's public key.
 #[utoipa::path(
     get, path = "/users/{user}/gitsshkey", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = GitSshKey, description = "The key."),
-              (status = 403, body = Response, description = "The caller may not know it."),
-              (status = 404, body = Response, description = "An account of the system has none.")),
+              (status = 403, body = Response, description = "The caller may not read it."),
+              (status = 404, body = Response, description = "System users do not have a key.")),
 )]
 pub async fn read(
     caller: Caller,
     TargetUser(user): TargetUser,
     State(keys): State<Arc<dyn SshKeyStore>>,
 ) -> Result<Json<GitSshKey>, ApiError> {
-    if !caller.may(Action::ReadPersonal, Object::user(user.id)) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::ReadPersonal, Object::user(user.id))?;
     let key = keys
         .find_ssh_key(user.id)
         .await?
@@ -33,13 +31,13 @@ pub async fn read(
     Ok(Json(key.into()))
 }
 
-/// Replaces the user's key pair by a new one.
+/// Replaces the user's key pair with a new one.
 #[utoipa::path(
     put, path = "/users/{user}/gitsshkey", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     responses((status = 200, body = GitSshKey, description = "The new key."),
-              (status = 403, body = Response, description = "The caller may not."),
-              (status = 404, body = Response, description = "An account of the system has none.")),
+              (status = 403, body = Response, description = "The caller lacks the permission."),
+              (status = 404, body = Response, description = "System users do not have a key.")),
 )]
 pub async fn regenerate(
     caller: Caller,
@@ -50,9 +48,8 @@ pub async fn regenerate(
     audit: Audit,
 ) -> Result<Json<GitSshKey>, ApiError> {
     let own = Object::user(user.id);
-    if !caller.may(Action::ReadPersonal, own) || !caller.may(Action::UpdatePersonal, own) {
-        return Err(ApiError::Forbidden);
-    }
+    caller.require(Action::ReadPersonal, own)?;
+    caller.require(Action::UpdatePersonal, own)?;
     let pair = ssh_keys::generate(settings.ssh_key_algorithm, random.generator()).await?;
     let key = keys
         .set_ssh_key(user.id, pair, &audit.context(StatusCode::OK))

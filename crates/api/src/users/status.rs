@@ -1,26 +1,23 @@
-//! `PUT /users/{user}/status/…`: who may sign in.
+//! `PUT /users/{user}/status/…`: suspending and activating a user.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
 use usher_api_types::{Response, user::User};
-use usher_domain::{
-    Action, Object, UserStatus,
-    audit::{AuditAction, AuditEntry, AuditResource},
-};
+use usher_domain::{Action, Object, UserStatus, audit::AuditAction};
 use usher_store::{Conflict, StoreError, UserStore};
 
-use crate::{ApiError, Audit, Caller, Json, target::TargetUser};
+use crate::{ApiError, Audit, Caller, Json, target::TargetUser, users::audit_entry};
 
-/// Suspends the user: nothing of theirs works from the next request on. Their keys stay,
-/// and work again when they are activated.
+/// Suspends the user. Their keys are rejected from the next request on, until the user is
+/// activated again.
 #[utoipa::path(
     put, path = "/users/{user}/status/suspend", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 200, body = User, description = "The user as changed."),
-              (status = 400, body = Response, description = "The user is the caller, or an owner."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    params(TargetUser),
+    responses((status = 200, body = User, description = "The updated user."),
+              (status = 400, body = Response, description = "The user is the caller or an owner."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn suspend(
     caller: Caller,
@@ -34,9 +31,9 @@ pub async fn suspend(
 /// Activates the user.
 #[utoipa::path(
     put, path = "/users/{user}/status/activate", tag = "Users",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 200, body = User, description = "The user as changed."),
-              (status = 403, body = Response, description = "The caller may not.")),
+    params(TargetUser),
+    responses((status = 200, body = User, description = "The updated user."),
+              (status = 403, body = Response, description = "The caller lacks the permission.")),
 )]
 pub async fn activate(
     caller: Caller,
@@ -54,36 +51,31 @@ async fn set(
     users: &dyn UserStore,
     audit: &Audit,
 ) -> Result<Json<User>, ApiError> {
-    let entry = AuditEntry::new(
-        AuditAction::Write,
-        AuditResource::User,
-        user.id,
-        user.username.as_str(),
-    );
+    let entry = audit_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             if status == UserStatus::Suspended && user.id == caller.id() {
                 return Err(ApiError::bad_request("You cannot suspend yourself."));
             }
             if status == UserStatus::Suspended && user.is_owner() {
-                return Err(an_owner());
+                return Err(owner_suspension());
             }
-            if !caller.may(Action::Update, Object::user(user.id)) {
-                return Err(ApiError::Forbidden);
-            }
+            caller.require(Action::Update, Object::user(user.id))?;
             match users
                 .set_user_status(user.id, status, &audit.context(StatusCode::OK))
                 .await
             {
-                Err(StoreError::Conflict(Conflict::ConcurrentModification)) => Err(an_owner()),
+                Err(StoreError::Conflict(Conflict::ConcurrentModification)) => {
+                    Err(owner_suspension())
+                }
                 other => other?.ok_or(ApiError::NotFound),
             }
         })
         .await?;
-    tracing::info!(user.id = %user.id, actor.id = %caller.id(), status = status.as_str(), "set a status");
+    tracing::info!(user.id = %user.id, actor.id = %caller.id(), status = status.as_str(), "changed the status of a user");
     Ok(Json(changed.into()))
 }
 
-fn an_owner() -> ApiError {
-    ApiError::bad_request("An owner cannot be suspended: take the role away first.")
+fn owner_suspension() -> ApiError {
+    ApiError::bad_request("An owner cannot be suspended. Remove the role first.")
 }

@@ -10,8 +10,8 @@ use usher_api_types::{
     api_key::{ApiKey, ApiKeyWithOwner, CreateTokenRequest, GenerateApiKeyResponse, TokenConfig},
 };
 use usher_domain::{
-    Action, AllowEntry, AllowList, ApiToken, LoginType, Object, Scope, TokenName, User,
-    allow_list::MAX_ALLOW_LIST_ENTRIES, random::Random,
+    Action, AllowEntry, AllowList, ApiToken, AuditContext, LoginType, Object, Resource, Scope,
+    TokenName, User, UserId, allow_list::MAX_ALLOW_LIST_ENTRIES, random::Random,
 };
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, StoreError};
 
@@ -19,19 +19,19 @@ use crate::{
     ApiError, Audit, Caller, Json, RequestBody, Settings,
     issuing::{self, KeyParameters},
     query::QueryParameters,
-    target::{LastWord, TargetUser},
+    target::{LastSegment, TargetUser},
 };
 
-/// The greatest number of scopes that one call takes.
+/// The maximum number of scopes that one call takes.
 const MAX_SCOPES: usize = 128;
-/// How often another random name is tried when the first is taken.
+/// How many random names are tried if each one is taken.
 const NAME_ATTEMPTS: usize = 5;
 
-/// Lists the user's tokens, or with `include_all` everybody's, as far as the caller may
-/// read them. None at all is `null`.
+/// Lists the user's tokens, or with `include_all` those of all users, that the caller may read.
+/// Returns `null` if there are none.
 #[utoipa::path(
     get, path = "/users/{user}/keys/tokens", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`."),
+    params(TargetUser,
            ("include_all" = Option<bool>, Query, description = "List the tokens of all users.")),
     responses((status = 200, body = Option<Vec<ApiKeyWithOwner>>, description = "The tokens.")),
 )]
@@ -42,19 +42,17 @@ pub async fn list(
     query: QueryParameters,
 ) -> Result<Json<Option<Vec<ApiKeyWithOwner>>>, ApiError> {
     let wants_all = query.first("include_all").is_some_and(is_true);
-    let may_read = |owner| caller.may(Action::Read, Object::api_key_of(owner));
-    let filter =
-        if wants_all && caller.may(Action::Read, Object::any(usher_domain::Resource::ApiKey)) {
-            KeyFilter::All
-        } else if wants_all {
-            KeyFilter::Of(caller.id())
-        } else {
-            KeyFilter::Of(user.id)
-        };
-    let found = keys.list_tokens(filter).await?;
-    let readable: Vec<ApiKeyWithOwner> = found
+    let filter = if !wants_all {
+        KeyFilter::Of(user.id)
+    } else if caller.may(Action::Read, Object::any(Resource::ApiKey)) {
+        KeyFilter::All
+    } else {
+        KeyFilter::Of(caller.id())
+    };
+    let tokens = keys.list_tokens(filter).await?;
+    let readable: Vec<ApiKeyWithOwner> = tokens
         .into_iter()
-        .filter(|(key, _)| may_read(key.user_id))
+        .filter(|(key, _)| caller.may(Action::Read, Object::api_key_of(key.user_id)))
         .map(|(key, username)| ApiKeyWithOwner {
             key: key.into(),
             username,
@@ -63,20 +61,20 @@ pub async fn list(
     Ok(Json(Some(readable).filter(|tokens| !tokens.is_empty())))
 }
 
-/// The spellings of "true" that clients written in Go send.
+/// Accepts the spellings of "true" that Go clients send.
 fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
 }
 
-/// Makes a token.
+/// Creates a token.
 #[utoipa::path(
     post, path = "/users/{user}/keys/tokens", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
+    params(TargetUser),
     request_body = CreateTokenRequest,
-    responses((status = 201, body = GenerateApiKeyResponse, description = "The token, shown this once."),
-              (status = 400, body = Response, description = "A field breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not make this token."),
-              (status = 409, body = Response, description = "The name is taken.")),
+    responses((status = 201, body = GenerateApiKeyResponse, description = "The token, which is not shown again."),
+              (status = 400, body = Response, description = "A field is invalid."),
+              (status = 403, body = Response, description = "The caller may not create this token."),
+              (status = 409, body = Response, description = "The user has a token with this name.")),
 )]
 pub async fn create(
     caller: Caller,
@@ -92,7 +90,7 @@ pub async fn create(
     if user.is_system {
         return Err(ApiError::Forbidden);
     }
-    let mut parameters = KeyParameters {
+    let parameters = KeyParameters {
         login_type: LoginType::Token,
         scopes: parse_scopes(&request)?,
         allow_list: normalize(&entries)?,
@@ -101,29 +99,46 @@ pub async fn create(
         ip: None,
     };
     issuing::check_target(&caller, &user)?;
-    issuing::check_reach(&caller, &parameters)?;
-
-    let mut rng = random.generator();
-    let wants_random_name = parameters.token_name.as_str().is_empty();
-    let token = ApiToken::generate(&mut rng);
+    issuing::check_scope(&caller, &parameters)?;
     let by = audit.context(StatusCode::CREATED);
-    let mut attempts_left = NAME_ATTEMPTS;
-    loop {
-        if wants_random_name {
-            parameters.token_name = issuing::random_name(&mut rng);
-            attempts_left -= 1;
-        }
-        let outcome = keys
-            .create_key(parameters.key(&token, user.id, by.initiator.at)?, &by)
-            .await;
-        match outcome {
-            Err(StoreError::Conflict(Conflict::TokenName))
-                if wants_random_name && attempts_left > 0 => {}
-            other => break other?,
-        }
-    }
+    let token = issue(parameters, user.id, &*keys, &*random, &by).await?;
     let key = token.expose().into();
     Ok((StatusCode::CREATED, Json(GenerateApiKeyResponse { key })))
+}
+
+/// Stores a new token. A token without a name gets a random one.
+async fn issue(
+    mut parameters: KeyParameters,
+    user: UserId,
+    keys: &dyn ApiKeyStore,
+    random: &dyn Random,
+    by: &AuditContext,
+) -> Result<ApiToken, ApiError> {
+    let mut rng = random.generator();
+    let token = ApiToken::generate(&mut rng);
+    let mut names_left = if parameters.token_name.as_str().is_empty() {
+        NAME_ATTEMPTS
+    } else {
+        0
+    };
+    loop {
+        if names_left > 0 {
+            parameters.token_name = issuing::random_name(&mut rng);
+        }
+        let key = parameters.key(&token, user, by.initiator.at)?;
+        match keys.create_key(key, by).await {
+            Err(StoreError::Conflict(Conflict::TokenName)) if names_left > 1 => names_left -= 1,
+            Err(StoreError::Conflict(Conflict::TokenName)) => {
+                let name = parameters.token_name.as_str();
+                let message = format!("A token named {name:?} already exists.");
+                return Err(ApiError::rule(StatusCode::CONFLICT, message).of_field("name"));
+            }
+            other => {
+                other?;
+                return Ok(token);
+            }
+        }
+    }
 }
 
 fn parse_allow_list(texts: &[String]) -> Result<Vec<AllowEntry>, ApiError> {
@@ -137,8 +152,8 @@ fn parse_allow_list(texts: &[String]) -> Result<Vec<AllowEntry>, ApiError> {
 fn normalize(entries: &[AllowEntry]) -> Result<AllowList, ApiError> {
     if entries.len() > MAX_ALLOW_LIST_ENTRIES {
         return Err(
-            ApiError::bad_request("The token could not be made.").with_detail(format!(
-                "`allow_list` has {} entries, and at most {MAX_ALLOW_LIST_ENTRIES} are taken.",
+            ApiError::bad_request("The token could not be created.").with_detail(format!(
+                "`allow_list` has {} entries; at most {MAX_ALLOW_LIST_ENTRIES} are allowed.",
                 entries.len()
             )),
         );
@@ -150,12 +165,12 @@ fn parse_scopes(request: &CreateTokenRequest) -> Result<Vec<Scope>, ApiError> {
     if request.scopes.len() > MAX_SCOPES {
         return Err(ApiError::field(
             "scopes",
-            format!("At most {MAX_SCOPES} scopes are taken."),
+            format!("At most {MAX_SCOPES} scopes are allowed."),
         ));
     }
     let refuse = |name: &str| {
-        ApiError::bad_request("The token could not be made.")
-            .with_detail(format!("{name:?} is not a scope that can be asked for."))
+        ApiError::bad_request("The token could not be created.")
+            .with_detail(format!("{name:?} is not a scope that can be requested."))
     };
     if request.scopes.is_empty() {
         if request.scope.is_empty() {
@@ -182,7 +197,7 @@ fn parse_lifetime(
     settings: &Settings,
 ) -> Result<TimeDelta, ApiError> {
     let refuse = |detail: String| {
-        Err(ApiError::bad_request("The token could not be made.").with_detail(detail))
+        Err(ApiError::bad_request("The token could not be created.").with_detail(detail))
     };
     if nanoseconds == 0 {
         return Ok(issuing::default_lifetime(caller, settings));
@@ -201,11 +216,11 @@ fn parse_lifetime(
     Ok(lifetime)
 }
 
-/// Returns the bounds of the user's tokens.
+/// Returns the limits of the user's tokens.
 #[utoipa::path(
     get, path = "/users/{user}/keys/tokens/tokenconfig", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`.")),
-    responses((status = 200, body = TokenConfig, description = "The bounds.")),
+    params(TargetUser),
+    responses((status = 200, body = TokenConfig, description = "The limits.")),
 )]
 pub async fn config(
     TargetUser(user): TargetUser,
@@ -217,18 +232,18 @@ pub async fn config(
     }))
 }
 
-/// Returns the user's token of that name.
+/// Returns the user's token with that name.
 #[utoipa::path(
     get, path = "/users/{user}/keys/tokens/{keyname}", tag = "Keys",
-    params(("user" = String, Path, description = "A UUID, a username, or `me`."),
+    params(TargetUser,
            ("keyname" = String, Path, description = "The exact name of the token.")),
     responses((status = 200, body = ApiKey, description = "The token."),
-              (status = 404, body = Response, description = "There is none that the caller may read.")),
+              (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]
 pub async fn read(
     caller: Caller,
     TargetUser(user): TargetUser,
-    LastWord(name): LastWord,
+    LastSegment(name): LastSegment,
     State(keys): State<Arc<dyn ApiKeyStore>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = keys

@@ -1,49 +1,49 @@
-//! The end of a change of the way to sign in, which `POST /users/{user}/convert-login`
-//! began.
+//! The end of a change of login type, which `POST /users/{user}/convert-login` started.
 
 use http::{HeaderValue, StatusCode};
 use usher_domain::{ApiKeyId, ApiToken, User, UserStatus, external_login::ExternalIdentity};
 use usher_identity::Flow;
 use usher_store::{Conflict, Conversion, SignInOutcome};
 
-use super::{Attempt, finish, refusal::Refusal};
+use super::{
+    SignInRequest,
+    conversion::{COOKIE, Claims},
+    error::SignInError,
+};
 use crate::{
-    ApiError, Audit, RequestFacts,
-    caller::inactive_text,
-    cookies, credential,
-    users::convert_login::{self, Claims},
+    ApiError, cookies,
+    credential::{self, SESSION_COOKIE, inactive_text},
+    issuing::{self, session_cookie},
 };
 
-/// Changes how the user signs in whom the provider's account belongs to, if that is who
-/// asked. Returns the cookies that the browser gets.
-pub(super) async fn complete(
-    attempt: &Attempt<'_>,
+/// Changes the login type of the user that the provider identified, if that user asked for
+/// it. Returns the cookies to set.
+pub(super) async fn convert(
+    request: &SignInRequest<'_>,
     flow: &Flow,
     identity: ExternalIdentity,
-    facts: &RequestFacts,
-    audit: &Audit,
-) -> Result<Vec<HeaderValue>, Refusal> {
-    let app = attempt.app;
+) -> Result<Vec<HeaderValue>, SignInError> {
+    let app = request.app();
     let user = app.external_logins.find_user(&identity).await?;
     let user = user.ok_or_else(|| {
         ApiError::bad_request(
-            "The address at the provider is not yours: no user has it, so nothing was changed.",
+            "No user has the e-mail address of this provider account. Nothing was changed.",
         )
     })?;
-    let claims = check(attempt, flow, &user, &identity).await?;
+    let claims = check(request, flow, &user, &identity).await?;
 
-    let ended = session_of(attempt, &user).await?;
-    let token = ApiToken::generate(&mut app.random.generator());
-    let by = audit.context_of(user.id, finish::status(attempt));
-    // Who was signed in does so again, the new way.
-    let key = if ended.is_some() {
-        None
+    let by = request
+        .audit()
+        .context_of(user.id, request.success_status());
+    // A signed-in user has to sign in again, through the provider.
+    let ended = current_session(request, &user).await?;
+    let (key, session) = if ended.is_some() {
+        (None, cookies::clear_securely(SESSION_COOKIE, &app.settings))
     } else {
         let login_type = identity.login_type;
-        let key = finish::session(app, &token, user.id, login_type, facts, by.initiator.at)?;
-        Some(key)
+        let (token, key) = issuing::session(login_type, &app.settings, &by, &*app.random)?;
+        (Some(key), session_cookie(&token, &app.settings))
     };
-    let is_signed_in = key.is_some();
     let conversion = Conversion {
         user_id: user.id,
         replaces: claims.into_password(),
@@ -51,87 +51,80 @@ pub(super) async fn complete(
         ended,
         key,
     };
-    refuse(&app.external_logins.convert(conversion, &by).await?)?;
-    tracing::info!(user.id = %user.id, provider = %attempt.name, "changed the way to sign in");
-    let session = if is_signed_in {
-        finish::session_cookie(app, &token)
-    } else {
-        cookies::clear_own_session(&app.settings)
-    };
-    Ok(vec![cookies::clear(convert_login::COOKIE), session])
+    check_outcome(&app.external_logins.convert(conversion, &by).await?)?;
+    tracing::info!(user.id = %user.id, provider = %request.state_name, "changed a login type");
+    Ok(vec![cookies::clear(COOKIE), session])
 }
 
-/// What the cookie says, if it is that this user asked for this change.
+/// Returns the claims of the cookie if this user asked for this change.
 async fn check(
-    attempt: &Attempt<'_>,
+    request: &SignInRequest<'_>,
     flow: &Flow,
     user: &User,
     identity: &ExternalIdentity,
 ) -> Result<Claims, ApiError> {
-    let app = attempt.app;
-    let cookie = cookies::read(attempt.headers, convert_login::COOKIE)
-        .filter(|cookie| !cookie.is_empty())
-        .ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "The cookie {:?} is missing: ask for the change again.",
-                convert_login::COOKIE
-            ))
-        })?;
-    let claims = Claims::read(&cookie, &*app.signing_keys, app.clock.now()).await?;
-    let claims = claims.ok_or_else(|| {
+    let app = request.app();
+    let again = |reason| {
         ApiError::bad_request(format!(
-            "The cookie {:?} is not good any more: ask for the change again.",
-            convert_login::COOKIE
+            "The cookie {COOKIE:?} {reason}. Request the change of login type again."
         ))
-    })?;
+    };
+    let cookie = cookies::read(&request.callback.headers, COOKIE)
+        .filter(|cookie| !cookie.is_empty())
+        .ok_or_else(|| again("is missing"))?;
+    let claims = Claims::read(&cookie, &*app.signing_keys, app.clock.now())
+        .await?
+        .ok_or_else(|| again("is invalid or has expired"))?;
     if !claims.is_of(app.settings.deployment_id) {
-        return Err(forbidden("The change was asked for at another service."));
+        return Err(forbidden("The change was requested at another deployment."));
     }
     if !claims.has_state(&flow.state) {
-        return Err(forbidden("Another change was asked for than this one."));
+        return Err(forbidden("A different change of login type was requested."));
     }
     if !claims.converts(user, identity.login_type) {
         return Err(forbidden(
-            "The change was asked for by another user, or is to another way to sign in.",
+            "The change was requested by another user or for another login type.",
         ));
     }
     Ok(claims)
 }
 
-/// The session of the user that the request came with, if it is a good one.
-async fn session_of(attempt: &Attempt<'_>, user: &User) -> Result<Option<ApiKeyId>, ApiError> {
-    let app = attempt.app;
-    let Some(token) =
-        credential::find(attempt.headers, attempt.uri).and_then(|text| ApiToken::parse(&text).ok())
-    else {
+/// Returns the user's session that the request carries, if it is valid.
+async fn current_session(
+    request: &SignInRequest<'_>,
+    user: &User,
+) -> Result<Option<ApiKeyId>, ApiError> {
+    let app = request.app();
+    let text = credential::find(&request.callback.headers, &request.callback.uri);
+    let Some(token) = text.and_then(|text| ApiToken::parse(&text).ok()) else {
         return Ok(None);
     };
     let Some(credential) = app.sessions.find_credential(&token.id).await? else {
         return Ok(None);
     };
-    let verified = credential.verify(&token, app.clock.now());
-    Ok(verified
+    Ok(credential
+        .verify(&token, app.clock.now())
         .ok()
         .filter(|verified| verified.user.id == user.id)
         .map(|verified| verified.key.id))
 }
 
-fn refuse(outcome: &SignInOutcome) -> Result<(), ApiError> {
+fn check_outcome(outcome: &SignInOutcome) -> Result<(), ApiError> {
     Err(match outcome {
         SignInOutcome::SignedIn { .. } => return Ok(()),
-        SignInOutcome::OtherLoginType(_) => forbidden("You have changed the way to sign in."),
+        SignInOutcome::OtherLoginType(_) => forbidden("Your login type has already been changed."),
         SignInOutcome::OtherAccount => {
-            forbidden("Somebody is linked to that account of the provider.")
+            forbidden("This provider account is linked to another user.")
         }
-        SignInOutcome::PasswordChanged => {
-            forbidden("The password was changed since you asked for the change: ask again.")
-        }
+        SignInOutcome::PasswordChanged => forbidden(
+            "Your password was changed in the meantime. Request the change of login type again.",
+        ),
         SignInOutcome::Suspended => forbidden(&inactive_text(UserStatus::Suspended)),
         SignInOutcome::AddressTaken => ApiError::rule(
             StatusCode::CONFLICT,
-            "The address that the provider says belongs to another user.",
+            "The e-mail address from the provider belongs to another user.",
         ),
-        // The user was deleted since they were found.
+        // The user was deleted in the meantime.
         SignInOutcome::SignUpClosed | SignInOutcome::UsernamesTaken => {
             Conflict::ConcurrentModification.into()
         }

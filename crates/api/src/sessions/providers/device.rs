@@ -1,5 +1,5 @@
-//! `GET /users/oauth2/github/device`: signing in a device by a code that is typed into
-//! another one (RFC 8628).
+//! `GET /users/oauth2/github/device`: the device flow (RFC 8628), in which the user types a
+//! code on another device.
 
 use std::sync::Arc;
 
@@ -7,40 +7,36 @@ use axum::extract::State;
 use http::StatusCode;
 use usher_api_types::{Response, session::DeviceAuthorization};
 
-use super::{Providers, not_set_up};
+use super::{Providers, not_configured};
 use crate::{ApiError, Json};
 
-/// Begins to sign in a device through GitHub.
+/// Starts the sign-in of a device through GitHub.
 #[utoipa::path(
     get, path = "/users/oauth2/github/device", tag = "Sessions", security(()),
-    responses((status = 200, body = DeviceAuthorization, description = "What to type where. The device asks the callback meanwhile, with its code as `code`."),
-              (status = 400, body = Response, description = "GitHub is not set up, or not for devices."),
-              (status = 502, body = Response, description = "GitHub cannot be asked, or does not let devices in.")),
+    responses((status = 200, body = DeviceAuthorization, description = "The code to type and where. The device then polls the callback with its device code as `code`."),
+              (status = 400, body = Response, description = "GitHub is not configured, or without the device flow."),
+              (status = 502, body = Response, description = "GitHub is unreachable or rejects the request.")),
 )]
 pub async fn authorize(
     State(providers): State<Arc<Providers>>,
 ) -> Result<Json<DeviceAuthorization>, ApiError> {
-    let Some(github) = &providers.github else {
-        return Err(not_set_up("GitHub"));
-    };
+    let github = providers.github.as_ref();
+    let github = github.ok_or_else(|| not_configured("GitHub"))?;
     if !github.client.uses_device_flow() {
         return Err(ApiError::bad_request(
-            "Devices do not sign in through GitHub here.",
+            "The device flow of GitHub is not enabled on this server.",
         ));
     }
-    let begun = github.client.authorize_device().await.map_err(|error| {
-        tracing::warn!(%error, "GitHub does not let a device sign in");
-        ApiError::rule(
-            StatusCode::BAD_GATEWAY,
-            "GitHub did not let the device begin to sign in.",
-        )
-        .with_detail(error.to_string())
+    let device = github.client.authorize_device().await.map_err(|error| {
+        tracing::warn!(%error, "GitHub rejected the start of a device flow");
+        let message = "GitHub did not start the device flow.";
+        ApiError::rule(StatusCode::BAD_GATEWAY, message).with_detail(error.to_string())
     })?;
     Ok(Json(DeviceAuthorization {
-        device_code: begun.device_code,
-        user_code: begun.user_code,
-        verification_uri: begun.verification_uri,
-        expires_in: begun.expires_in,
-        interval: begun.interval,
+        device_code: device.device_code,
+        user_code: device.user_code,
+        verification_uri: device.verification_uri,
+        expires_in: device.expires_in,
+        interval: device.interval,
     }))
 }

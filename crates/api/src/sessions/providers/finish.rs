@@ -1,174 +1,120 @@
-//! The second half: back from the provider with a code.
+//! The end of a sign-in: the browser comes back from the provider with a code.
 
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
-use chrono::{DateTime, Utc};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderName, HeaderValue,
     header::{LOCATION, SET_COOKIE},
 };
-use rand::rngs::StdRng;
 use secrecy::SecretString;
 use usher_api_types::session::SignInRedirect;
-use usher_domain::{
-    AllowList, ApiToken, LoginType, Scope, TokenName, UserId,
-    audit::{AuditAction, AuditEntry, AuditResource},
-    external_login::ExternalIdentity,
-    ssh_key::SshKeyAlgorithm,
-    username,
-};
+use usher_domain::{UserId, external_login::ExternalIdentity, ssh_key::SshKeyAlgorithm, username};
 use usher_identity::Flow;
-use usher_store::{ExternalSignIn, NewApiKey, NewExternalUser, SignInOutcome};
-use uuid::Uuid;
+use usher_store::{ExternalSignIn, NewExternalUser, SignInOutcome};
 
-use super::{Attempt, convert, header, redirect::reduce, refusal::Refusal, state};
+use super::{SignInRequest, convert, error::SignInError, header, redirect::local_path, state};
 use crate::{
-    ApiError, AppState, Audit, Json, RequestFacts, cookies::set_cookie, credential::SESSION_COOKIE,
-    issuing::KeyParameters, ssh_keys,
+    ApiError, Json,
+    issuing::{self, session_cookie},
+    ssh_keys,
 };
 
-/// Asks the provider who came with the code, and lets them in or says why not.
+/// Exchanges the code for the user's identity, then signs the user in or changes their login
+/// type.
 pub(super) async fn finish(
-    attempt: &Attempt<'_>,
+    request: &SignInRequest<'_>,
     flow: &Flow,
-    facts: &RequestFacts,
-    audit: &Audit,
-) -> Response {
-    match let_in(attempt, flow, facts, audit).await {
-        Ok(cookies) => arrive(attempt, cookies).unwrap_or_else(ApiError::into_response),
-        Err(refusal) => {
-            if let Some(status) = refusal.recorded_status() {
-                record(audit, status);
-            }
-            if attempt.is_device() {
-                refusal.tell_program()
-            } else {
-                refusal.tell_browser(&reduce(&attempt.target()), &flow.state)
-            }
-        }
-    }
+) -> Result<Response, SignInError> {
+    let code = SecretString::from(request.parameter("code").unwrap_or_default());
+    let identity = request
+        .provider
+        .client
+        .identify(&code, flow)
+        .await
+        .map_err(|error| SignInError::of_provider(error, request.is_device()))?;
+    let cookies = if state::is_conversion(&flow.state) {
+        convert::convert(request, flow, identity).await?
+    } else {
+        vec![sign_in(request, identity).await?]
+    };
+    Ok(respond(request, cookies)?)
 }
 
-/// Returns the cookies that the browser gets.
-async fn let_in(
-    attempt: &Attempt<'_>,
-    flow: &Flow,
-    facts: &RequestFacts,
-    audit: &Audit,
-) -> Result<Vec<HeaderValue>, Refusal> {
-    let code = SecretString::from(attempt.parameter("code").unwrap_or_default());
-    let identified = attempt.provider.client.identify(&code, flow).await;
-    let identity = identified.map_err(|error| Refusal::of_provider(error, attempt.is_device()))?;
-    if state::is_conversion(&flow.state) {
-        return convert::complete(attempt, flow, identity, facts, audit).await;
-    }
-    let app = attempt.app;
-    let mut rng = app.random.generator();
-    let token = ApiToken::generate(&mut rng);
-    let new_user = new_user(attempt, &identity, rng).await?;
-    let by = audit.context_of(new_user.id, status(attempt));
-    let comes_by = identity.login_type;
+/// Has the store find or create the user, and returns the session cookie.
+async fn sign_in(
+    request: &SignInRequest<'_>,
+    identity: ExternalIdentity,
+) -> Result<HeaderValue, SignInError> {
+    let (app, provider) = (request.app(), request.provider);
+    let new_user = new_user(request, &identity).await?;
+    let by = request
+        .audit()
+        .context_of(new_user.id, request.success_status());
+    let login_type = identity.login_type;
+    let (token, key) = issuing::session(login_type, &app.settings, &by, &*app.random)?;
     let sign_in = ExternalSignIn {
-        key: session(app, &token, new_user.id, comes_by, facts, by.initiator.at)?,
+        key,
         identity,
         new_user,
-        may_claim_by_address: attempt.provider.may_claim_by_address,
-        allow_sign_up: attempt.provider.allow_sign_ups,
+        may_claim_by_address: provider.may_claim_by_address,
+        allow_sign_up: provider.allow_sign_ups,
     };
     let outcome = app.external_logins.sign_in(sign_in, &by).await?;
-    if let Some(refusal) = Refusal::of_outcome(&outcome, comes_by, attempt.provider) {
-        return Err(refusal);
+    if let Some(error) = SignInError::of_outcome(&outcome, login_type, provider) {
+        return Err(error);
     }
     if let SignInOutcome::SignedIn { user, is_new: true } = &outcome {
-        tracing::info!(user.id = %user.id, provider = %attempt.name, "signed up");
+        tracing::info!(user.id = %user.id, provider = %request.state_name, "created a user at sign-in");
     }
-    Ok(vec![session_cookie(app, &token)])
+    Ok(session_cookie(&token, &app.settings))
 }
 
-/// The status of the answer to somebody who is let in.
-pub(super) fn status(attempt: &Attempt<'_>) -> StatusCode {
-    if attempt.is_device() {
-        StatusCode::OK
-    } else {
-        StatusCode::TEMPORARY_REDIRECT
+/// Sets the cookies, and redirects the browser or names the path to a device.
+fn respond(request: &SignInRequest<'_>, cookies: Vec<HeaderValue>) -> Result<Response, ApiError> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = cookies
+        .into_iter()
+        .map(|cookie| (SET_COOKIE, cookie))
+        .collect();
+    let status = request.success_status();
+    let redirect_url = local_path(&request.redirect_target(), request.path);
+    if request.is_device() {
+        let body = Json(SignInRedirect { redirect_url });
+        return Ok((status, AppendHeaders(headers), body).into_response());
     }
+    headers.push((LOCATION, header(&LOCATION, &redirect_url)?));
+    Ok((status, AppendHeaders(headers)).into_response())
 }
 
-fn arrive(attempt: &Attempt<'_>, cookies: Vec<HeaderValue>) -> Result<Response, ApiError> {
-    let cookies = cookies.into_iter().map(|cookie| (SET_COOKIE, cookie));
-    let landing = attempt.landing();
-    if attempt.is_device() {
-        let headers: Vec<(HeaderName, HeaderValue)> = cookies.collect();
-        let body = Json(SignInRedirect {
-            redirect_url: landing,
-        });
-        return Ok((status(attempt), AppendHeaders(headers), body).into_response());
-    }
-    let location = (LOCATION, header(&LOCATION, &landing)?);
-    let headers: Vec<(HeaderName, HeaderValue)> = cookies.chain([location]).collect();
-    Ok((status(attempt), AppendHeaders(headers)).into_response())
-}
-
-/// A new session, to be kept.
-pub(super) fn session(
-    app: &AppState,
-    token: &ApiToken,
-    user: UserId,
-    login_type: LoginType,
-    facts: &RequestFacts,
-    now: DateTime<Utc>,
-) -> Result<NewApiKey, ApiError> {
-    let parameters = KeyParameters {
-        login_type,
-        token_name: TokenName::default(),
-        scopes: vec![Scope::ALL],
-        allow_list: AllowList::everything(),
-        lifetime: app.settings.session_duration,
-        ip: facts.ip,
-    };
-    parameters.key(token, user, now)
-}
-
-pub(super) fn session_cookie(app: &AppState, token: &ApiToken) -> HeaderValue {
-    set_cookie(SESSION_COOKIE, &token.expose(), &app.settings)
-}
-
-/// What somebody needs who has no user yet.
+/// The user to create if none is found.
 async fn new_user(
-    attempt: &Attempt<'_>,
+    request: &SignInRequest<'_>,
     identity: &ExternalIdentity,
-    mut rng: StdRng,
 ) -> Result<NewExternalUser, ApiError> {
-    let login_type = identity.login_type;
+    let app = request.app();
+    let mut rng = app.random.generator();
     let (name, email) = (&identity.username, &identity.email);
     Ok(NewExternalUser {
-        id: UserId::generate(attempt.app.clock.now(), &mut rng),
-        usernames: username::candidates(login_type, name, email, &mut rng),
-        ssh_key: ssh_keys::generate(key_algorithm(attempt, identity).await?, rng).await?,
+        id: UserId::generate(app.clock.now(), &mut rng),
+        usernames: username::candidates(identity.login_type, name, email, &mut rng),
+        ssh_key: ssh_keys::generate(key_algorithm(request, identity).await?, rng).await?,
     })
 }
 
-/// A key that takes seconds is made only where it will be used. Should the user be gone a
-/// moment later, the new one has a key of the quick kind.
+/// Returns the configured algorithm, but generates an RSA key, which takes seconds, only if
+/// the user will be created. A user deleted in the meantime gets an Ed25519 key.
 async fn key_algorithm(
-    attempt: &Attempt<'_>,
+    request: &SignInRequest<'_>,
     identity: &ExternalIdentity,
 ) -> Result<SshKeyAlgorithm, ApiError> {
-    let app = attempt.app;
-    let wanted = app.settings.ssh_key_algorithm;
-    if wanted != SshKeyAlgorithm::Rsa4096 {
-        return Ok(wanted);
+    let app = request.app();
+    let configured = app.settings.ssh_key_algorithm;
+    if configured != SshKeyAlgorithm::Rsa4096 {
+        return Ok(configured);
     }
-    let is_known = app.external_logins.find_user(identity).await?.is_some();
-    let is_used = !is_known && (attempt.provider.allow_sign_ups || !app.users.has_users().await?);
-    Ok(if is_used {
-        wanted
+    let exists = app.external_logins.find_user(identity).await?.is_some();
+    let is_created = !exists && (request.provider.allow_sign_ups || !app.users.has_users().await?);
+    Ok(if is_created {
+        configured
     } else {
         SshKeyAlgorithm::Ed25519
     })
-}
-
-/// The row of somebody who was refused names nobody.
-fn record(audit: &Audit, status: StatusCode) {
-    let entry = AuditEntry::new(AuditAction::Login, AuditResource::ApiKey, Uuid::nil(), "");
-    audit.record_in_background(entry, audit.context_of(UserId(Uuid::nil()), status));
 }

@@ -1,56 +1,42 @@
-//! `GET /users/oauth2/github/callback`: signing in through GitHub.
+//! `GET /users/oauth2/github/callback`: sign-in through GitHub.
 
 use std::{borrow::Cow, sync::Arc};
 
-use axum::{
-    extract::State,
-    response::{IntoResponse as _, Response},
-};
-use http::{HeaderMap, Uri};
+use axum::{extract::State, response::Response};
 use usher_api_types::{Response as Body, session::SignInRedirect};
 
-use super::{Attempt, Providers, not_set_up, refusal};
-use crate::{AppState, Audit, QueryParameters, RequestFacts};
+use super::{Callback, Providers, SignInRequest, not_configured};
+use crate::ApiError;
 
 /// The path of the callback.
 pub const PATH: &str = "/api/v2/users/oauth2/github/callback";
 
-/// Signs in through GitHub. Without a code the browser is sent there, and comes back with
-/// one.
+/// Signs in through GitHub. Without `code` the browser is redirected to GitHub, which
+/// redirects it back with one.
 #[utoipa::path(
     get, path = "/users/oauth2/github/callback", tag = "Sessions", security(()),
-    params(("code" = Option<String>, Query, description = "What GitHub sent the browser back with, or the code of a device."),
-           ("state" = Option<String>, Query, description = "The state of the attempt, as in the cookie `oauth_state`."),
-           ("redirect" = Option<String>, Query, description = "Where to be afterwards: a path of this site."),
-           ("oidc_merge_state" = Option<String>, Query, description = "The state of a change of the way to sign in.")),
-    responses((status = 200, body = SignInRedirect, description = "A device is signed in; the session is a cookie."),
-              (status = 307, description = "On to GitHub, or back with the session as a cookie."),
-              (status = 400, body = Body, description = "GitHub is not set up, or what it says cannot be used."),
-              (status = 401, body = Body, description = "The state is not that of this browser, or the user is in none of the organizations."),
-              (status = 403, description = "The user may not sign in so, told as a page."),
-              (status = 409, body = Body, description = "The address belongs to somebody else."),
-              (status = 502, body = Body, description = "GitHub cannot be asked.")),
+    params(("code" = Option<String>, Query, description = "The authorization code from GitHub, or a device code."),
+           ("state" = Option<String>, Query, description = "The state of the sign-in, equal to the cookie `oauth_state`."),
+           ("redirect" = Option<String>, Query, description = "The path on this site to redirect to afterwards."),
+           ("oidc_merge_state" = Option<String>, Query, description = "The state of a change of login type.")),
+    responses((status = 200, body = SignInRedirect, description = "The device is signed in. The session is set as a cookie."),
+              (status = 307, description = "Redirect to GitHub, or back to this site with the session as a cookie."),
+              (status = 400, body = Body, description = "GitHub is not configured, or its response is unusable."),
+              (status = 401, body = Body, description = "The sign-in was not started in this browser, or the user is not a member of an allowed organization."),
+              (status = 403, description = "The user cannot sign in this way. An HTML page, or JSON for a device."),
+              (status = 409, body = Body, description = "The e-mail address belongs to another user."),
+              (status = 502, body = Body, description = "GitHub is unreachable or rejects this server.")),
 )]
 pub async fn callback(
-    State(app): State<AppState>,
     State(providers): State<Arc<Providers>>,
-    uri: Uri,
-    query: QueryParameters,
-    headers: HeaderMap,
-    facts: RequestFacts,
-    audit: Audit,
-) -> Response {
-    let Some(provider) = &providers.github else {
-        return not_set_up("GitHub").into_response();
-    };
-    let attempt = Attempt {
-        app: &app,
-        provider,
-        name: Cow::Borrowed("github"),
+    callback: Callback,
+) -> Result<Response, ApiError> {
+    let github = providers.github.as_ref();
+    let request = SignInRequest {
+        provider: github.ok_or_else(|| not_configured("GitHub"))?,
+        state_name: Cow::Borrowed("github"),
         path: PATH,
-        uri: &uri,
-        query: &query,
-        headers: &headers,
+        callback: &callback,
     };
-    refusal::readable(&attempt, attempt.answer(&facts, &audit).await).await
+    Ok(request.respond().await)
 }

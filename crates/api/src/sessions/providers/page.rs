@@ -1,7 +1,7 @@
-//! The pages that tell people why they cannot sign in.
+//! The page that explains why a user cannot sign in through a provider.
 //!
-//! They have no script, take nothing from elsewhere, and may not be framed. Whatever comes
-//! from a provider or a person is text.
+//! It has no script, loads nothing, and cannot be framed. Text from providers and users is
+//! escaped.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -16,7 +16,7 @@ use pulldown_cmark_escape::escape_html;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-/// In the colours of the console, so that it is known for ours.
+/// The colors are those of the console.
 const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;\
     max-width:29rem;margin:9vh auto;padding:0 1rem;color:light-dark(#171a1f,#e9ecf0);\
     background:light-dark(#f5f6f8,#0f1216)}body>p{text-align:center;font-weight:700;\
@@ -25,21 +25,20 @@ const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,
     h1{font-size:1.375rem;line-height:1.25;margin:0}a{color:light-dark(#3450c4,#9db1ff)}\
     main>:last-child{margin-bottom:0}";
 
-/// What a page says.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     pub(super) status: StatusCode,
-    pub(super) title: String,
+    pub(super) title: &'static str,
     pub(super) text: Text,
     pub(super) back: Back,
 }
 
-/// Where a page leads back to.
+/// The target of the link at the end of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Back {
-    /// To signing in.
+    /// The sign-in page.
     SignIn,
-    /// To where one changes how one signs in.
+    /// The account settings, where a change of login type starts.
     Settings,
 }
 
@@ -47,22 +46,22 @@ impl Back {
     fn link(self) -> &'static str {
         match self {
             Self::SignIn => "<a href=\"/login\">Back to the sign-in page</a>",
-            Self::Settings => "<a href=\"/settings/security\">Back to your account</a>",
+            Self::Settings => "<a href=\"/settings/security\">Back to your account settings</a>",
         }
     }
 }
 
-/// What stands below the title.
+/// The text below the title.
 #[derive(Clone, Debug)]
 pub(super) enum Text {
     Plain(String),
-    /// Of the operator's settings.
+    /// From the operator's settings.
     Markdown(String),
 }
 
 impl Text {
-    /// As it was written.
-    pub(super) fn source(&self) -> &str {
+    /// Returns the text without rendering it.
+    pub(super) fn into_source(self) -> String {
         match self {
             Self::Plain(text) | Self::Markdown(text) => text,
         }
@@ -78,7 +77,7 @@ impl Text {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let title = escaped(&self.title);
+        let title = self.title;
         let text = self.text.to_html();
         let back = self.back.link();
         let body = format!(
@@ -99,7 +98,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// Our own style and nothing else.
+/// Allows [`STYLE`] and nothing else.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -111,12 +110,12 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    escape_html(&mut out, text).expect("a text takes everything");
+    escape_html(&mut out, text).expect("writing to a string cannot fail");
     out
 }
 
-/// Markdown as HTML. HTML in it is text, pictures are their descriptions, and a link leads
-/// to `http`, `https` or a mail, or is only its words.
+/// Renders Markdown as HTML. HTML in it is escaped, images become their descriptions, and
+/// only links to `http`, `https` and `mailto` stay links.
 fn markdown(text: &str) -> String {
     let mut links = Vec::new();
     let events = Parser::new_ext(text, Options::empty()).filter_map(|event| match event {
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markdown_is_rendered_and_cannot_do_harm() {
+    fn markdown_is_rendered_without_scripts_and_images() {
         let html = markdown(
             "Ask **us** <script>alert(1)</script> [here](https://x.example/?a=1&b=2) or \
              [there](javascript:alert(1)) ![x](https://x.example/p.png \"t\") <help@x.example>",
@@ -187,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_leaves_its_place(text in r#"([<>&"'/=a-z ]|script|onload){0,24}"#) {
+        fn text_cannot_add_markup(text in r#"([<>&"'/=a-z ]|script|onload){0,24}"#) {
             let plain = escaped(&text);
             prop_assert!(!plain.contains(['<', '>', '"']), "{plain}");
             let html = markdown(&text);

@@ -1,12 +1,12 @@
-//! Where somebody goes after signing in: to a path of this site, whatever was asked for.
+//! The redirect after a sign-in: always to a path on this site, whatever was requested.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-/// Longer targets are not kept: a cookie holds four kilobytes, and its other parts.
+/// The target is stored in a cookie, which browsers limit to four kilobytes in total.
 const MAX_BYTES: usize = 2048;
 
-/// What a cookie or a header cannot hold as it is.
+/// Characters that are escaped because a cookie or a header cannot contain them.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -21,35 +21,35 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The path and the query of a target, without scheme, host and fragment, as browsers read
-/// them. The root stands in for what has none or cannot be read.
+/// Returns the path and the query of a target, without scheme, host and fragment, parsed the
+/// way browsers do. Returns `/` for a target without a path or that is malformed.
 ///
-/// A target without a slash at its start stays so: it is meant [relatively](own_path).
-pub(super) fn reduce(target: &str) -> String {
-    reduced(target).unwrap_or_else(|| "/".to_owned())
+/// A target without a leading slash keeps that form and is [resolved](local_path) later.
+pub(super) fn without_origin(target: &str) -> String {
+    path_and_query(target).unwrap_or_else(|| "/".to_owned())
 }
 
-/// The path of this site, beginning with a slash, that a target means as seen from `here`,
-/// a path of this site. Nothing is the root.
-pub(super) fn own_path(target: &str, here: &str) -> String {
-    let reduced = reduce(target);
-    if reduced.is_empty() {
+/// Resolves a target against `here`, a path on this site, to a path on this site with a
+/// leading slash. An empty target is `/`.
+pub(super) fn local_path(target: &str, here: &str) -> String {
+    let path = without_origin(target);
+    if path.is_empty() {
         return "/".to_owned();
     }
-    if reduced.starts_with('/') {
-        return reduced;
+    if path.starts_with('/') {
+        return path;
     }
     let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
-    reduce(&format!("{folder}/{reduced}"))
+    without_origin(&format!("{folder}/{path}"))
 }
 
-fn reduced(target: &str) -> Option<String> {
+fn path_and_query(target: &str) -> Option<String> {
     if target.is_empty() {
         return Some(String::new());
     }
-    // Browsers leave out line breaks and tabs, and read a backslash as a slash.
-    let is_odd = |c: char| c.is_control() || c == '\\';
-    if target.len() > MAX_BYTES || target.contains(is_odd) {
+    // Browsers remove line breaks and tabs, and treat a backslash as a slash.
+    let is_ambiguous = |c: char| c.is_control() || c == '\\';
+    if target.len() > MAX_BYTES || target.contains(is_ambiguous) {
         return None;
     }
     let target = target.trim();
@@ -69,16 +69,16 @@ fn reduced(target: &str) -> Option<String> {
         None => (local, None),
     };
     check(path)?;
-    let mut own = String::with_capacity(local.len() + 1);
+    let mut escaped = String::with_capacity(local.len() + 1);
     if path.starts_with('/') || path.is_empty() {
-        own.push('/');
+        escaped.push('/');
     }
-    own.extend(utf8_percent_encode(path.trim_start_matches('/'), UNSAFE));
+    escaped.extend(utf8_percent_encode(path.trim_start_matches('/'), UNSAFE));
     if let Some(query) = query {
-        own.push('?');
-        own.extend(utf8_percent_encode(query, UNSAFE));
+        escaped.push('?');
+        escaped.extend(utf8_percent_encode(query, UNSAFE));
     }
-    stays_here(&own).then_some(own)
+    stays_on_site(&escaped).then_some(escaped)
 }
 
 fn split_scheme(target: &str) -> (Option<&str>, &str) {
@@ -94,44 +94,44 @@ fn split_scheme(target: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Refuses escapes that are none, and those that hide what must not stand there in plain:
-/// somebody behind us may read them, even twice.
+/// Rejects malformed escapes, and escapes that hide a forbidden character. A later reader may
+/// decode them, even twice.
 fn check(path: &str) -> Option<()> {
-    if !escapes_are_whole(path) {
+    if !has_valid_escapes(path) {
         return None;
     }
     let mut text = path.to_owned();
     loop {
-        let read = percent_decode_str(&text).decode_utf8().ok()?.into_owned();
-        if read == text {
+        let decoded = percent_decode_str(&text).decode_utf8().ok()?.into_owned();
+        if decoded == text {
             return Some(());
         }
-        let allowed = slashes_at_start(&text).max(1);
-        if read.contains(|c: char| c.is_control() || c == '\\') || slashes_at_start(&read) > allowed
+        let allowed = leading_slashes(&text).max(1);
+        if decoded.contains(|c: char| c.is_control() || c == '\\')
+            || leading_slashes(&decoded) > allowed
         {
             return None;
         }
-        // Shorter than before, so that this ends.
-        text = read;
+        // Each round is shorter than the last, so the loop ends.
+        text = decoded;
     }
 }
 
-fn escapes_are_whole(path: &str) -> bool {
+fn has_valid_escapes(path: &str) -> bool {
     path.split('%').skip(1).all(|behind| {
         let digits = behind.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
 
-fn slashes_at_start(path: &str) -> usize {
+fn leading_slashes(path: &str) -> usize {
     path.bytes().take_while(|byte| *byte == b'/').count()
 }
 
-/// Whether browsers stay on this site, also with what remains of the path when its dots are
-/// resolved.
-fn stays_here(own: &str) -> bool {
+/// Whether browsers stay on this site, also after they resolve dots in the path.
+fn stays_on_site(path: &str) -> bool {
     let here = Url::parse("https://usher.invalid/a/b/c").expect("a URL");
-    here.join(own).is_ok_and(|there| {
+    here.join(path).is_ok_and(|there| {
         there.origin() == here.origin()
             && there.username().is_empty()
             && !there.path().starts_with("//")
@@ -147,7 +147,7 @@ mod tests {
     const HERE: &str = "/api/v2/users/oidc/callback";
 
     #[test]
-    fn a_path_with_its_query_stays() {
+    fn a_path_with_its_query_is_unchanged() {
         for target in [
             "/",
             "/dashboard",
@@ -156,8 +156,8 @@ mod tests {
             "/@x",
             "/a:b",
         ] {
-            assert_eq!(reduce(target), target);
-            assert_eq!(own_path(target, HERE), target);
+            assert_eq!(without_origin(target), target);
+            assert_eq!(local_path(target, HERE), target);
         }
     }
 
@@ -175,19 +175,22 @@ mod tests {
             ("HTTPS://evil.example/x", "/x"),
         ];
         for (target, expected) in cases {
-            assert_eq!(reduce(target), expected, "{target}");
+            assert_eq!(without_origin(target), expected, "{target}");
         }
     }
 
     #[test]
-    fn slashes_at_the_start_become_one() {
-        assert_eq!(reduce("///evil.example/x"), "/evil.example/x");
-        assert_eq!(reduce("////evil.example"), "/evil.example");
-        assert_eq!(reduce("https:////evil.example/x"), "/evil.example/x");
+    fn leading_slashes_become_one() {
+        assert_eq!(without_origin("///evil.example/x"), "/evil.example/x");
+        assert_eq!(without_origin("////evil.example"), "/evil.example");
+        assert_eq!(
+            without_origin("https:////evil.example/x"),
+            "/evil.example/x"
+        );
     }
 
     #[test]
-    fn what_is_no_path_of_ours_is_the_root() {
+    fn an_unsafe_target_becomes_the_root() {
         let long = format!("/{}", "a".repeat(MAX_BYTES));
         let cases = [
             "%zz",
@@ -213,54 +216,54 @@ mod tests {
             &long,
         ];
         for target in cases {
-            assert_eq!(own_path(target, HERE), "/", "{target:?}");
+            assert_eq!(local_path(target, HERE), "/", "{target:?}");
         }
     }
 
     #[test]
-    fn no_target_is_kept_as_none_and_leads_to_the_root() {
-        assert_eq!(reduce(""), "");
-        assert_eq!(own_path("", HERE), "/");
+    fn an_empty_target_stays_empty_and_resolves_to_the_root() {
+        assert_eq!(without_origin(""), "");
+        assert_eq!(local_path("", HERE), "/");
     }
 
     #[test]
-    fn a_target_without_a_slash_is_meant_relatively() {
-        assert_eq!(reduce("next"), "next");
-        assert_eq!(own_path("next?a=1", HERE), "/api/v2/users/oidc/next?a=1");
-        assert_eq!(own_path("next", "/here"), "/next");
+    fn a_target_without_a_slash_is_relative() {
+        assert_eq!(without_origin("next"), "next");
+        assert_eq!(local_path("next?a=1", HERE), "/api/v2/users/oidc/next?a=1");
+        assert_eq!(local_path("next", "/here"), "/next");
     }
 
     #[test]
-    fn what_a_cookie_cannot_hold_is_escaped() {
-        assert_eq!(reduce("/a;b c?d=\"e,f"), "/a%3Bb%20c?d=%22e%2Cf");
-        assert_eq!(reduce("/ü"), "/%C3%BC");
+    fn characters_that_a_cookie_cannot_contain_are_escaped() {
+        assert_eq!(without_origin("/a;b c?d=\"e,f"), "/a%3Bb%20c?d=%22e%2Cf");
+        assert_eq!(without_origin("/ü"), "/%C3%BC");
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_browsers_stay_here(
+        fn any_target_keeps_browsers_on_this_site(
             target in r"([/\\:?#@.%]|%2[fF]|%5[cC]|%25|%0[aAdD9]|https?|javascript|evil\.example|[\t\r\n a-zü]){0,12}",
         ) {
-            let own = own_path(&target, HERE);
-            prop_assert!(own.starts_with('/') && !own.starts_with("//"), "{own}");
-            prop_assert!(own.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{own}");
+            let path = local_path(&target, HERE);
+            prop_assert!(path.starts_with('/') && !path.starts_with("//"), "{path}");
+            prop_assert!(path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{path}");
             let site = Url::parse("https://users.example.com/login").unwrap();
-            let there = site.join(&own).unwrap();
+            let there = site.join(&path).unwrap();
             prop_assert_eq!(there.origin(), site.origin());
             prop_assert!(!there.path().starts_with("//"), "{there}");
         }
 
         #[test]
-        fn reducing_again_changes_nothing(target in r"[/a-z:.?#%0-9;, ü]{0,16}") {
-            let once = reduce(&target);
-            prop_assert_eq!(reduce(&once), once);
+        fn removing_the_origin_is_idempotent(target in r"[/a-z:.?#%0-9;, ü]{0,16}") {
+            let once = without_origin(&target);
+            prop_assert_eq!(without_origin(&once), once);
         }
 
         #[test]
-        fn plain_paths_are_never_changed(path in "(/[a-zA-Z0-9._~-]{1,8}){1,4}", query in "[a-z0-9=&]{0,8}") {
+        fn plain_paths_are_unchanged(path in "(/[a-zA-Z0-9._~-]{1,8}){1,4}", query in "[a-z0-9=&]{0,8}") {
             prop_assume!(!path.contains("/."));
             let target = format!("{path}?{query}");
-            prop_assert_eq!(own_path(&target, HERE), target);
+            prop_assert_eq!(local_path(&target, HERE), target);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The first half: off to the provider.
+//! The start of a sign-in: the redirect to the provider.
 
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use http::{
@@ -7,52 +7,50 @@ use http::{
 };
 use usher_identity::Flow;
 
-use super::{Attempt, REDIRECT_COOKIE, STATE_COOKIE, header, redirect::reduce, state};
+use super::{
+    REDIRECT_COOKIE, STATE_COOKIE, SignInRequest, header, redirect::without_origin, state,
+};
 use crate::{ApiError, cookies::set_cookie};
 
-/// Sends the browser to the provider, with what it must bring back. A device is sent to the
-/// page where people type its code.
-pub(super) async fn start(attempt: &Attempt<'_>) -> Result<Response, ApiError> {
-    let flow = begin(attempt).await?;
-    let location = if attempt.is_device() {
+/// Redirects the browser to the provider, or for a device to the page that shows its code.
+pub(super) async fn start(request: &SignInRequest<'_>) -> Result<Response, ApiError> {
+    let flow = begin(request).await?;
+    let location = if request.is_device() {
         format!("/login/device?state={}", flow.state)
     } else {
-        let url = attempt.provider.client.authorization_url(&flow).await;
-        let url = url.map_err(|error| {
-            tracing::warn!(%error, provider = %attempt.name, "nobody can be sent to the provider");
-            ApiError::rule(
-                StatusCode::BAD_GATEWAY,
-                "The provider cannot be reached at the moment. Please try again.",
-            )
-            .with_detail(error.to_string())
-        })?;
-        url.into()
+        let url = request.provider.client.authorization_url(&flow).await;
+        url.map_err(|error| {
+            tracing::warn!(%error, provider = %request.state_name, "a provider is unreachable");
+            let message = "The provider is currently unreachable. Try again.";
+            ApiError::rule(StatusCode::BAD_GATEWAY, message).with_detail(error.to_string())
+        })?
+        .into()
     };
-    let settings = &attempt.app.settings;
-    // Always set, so that the target of an earlier attempt does not stay.
-    let target = reduce(attempt.query.first("redirect").unwrap_or_default());
+    let settings = &request.app().settings;
+    let target = without_origin(request.callback.query.first("redirect").unwrap_or_default());
     let headers: [(HeaderName, _); 3] = [
         (LOCATION, header(&LOCATION, &location)?),
         (SET_COOKIE, set_cookie(STATE_COOKIE, &flow.state, settings)),
+        // Set even if empty, to replace the target of an earlier sign-in.
         (SET_COOKIE, set_cookie(REDIRECT_COOKIE, &target, settings)),
     ];
     Ok((StatusCode::TEMPORARY_REDIRECT, AppendHeaders(headers)).into_response())
 }
 
-/// A new flow, or that of a change of the way to sign in. Nobody else may say which state
-/// is used: an attack would begin so (RFC 9700, 4.7).
-async fn begin(attempt: &Attempt<'_>) -> Result<Flow, ApiError> {
-    let states = attempt.states();
-    let Some(asked) = attempt.parameter("oidc_merge_state") else {
-        let mut rng = attempt.app.random.generator();
-        return Ok(states.begin(&attempt.name, &mut rng).await?);
+/// Returns a new flow, or the flow of a conversion. Any other state in the query could be an
+/// attacker's (RFC 9700, 4.7).
+async fn begin(request: &SignInRequest<'_>) -> Result<Flow, ApiError> {
+    let states = request.states();
+    let Some(state) = request.parameter("oidc_merge_state") else {
+        let mut rng = request.app().random.generator();
+        return Ok(states.begin(&request.state_name, &mut rng).await?);
     };
-    let known = if state::is_conversion(asked) {
-        states.resume(&attempt.name, asked).await?
+    let flow = if state::is_conversion(state) {
+        states.resume(&request.state_name, state).await?
     } else {
         None
     };
-    known.ok_or_else(|| {
-        ApiError::bad_request("\"oidc_merge_state\" must be a state that this server gave out.")
+    flow.ok_or_else(|| {
+        ApiError::bad_request("\"oidc_merge_state\" must be a state issued by this server.")
     })
 }

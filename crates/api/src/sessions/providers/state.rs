@@ -1,10 +1,9 @@
-//! The state of an attempt to sign in (RFC 6749, 4.1.1), which this service recognizes
-//! without having kept it.
+//! The OAuth state of a sign-in (RFC 6749, 4.1.1), which this server recognizes without
+//! storing it.
 //!
-//! A state is random, and ends in a check that only a key of this service makes. The code
-//! verifier (RFC 7636) and the nonce (OpenID Connect Core, 3.1.2.1) follow from it by the
-//! same key, so that the state in the browser's cookie is all that an attempt leaves
-//! behind, and another replica can finish it.
+//! A state is random and ends with a truncated MAC. The code verifier (RFC 7636) and the nonce
+//! (OpenID Connect Core, 3.1.2.1) are derived from it with the same key. The browser's cookie
+//! is therefore all the data of a sign-in, and any replica can finish it.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -16,14 +15,15 @@ use subtle::ConstantTimeEq as _;
 use usher_identity::Flow;
 use usher_store::{SigningFeature, SigningKey, SigningKeyStore, StoreError};
 
-/// What the state begins with of somebody who changes how they sign in.
+/// The prefix of the state of a change of login type.
 const CONVERSION_PREFIX: &str = "convert-";
+/// The length of the random part.
 const RANDOM_CHARS: usize = 20;
-/// Some 71 bits: as many as nobody tries in vain against a server.
-const CHECK_CHARS: usize = 12;
+/// The length of the MAC: about 71 bits, too many to guess online.
+const MAC_CHARS: usize = 12;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// The states of one provider, or those of conversions, which any provider may finish.
+/// Issues and verifies states.
 #[derive(Clone, Copy)]
 pub(crate) struct States<'a> {
     pub(crate) keys: &'a dyn SigningKeyStore,
@@ -31,44 +31,45 @@ pub(crate) struct States<'a> {
 }
 
 impl States<'_> {
-    /// Begins an attempt at the provider of that name.
+    /// Starts a sign-in through the provider with that name.
     pub(crate) async fn begin(
         self,
         provider: &str,
         rng: &mut impl CryptoRng,
     ) -> Result<Flow, StoreError> {
         let key = self.signing_key(rng).await?;
-        Ok(flow(&key, make(&key, provider, rng)))
+        Ok(flow(&key, issue(&key, provider, rng)))
     }
 
-    /// A state for somebody who changes how they sign in.
+    /// Issues the state of a change of login type, which any provider can finish.
     pub(crate) async fn begin_conversion(
         self,
         rng: &mut impl CryptoRng,
     ) -> Result<String, StoreError> {
         let key = self.signing_key(rng).await?;
-        let made = make(&key, CONVERSION_PREFIX, rng);
-        Ok(format!("{CONVERSION_PREFIX}{made}"))
+        let state = issue(&key, CONVERSION_PREFIX, rng);
+        Ok(format!("{CONVERSION_PREFIX}{state}"))
     }
 
-    /// The attempt of a state that was made here, for that provider or for a conversion.
+    /// Returns the flow of a state that this server issued for that provider or for a change of
+    /// login type, `None` for any other state.
     pub(crate) async fn resume(
         self,
         provider: &str,
         state: &str,
     ) -> Result<Option<Flow>, StoreError> {
-        let Some((name, random, check)) = split(provider, state) else {
+        let Some((name, random, mac)) = split(provider, state) else {
             return Ok(None);
         };
         let keys = self
             .keys
             .list_verifying_keys(SigningFeature::SignInState, self.now)
             .await?;
-        let made_with = keys.iter().find(|key| {
-            let expected = check_of(key, name, random);
-            expected.as_bytes().ct_eq(check.as_bytes()).into()
+        let signing_key = keys.iter().find(|key| {
+            let expected = state_mac(key, name, random);
+            expected.as_bytes().ct_eq(mac.as_bytes()).into()
         });
-        Ok(made_with.map(|key| flow(key, state.to_owned())))
+        Ok(signing_key.map(|key| flow(key, state.to_owned())))
     }
 
     async fn signing_key(self, rng: &mut impl CryptoRng) -> Result<SigningKey, StoreError> {
@@ -79,32 +80,32 @@ impl States<'_> {
     }
 }
 
-/// Whether the state is of somebody who changes how they sign in.
+/// Whether the state has the form of a change of login type. It is not verified.
 pub(crate) fn is_conversion(state: &str) -> bool {
     state.starts_with(CONVERSION_PREFIX)
 }
 
-/// For whom a state was made, its random part and its check.
+/// Splits a state into the name that it was issued for, its random part and its MAC.
 fn split<'a>(provider: &'a str, state: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
     let (name, rest) = match state.strip_prefix(CONVERSION_PREFIX) {
         Some(rest) => (CONVERSION_PREFIX, rest),
         None => (provider, state),
     };
-    let is_ours =
-        rest.len() == RANDOM_CHARS + CHECK_CHARS && rest.bytes().all(|b| b.is_ascii_alphanumeric());
-    is_ours.then(|| (name, &rest[..RANDOM_CHARS], &rest[RANDOM_CHARS..]))
+    let is_well_formed =
+        rest.len() == RANDOM_CHARS + MAC_CHARS && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_well_formed.then(|| (name, &rest[..RANDOM_CHARS], &rest[RANDOM_CHARS..]))
 }
 
-fn make(key: &SigningKey, name: &str, rng: &mut impl CryptoRng) -> String {
+fn issue(key: &SigningKey, name: &str, rng: &mut impl CryptoRng) -> String {
     let random: String = (0..RANDOM_CHARS)
         .map(|_| char::from(rng.sample(Alphanumeric)))
         .collect();
-    let check = check_of(key, name, &random);
-    random + &check
+    let mac = state_mac(key, name, &random);
+    random + &mac
 }
 
 fn flow(key: &SigningKey, state: String) -> Flow {
-    let derived = |purpose| URL_SAFE_NO_PAD.encode(keyed(key, &[purpose, &state]));
+    let derived = |purpose| URL_SAFE_NO_PAD.encode(hmac(key, &[purpose, &state]));
     Flow {
         code_verifier: derived("code verifier").into(),
         nonce: derived("nonce"),
@@ -112,11 +113,11 @@ fn flow(key: &SigningKey, state: String) -> Flow {
     }
 }
 
-fn check_of(key: &SigningKey, name: &str, random: &str) -> String {
-    let digest = keyed(key, &["check", name, random]);
+fn state_mac(key: &SigningKey, name: &str, random: &str) -> String {
+    let digest = hmac(key, &["check", name, random]);
     let (half, _) = digest.split_at(16);
     let mut number = u128::from_be_bytes(half.try_into().expect("16 bytes"));
-    (0..CHECK_CHARS)
+    (0..MAC_CHARS)
         .map(|_| {
             let letter = LETTERS[usize::try_from(number % 62).expect("less than 62")];
             number /= 62;
@@ -125,13 +126,12 @@ fn check_of(key: &SigningKey, name: &str, random: &str) -> String {
         .collect()
 }
 
-/// A hash of the words that nobody makes without the key.
-fn keyed(key: &SigningKey, words: &[&str]) -> [u8; 32] {
+fn hmac(key: &SigningKey, parts: &[&str]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.expose_secret().as_slice())
-        .expect("any length is good");
-    for word in words {
-        mac.update(word.as_bytes());
-        // None of the words has a NUL, so that no two lists of them are read alike.
+        .expect("HMAC accepts any key length");
+    for part in parts {
+        mac.update(part.as_bytes());
+        // No part contains a NUL, so different lists never have the same input.
         mac.update(&[0]);
     }
     mac.finalize().into_bytes().into()
@@ -173,7 +173,7 @@ mod tests {
             _: i32,
             _: DateTime<Utc>,
         ) -> Result<Option<SigningKey>, StoreError> {
-            unreachable!("states have no room for a number")
+            unreachable!("a state has no key number")
         }
 
         async fn list_verifying_keys(
@@ -197,60 +197,60 @@ mod tests {
         StdRng::seed_from_u64(1)
     }
 
-    async fn is_ours(provider: &str, state: &str) -> bool {
+    async fn is_valid(provider: &str, state: &str) -> bool {
         states().resume(provider, state).await.unwrap().is_some()
     }
 
     #[tokio::test]
-    async fn what_follows_from_a_state_is_the_same_when_it_comes_back() {
-        let begun = states().begin("oidc", &mut rng()).await.unwrap();
-        let resumed = states().resume("oidc", &begun.state).await.unwrap();
-        let resumed = resumed.expect("a state of ours");
-        assert_eq!(begun.state.len(), 32);
-        assert_eq!(resumed.state, begun.state);
-        assert_eq!(resumed.nonce, begun.nonce);
-        let verifier = begun.code_verifier.expose_secret();
+    async fn verifier_and_nonce_are_derived_from_the_state() {
+        let started = states().begin("oidc", &mut rng()).await.unwrap();
+        let resumed = states().resume("oidc", &started.state).await.unwrap();
+        let resumed = resumed.expect("issued by this server");
+        assert_eq!(started.state.len(), 32);
+        assert_eq!(resumed.state, started.state);
+        assert_eq!(resumed.nonce, started.nonce);
+        let verifier = started.code_verifier.expose_secret();
         assert_eq!(resumed.code_verifier.expose_secret(), verifier);
         assert!(verifier.len() >= 43, "RFC 7636, 4.1");
-        assert_ne!(verifier, begun.nonce);
+        assert_ne!(verifier, started.nonce);
     }
 
     #[tokio::test]
-    async fn a_state_is_of_one_provider() {
-        let begun = states().begin("oidc", &mut rng()).await.unwrap();
-        assert!(is_ours("oidc", &begun.state).await);
-        assert!(!is_ours("github", &begun.state).await);
-        assert!(!is_ours("oidc-2", &begun.state).await);
+    async fn a_state_is_bound_to_its_provider() {
+        let started = states().begin("oidc", &mut rng()).await.unwrap();
+        assert!(is_valid("oidc", &started.state).await);
+        assert!(!is_valid("github", &started.state).await);
+        assert!(!is_valid("oidc-2", &started.state).await);
     }
 
     #[tokio::test]
-    async fn a_conversion_may_be_finished_by_every_provider() {
+    async fn any_provider_can_finish_a_conversion() {
         let state = states().begin_conversion(&mut rng()).await.unwrap();
         assert_eq!(state.len(), 40);
         assert!(is_conversion(&state));
-        assert!(is_ours("oidc", &state).await);
-        assert!(is_ours("github", &state).await);
+        assert!(is_valid("oidc", &state).await);
+        assert!(is_valid("github", &state).await);
         let stripped = state.strip_prefix(CONVERSION_PREFIX).unwrap();
-        assert!(!is_ours("oidc", stripped).await);
-        assert!(!is_ours(CONVERSION_PREFIX, "convert-").await);
+        assert!(!is_valid("oidc", stripped).await);
+        assert!(!is_valid(CONVERSION_PREFIX, "convert-").await);
     }
 
     #[tokio::test]
-    async fn a_key_that_signs_no_more_still_verifies() {
-        let older = make(&key(1), "oidc", &mut rng());
-        let unknown = make(&key(3), "oidc", &mut rng());
-        assert!(is_ours("oidc", &older).await);
-        assert!(!is_ours("oidc", &unknown).await);
+    async fn an_old_key_still_verifies() {
+        let old = issue(&key(1), "oidc", &mut rng());
+        let unknown = issue(&key(3), "oidc", &mut rng());
+        assert!(is_valid("oidc", &old).await);
+        assert!(!is_valid("oidc", &unknown).await);
     }
 
     #[tokio::test]
-    async fn no_letter_of_a_state_can_be_changed() {
+    async fn a_changed_state_is_rejected() {
         let state = states().begin("oidc", &mut rng()).await.unwrap().state;
         for at in 0..state.len() {
             let mut other = state.clone().into_bytes();
             other[at] = if other[at] == b'x' { b'y' } else { b'x' };
             let other = String::from_utf8(other).unwrap();
-            assert!(!is_ours("oidc", &other).await, "{at}");
+            assert!(!is_valid("oidc", &other).await, "{at}");
         }
         let foreign = [
             "",
@@ -262,12 +262,12 @@ mod tests {
         ]
         .map(str::to_owned);
         for other in foreign.into_iter().chain(["ü".repeat(16), "ü".repeat(32)]) {
-            assert!(!is_ours("oidc", &other).await, "{other}");
+            assert!(!is_valid("oidc", &other).await, "{other}");
         }
     }
 
     #[tokio::test]
-    async fn no_two_states_are_alike() {
+    async fn states_nonces_and_verifiers_are_unique() {
         let mut rng = rng();
         let mut seen = HashSet::new();
         for _ in 0..100 {
