@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use http::{StatusCode, request::Parts};
-use usher_domain::{ApiKeyId, AuditContext, Initiator, UserId, audit::AuditEntry, time::Clock};
+use usher_domain::{
+    ApiKeyId, AuditContext, Initiator, User, UserId,
+    audit::{AuditAction, AuditEntry, AuditResource},
+    time::Clock,
+};
 use usher_store::AuditStore;
 
 use crate::{ApiError, AppState, Background, Caller, RequestFacts};
@@ -95,4 +99,9 @@ async fn record(store: &dyn AuditStore, entry: AuditEntry, context: &AuditContex
     if let Err(error) = store.record_failure(entry, context).await {
         tracing::error!(%error, "failed to write the audit row of a failed request");
     }
+}
+
+/// The audit entry of a change of the user.
+pub(crate) fn user_entry(action: AuditAction, user: &User) -> AuditEntry {
+    AuditEntry::new(action, AuditResource::User, user.id, user.username.as_str())
 }

@@ -68,7 +68,7 @@ impl fmt::Debug for Renewals {
 #[derive(Clone, Debug)]
 enum Outcome {
     Renewed,
-    /// There is no refresh token, or no provider that issued the link.
+    /// The refresh token or the provider is missing.
     NotRenewable,
     /// The link was deleted.
     Unlinked,

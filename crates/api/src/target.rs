@@ -7,8 +7,11 @@ use http::request::Parts;
 use usher_domain::{Organization, User, organization::OrganizationReference, user::UserReference};
 use usher_store::{OrganizationStore, UserLookup, UserStore};
 use utoipa::{
-    IntoParams, PartialSchema as _, Required,
-    openapi::path::{Parameter, ParameterBuilder, ParameterIn},
+    IntoParams, PartialSchema as _,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
 };
 
 use crate::{ApiError, Caller};

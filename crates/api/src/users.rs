@@ -20,11 +20,6 @@ pub mod ssh_key;
 pub mod status;
 pub mod tokens;
 
-use usher_domain::{
-    User,
-    audit::{AuditAction, AuditEntry, AuditResource},
-};
-
 use crate::routes::{Routes, routes};
 
 /// The routes that need no credential.
@@ -58,9 +53,4 @@ pub(crate) fn private_routes() -> Routes {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::config))
         .routes(routes!(tokens::read))
-}
-
-/// The audit entry of a change of the user.
-pub(crate) fn audit_entry(action: AuditAction, user: &User) -> AuditEntry {
-    AuditEntry::new(action, AuditResource::User, user.id, user.username.as_str())
 }

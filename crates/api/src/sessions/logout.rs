@@ -23,7 +23,7 @@ pub async fn logout(
     State(sessions): State<Arc<dyn SessionStore>>,
     audit: Audit,
 ) -> Result<impl IntoResponse, ApiError> {
-    // A key that was already revoked is no error.
+    // Signing out twice succeeds.
     let _revoked = sessions
         .log_out(&caller.key.id, &audit.context(StatusCode::OK))
         .await?;

@@ -19,7 +19,7 @@ use usher_store::{NewPasscode, PasswordAccount, SessionStore, UserStore};
 
 use super::delay_failure;
 use crate::{
-    ApiError, Audit, RequestBody, Settings, hashing::Hasher, password, users::audit_entry,
+    ApiError, Audit, RequestBody, Settings, audit_context::user_entry, hashing::Hasher, password,
 };
 
 /// How long a passcode is valid.
@@ -137,7 +137,7 @@ pub async fn change_password(
     .await;
     if let Err(error) = &outcome {
         let by = audit.context_of(user.id, error.status());
-        audit.record_in_background(audit_entry(AuditAction::Write, &user), by);
+        audit.record_in_background(user_entry(AuditAction::Write, &user), by);
         delay_failure().await;
     }
     outcome.map(|()| StatusCode::NO_CONTENT)

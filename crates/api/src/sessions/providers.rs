@@ -155,7 +155,7 @@ impl SignInRequest<'_> {
         }
     }
 
-    /// Returns the flow of a browser that comes back with a code, `None` if there is no code.
+    /// Returns the flow of a browser that comes back with a code, `None` without a code.
     async fn returning_flow(&self) -> Result<Option<Flow>, ApiError> {
         if let Some(error) = self.parameter("error") {
             return Err(self.provider_error(error));

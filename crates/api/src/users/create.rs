@@ -46,26 +46,12 @@ pub async fn create(
     body: RequestBody,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
     let request = Request::parse(body.parse()?)?;
-    check_password_use(&request, &settings)?;
-    if request.organization_ids.is_empty() {
-        return Err(no_organization());
-    }
-    // A caller who may not read the other user must not learn that they exist.
-    let conflicting = users
-        .find_user_with_name(&request.username, &request.email)
-        .await?;
-    if conflicting.is_some_and(|user| caller.may_read_user(user.id)) {
-        return Err(exists());
-    }
+    check_request(&request, &settings)?;
+    check_available(&*users, &caller, &request).await?;
     let organization_ids =
         find_organizations(&*organizations, &caller, &request.organization_ids).await?;
     let (login_type, chosen) = choose_login(&request, &providers)?;
-    if !may_create(&caller, &organization_ids) {
-        return Err(ApiError::rule(
-            StatusCode::FORBIDDEN,
-            "You are not authorized to create users.",
-        ));
-    }
+    require_creation(&caller, &organization_ids)?;
 
     let mut rng = random.generator();
     let password = match &chosen {
@@ -96,6 +82,22 @@ pub async fn create(
     // In the order of the request.
     user.organization_ids = organization_ids;
     Ok((StatusCode::CREATED, Json(user.into())))
+}
+
+/// Checks that no other user has the username or the e-mail address. A user that the caller may
+/// not read is not revealed here.
+async fn check_available(
+    users: &dyn UserStore,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(), ApiError> {
+    let other = users
+        .find_user_with_name(&request.username, &request.email)
+        .await?;
+    if other.is_some_and(|user| caller.may_read_user(user.id)) {
+        return Err(exists());
+    }
+    Ok(())
 }
 
 fn exists() -> ApiError {
@@ -162,7 +164,7 @@ fn parse_organizations(body: &CreateUserRequest) -> Vec<OrganizationId> {
         .collect()
 }
 
-fn check_password_use(request: &Request, settings: &Settings) -> Result<(), ApiError> {
+fn check_request(request: &Request, settings: &Settings) -> Result<(), ApiError> {
     let is_password = matches!(request.login_type.as_str(), "" | "password");
     if !is_password && !request.password.expose().is_empty() {
         return Err(ApiError::bad_request(format!(
@@ -176,14 +178,13 @@ fn check_password_use(request: &Request, settings: &Settings) -> Result<(), ApiE
             "Password sign-in is disabled, so users with a password cannot be created.",
         ));
     }
+    if request.organization_ids.is_empty() {
+        let message = "A user must be a member of at least one organization.";
+        return Err(ApiError::bad_request(message)
+            .with_detail("`organization_ids` must contain the ID of an organization.")
+            .of_field("organization_ids"));
+    }
     Ok(())
-}
-
-fn no_organization() -> ApiError {
-    let message = "A user must be a member of at least one organization.";
-    ApiError::bad_request(message)
-        .with_detail("`organization_ids` must contain the ID of an organization.")
-        .of_field("organization_ids")
 }
 
 /// Returns the organizations without duplicates. The nil UUID is the default organization.
@@ -232,13 +233,20 @@ fn choose_login(
     }
 }
 
-/// A new user is added to organizations and gets the implied roles, which needs permissions too.
-fn may_create(caller: &Caller, organizations: &[OrganizationId]) -> bool {
-    caller.may(Action::Create, Object::any(Resource::User))
+/// Checks the permissions to create a user, to add them to the organizations, and to assign the
+/// implied roles.
+fn require_creation(caller: &Caller, organizations: &[OrganizationId]) -> Result<(), ApiError> {
+    let is_permitted = caller.may(Action::Create, Object::any(Resource::User))
         && caller.may(Action::Assign, Object::any(Resource::AssignRole))
         && organizations.iter().all(|organization| {
             let within = |kind| Object::any(kind).of_organization(*organization);
             caller.may(Action::Create, within(Resource::OrganizationMember))
                 && caller.may(Action::Assign, within(Resource::AssignOrgRole))
-        })
+        });
+    if is_permitted {
+        Ok(())
+    } else {
+        let message = "You are not authorized to create users.";
+        Err(ApiError::rule(StatusCode::FORBIDDEN, message))
+    }
 }

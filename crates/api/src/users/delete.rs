@@ -8,7 +8,7 @@ use usher_api_types::Response;
 use usher_domain::{Action, Object, audit::AuditAction};
 use usher_store::UserStore;
 
-use crate::{ApiError, Audit, Caller, Json, target::TargetUser, users::audit_entry};
+use crate::{ApiError, Audit, Caller, Json, audit_context::user_entry, target::TargetUser};
 
 /// Deletes the user and revokes their keys. The username and e-mail address can be reused.
 #[utoipa::path(
@@ -23,7 +23,7 @@ pub async fn delete(
     State(users): State<Arc<dyn UserStore>>,
     audit: Audit,
 ) -> Result<Json<Response>, ApiError> {
-    let entry = audit_entry(AuditAction::Delete, &user);
+    let entry = user_entry(AuditAction::Delete, &user);
     audit
         .record_failure(entry, async {
             if user.id == caller.id() {

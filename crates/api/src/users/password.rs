@@ -16,8 +16,8 @@ use usher_domain::{
 use usher_store::{PasswordChange, UserStore};
 
 use crate::{
-    ApiError, Audit, Caller, RequestBody, hashing::Hasher, limits::RateLimits, password,
-    target::TargetUser, users::audit_entry,
+    ApiError, Audit, Caller, RequestBody, audit_context::user_entry, hashing::Hasher,
+    limits::RateLimits, password, target::TargetUser,
 };
 
 /// Sets the password. Revokes all sessions and tokens of the user.
@@ -43,7 +43,7 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<Response, ApiError> {
     let counted = limits.check_password_change(&caller, user.id, &headers, clock.now())?;
-    let entry = audit_entry(AuditAction::Write, &user);
+    let entry = user_entry(AuditAction::Write, &user);
     let salt = random.generator().random();
     let outcome = change(&caller, &user, &*users, &hasher, salt, &audit, &body);
     let mut response = match audit.record_failure(entry, outcome).await {

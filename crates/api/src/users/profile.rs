@@ -11,7 +11,9 @@ use usher_api_types::{
 use usher_domain::{Action, DisplayName, Object, Username, Violations, audit::AuditAction};
 use usher_store::{ProfileChange, UserStore};
 
-use crate::{ApiError, Audit, Caller, Json, RequestBody, target::TargetUser, users::audit_entry};
+use crate::{
+    ApiError, Audit, Caller, Json, RequestBody, audit_context::user_entry, target::TargetUser,
+};
 
 /// Sets username and display name. All users can change their own display name; changing a
 /// username needs permission to manage users.
@@ -32,7 +34,7 @@ pub async fn update(
     audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
-    let entry = audit_entry(AuditAction::Write, &user);
+    let entry = user_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             let change = parse(&body.parse()?)?;

@@ -13,7 +13,8 @@ use usher_domain::{Action, Object, Resource, SiteRole, audit::AuditAction};
 use usher_store::{RolesChange, UserStore};
 
 use crate::{
-    ApiError, Audit, Caller, Json, RequestBody, role_lists, target::TargetUser, users::audit_entry,
+    ApiError, Audit, Caller, Json, RequestBody, audit_context::user_entry, role_lists,
+    target::TargetUser,
 };
 
 /// Lists the site roles and whether the caller may assign them.
@@ -81,7 +82,7 @@ pub async fn update(
     audit: Audit,
     body: RequestBody,
 ) -> Result<Json<User>, ApiError> {
-    let entry = audit_entry(AuditAction::Write, &user);
+    let entry = user_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             if user.id == caller.id() {

@@ -8,7 +8,7 @@ use usher_api_types::{Response, user::User};
 use usher_domain::{Action, Object, UserStatus, audit::AuditAction};
 use usher_store::{Conflict, StoreError, UserStore};
 
-use crate::{ApiError, Audit, Caller, Json, target::TargetUser, users::audit_entry};
+use crate::{ApiError, Audit, Caller, Json, audit_context::user_entry, target::TargetUser};
 
 /// Suspends the user. Their keys are rejected from the next request on, until the user is
 /// activated again.
@@ -51,7 +51,7 @@ async fn set(
     users: &dyn UserStore,
     audit: &Audit,
 ) -> Result<Json<User>, ApiError> {
-    let entry = audit_entry(AuditAction::Write, &user);
+    let entry = user_entry(AuditAction::Write, &user);
     let changed = audit
         .record_failure(entry, async {
             if status == UserStatus::Suspended && user.id == caller.id() {

@@ -447,7 +447,11 @@ async fn prefetch_requests_do_not_use_the_code() {
 async fn another_account_with_a_linked_users_email_address_is_rejected() {
     let mut app = app_with_outcome(SignInOutcome::OtherAccount);
     expect_nameless_row(&mut app, 403);
-    assert_page(&sign_in(&mut app, OIDC).await, 403, "Linked to another account");
+    assert_page(
+        &sign_in(&mut app, OIDC).await,
+        403,
+        "Linked to another account",
+    );
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn check(
     identity: &ExternalIdentity,
 ) -> Result<Claims, ApiError> {
     let app = request.app();
-    let again = |reason| {
+    let again = |reason: &str| {
         ApiError::bad_request(format!(
             "The cookie {COOKIE:?} {reason}. Request the change of login type again."
         ))

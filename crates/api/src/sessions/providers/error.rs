@@ -180,7 +180,7 @@ impl SignInError {
         }
     }
 
-    /// A page, or JSON if the error is no page by itself and the client does not prefer HTML.
+    /// Renders a page. An [`ApiError`] stays JSON unless the client prefers HTML.
     fn into_page(self, request: &SignInRequest<'_>) -> Response {
         let is_conversion = request.is_conversion();
         let back = if is_conversion {
