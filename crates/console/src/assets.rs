@@ -227,7 +227,7 @@ mod tests {
     fn modules_have_no_import_cycles() {
         let mut modules: Vec<_> = ASSETS
             .iter()
-            .filter(|asset| asset.name.ends_with(".js"))
+            .filter(|asset| is_module(asset.name))
             .map(|asset| (asset.name, imports(asset)))
             .collect();
         // Removes modules whose imports are all removed; a cycle would remain.
@@ -241,12 +241,16 @@ mod tests {
         assert!(modules.is_empty(), "{modules:?}");
     }
 
+    fn is_module(path: &str) -> bool {
+        path.rsplit_once('.').is_some_and(|(_, kind)| kind == "js")
+    }
+
     /// Returns the modules that a module imports, statically or dynamically.
     fn imports(asset: &Asset) -> Vec<String> {
         let text = str::from_utf8(asset.content).unwrap();
         let directory = asset.name.rsplit_once('/').map_or("", |(path, _)| path);
         text.split('"')
-            .filter(|part| part.ends_with(".js"))
+            .filter(|part| is_module(part))
             .filter_map(|path| match path.strip_prefix("../") {
                 Some(name) => Some(name.to_owned()),
                 None => path.strip_prefix("./").map(|name| {
