@@ -3,8 +3,7 @@
 //! The first source that is not empty is used, even if its credential turns out to be invalid.
 
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
-use usher_domain::{UserStatus, time::to_wire};
-use usher_store::Refusal;
+use usher_domain::{CredentialError, UserStatus, time::to_wire};
 
 use crate::{ApiError, cookies};
 
@@ -61,15 +60,15 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Maps a rejected credential to its 401 response.
-pub(crate) fn rejected(refusal: Refusal) -> ApiError {
-    ApiError::signed_out(match refusal {
-        Refusal::WrongSecret => "The API key's secret is invalid.".to_owned(),
-        Refusal::Expired(at) => format!("API key expired at {}.", to_wire(at)),
-        Refusal::Unlinked => "Sign in through the provider again.".to_owned(),
-        Refusal::LinkExpired(at) => {
+pub(crate) fn rejected(error: CredentialError) -> ApiError {
+    ApiError::signed_out(match error {
+        CredentialError::WrongSecret => "The API key's secret is invalid.".to_owned(),
+        CredentialError::Expired(at) => format!("API key expired at {}.", to_wire(at)),
+        CredentialError::Unlinked => "Sign in through the provider again.".to_owned(),
+        CredentialError::LinkExpired(at) => {
             format!("The provider's access token expired at {}.", to_wire(at))
         }
-        Refusal::Inactive(status) => return inactive(status, String::new()),
+        CredentialError::Inactive(status) => return inactive(status, String::new()),
     })
 }
 

@@ -21,11 +21,12 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use tokio::time::{sleep, timeout};
-use usher_domain::{LoginType, UserId, UserStatus, external_login::ProviderTokens, time::to_wire};
-use usher_identity::RefreshError;
-use usher_store::{
-    Credential, ExternalLogin, LinkState, RefreshLease, Refusal, StoreError, Verified,
+use usher_domain::{
+    CredentialError, LoginType, UserId, UserStatus, VerifiedCredential,
+    external_login::ProviderTokens, time::to_wire,
 };
+use usher_identity::RefreshError;
+use usher_store::{Credential, ExternalLogin, LinkState, RefreshLease, StoreError};
 use uuid::Uuid;
 
 use crate::{ApiError, AppState, credential};
@@ -102,7 +103,7 @@ pub(crate) fn take_expired_link(
 /// 401 if it cannot be renewed or the user is suspended, 503 if that is unknown.
 pub(crate) async fn renew(
     app: &AppState,
-    verified: &Verified,
+    verified: &VerifiedCredential,
     expired_at: DateTime<Utc>,
 ) -> Result<(), ApiError> {
     let login_type = verified.key.login_type;
@@ -117,7 +118,7 @@ pub(crate) async fn renew(
     match join_or_start(app, (verified.user.id, login_type)).await {
         Outcome::Renewed => Ok(()),
         Outcome::NotRenewable => Err(ApiError::signed_out(expired)),
-        Outcome::Unlinked => Err(credential::rejected(Refusal::Unlinked)),
+        Outcome::Unlinked => Err(credential::rejected(CredentialError::Unlinked)),
         Outcome::Refused(reason) => Err(ApiError::signed_out(format!(
             "{expired} The provider refused to renew it: {reason}"
         ))),

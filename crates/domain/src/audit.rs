@@ -1,4 +1,4 @@
-//! What the audit log keeps: who did what to which thing, and what changed.
+//! The entries of the audit log: an action, its target, and what changed.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{OrganizationId, time::to_wire};
+use crate::{OrganizationId, UserId, time::to_wire};
 
-/// What was done.
+mod changes;
+
+/// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AuditAction {
@@ -27,8 +29,8 @@ pub enum AuditAction {
     Close,
 }
 
-/// The kind of thing that it was done to. The users service writes only some of the
-/// kinds that the log may hold.
+/// The kind of target. The users service writes only some of the kinds that the log may
+/// hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AuditResource {
@@ -118,19 +120,19 @@ const RESOURCES: [(AuditResource, &str); 26] = [
 ];
 
 impl AuditAction {
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub fn as_str(self) -> &'static str {
         word(&ACTIONS, self)
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         value(&ACTIONS, text)
     }
 }
 
 impl AuditResource {
-    /// What people call it.
+    /// The name in descriptions.
     pub fn friendly(self) -> String {
         match self {
             Self::ApiKey => "token".to_owned(),
@@ -139,12 +141,12 @@ impl AuditResource {
         }
     }
 
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub fn as_str(self) -> &'static str {
         word(&RESOURCES, self)
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         value(&RESOURCES, text)
     }
@@ -165,28 +167,28 @@ fn value<T: Copy>(table: &[(T, &'static str)], text: &str) -> Option<T> {
         .map(|(value, _)| *value)
 }
 
-/// What an action was done to, and what it changed. The rest of an audit row is the
-/// [`Initiator`](crate::Initiator).
+/// What happened to which target. The rest of an audit row is the
+/// [`AuditContext`](crate::AuditContext).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEntry {
-    /// What was done.
+    /// What happened.
     pub action: AuditAction,
-    /// To which kind of thing.
+    /// The kind of target.
     pub resource: AuditResource,
-    /// To which one; nil if none. For keys it is the user's.
+    /// The identifier of the target; nil if it has none. For keys, that of their user.
     pub resource_id: Uuid,
-    /// Its name at the time.
+    /// The name of the target at the time.
     pub target: String,
-    /// The organization that it is of.
+    /// The organization that the target belongs to.
     pub organization_id: Option<OrganizationId>,
-    /// What changed. Empty where nothing did, and for every refused or failed call.
+    /// What changed. Empty if nothing did, as for each rejected or failed call.
     pub diff: Diff,
-    /// Facts besides, as a JSON object.
+    /// Additional facts, as a JSON object.
     pub additional_fields: Map<String, Value>,
 }
 
 impl AuditEntry {
-    /// An entry without organization, diff and further facts.
+    /// An entry without organization, diff and additional facts.
     pub fn new(
         action: AuditAction,
         resource: AuditResource,
@@ -204,38 +206,43 @@ impl AuditEntry {
         }
     }
 
-    /// The same, with what changed.
+    /// Sets the diff.
     pub fn with_diff(mut self, diff: Diff) -> Self {
         self.diff = diff;
         self
     }
 
-    /// The same, of an organization.
+    /// Sets the organization.
     pub fn of_organization(mut self, organization_id: OrganizationId) -> Self {
         self.organization_id = Some(organization_id);
         self
     }
 }
 
-/// The facts that mark the waking of a dormant account, which the system does by itself.
-pub fn dormancy_fields() -> Map<String, Value> {
-    Map::from_iter([
-        ("automatic_actor".to_owned(), json!("coder")),
-        ("automatic_subsystem".to_owned(), json!("dormancy")),
-    ])
+/// The owner and the times of an API key, which the log shows when it is created or deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditedKey {
+    /// The user that the key belongs to.
+    pub user_id: UserId,
+    /// When the key was created.
+    pub created_at: DateTime<Utc>,
+    /// When the key expires.
+    pub expires_at: DateTime<Utc>,
+    /// When the key was last used; [`never`](crate::time::never) if it was not.
+    pub last_used: DateTime<Utc>,
 }
 
-/// The fields that differ, by name. Secrets are named and never shown.
+/// The changed fields by name. Secrets are listed without their values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diff(BTreeMap<&'static str, Value>);
 
 impl Diff {
-    /// Nothing changed.
+    /// An empty diff.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes the field if its two values differ.
+    /// Adds the field if its values differ.
     pub fn field(self, name: &'static str, old: impl Into<Value>, new: impl Into<Value>) -> Self {
         let (old, new) = (old.into(), new.into());
         if old == new {
@@ -245,7 +252,7 @@ impl Diff {
         }
     }
 
-    /// Notes the field whether its values differ or not.
+    /// Adds the field even if its values are equal.
     pub fn always(
         mut self,
         name: &'static str,
@@ -263,13 +270,13 @@ impl Diff {
         self
     }
 
-    /// Notes that a secret kept as bytes changed, without its values.
+    /// Adds a secret that is stored as bytes, without its values.
     pub fn secret_bytes(mut self, name: &'static str) -> Self {
         self.0.insert(name, json!({ "secret": true }));
         self
     }
 
-    /// Notes that a secret kept as text changed, without its values.
+    /// Adds a secret that is stored as text, without its values.
     pub fn secret_text(mut self, name: &'static str) -> Self {
         self.0
             .insert(name, json!({ "old": "", "new": "", "secret": true }));
@@ -285,7 +292,7 @@ impl Diff {
     }
 }
 
-/// A time as diffs show it.
+/// Formats a time for a diff.
 pub fn diff_time(time: DateTime<Utc>) -> String {
     to_wire(time)
 }
@@ -295,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_diff_shows_what_differs_and_no_secret() {
+    fn a_diff_shows_changed_fields_and_no_secrets() {
         let diff = Diff::new()
             .field("name", "a", "a")
             .field("username", "a", "b")

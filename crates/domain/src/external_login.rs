@@ -1,4 +1,4 @@
-//! Accounts elsewhere: what a provider says of a person, and the tokens that it gives.
+//! Accounts at identity providers: the reported identity, and the provider's tokens.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -6,55 +6,55 @@ use serde_json::Value;
 
 use crate::{DisplayName, Email, LoginType, user::MAX_DISPLAY_NAME_BYTES};
 
-/// A person as a provider knows them, when all that is demanded of them holds.
+/// The identity that a provider reports, after it passed all checks.
 #[derive(Clone, Debug)]
 pub struct ExternalIdentity {
-    /// How they sign in: GitHub or OpenID.
+    /// The login type: GitHub or OpenID.
     pub login_type: LoginType,
-    /// The account there, which never changes: the decimal number at GitHub,
+    /// The identifier of the account, which never changes: the decimal number at GitHub,
     /// `<issuer>||<subject>` with OpenID.
     pub link_id: String,
-    /// Their address.
+    /// The e-mail address.
     pub email: Email,
-    /// What they are called there, as it was said: a username is
-    /// [derived](crate::username) from it. May be empty.
+    /// The username at the provider, unchanged; may be empty. The username here is
+    /// [derived](crate::username) from it.
     pub username: String,
-    /// The name that people read; may be empty.
+    /// The display name; may be empty.
     pub name: DisplayName,
-    /// Where a picture is; empty is none.
+    /// The URL of a picture; may be empty.
     pub avatar_url: String,
-    /// The account's number at github.com, and nowhere else.
+    /// The account's number at github.com; `None` on any other server.
     pub github_com_user_id: Option<i64>,
-    /// What the provider gave to ask it further.
+    /// The tokens for further requests to the provider.
     pub tokens: ProviderTokens,
-    /// What the provider said in full.
+    /// The claims in full.
     pub claims: LinkClaims,
 }
 
-/// The tokens that a provider gave.
+/// The tokens that a provider issued.
 #[derive(Clone, Debug)]
 pub struct ProviderTokens {
     /// The access token.
     pub access_token: SecretString,
-    /// What fresh tokens are asked for with, if the provider gave one.
+    /// The refresh token, if the provider issued one.
     pub refresh_token: Option<SecretString>,
-    /// When the access token ends, if it does.
+    /// When the access token expires, if it does.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What an OpenID provider said at the last sign-in: JSON objects, or null.
+/// The claims of an OpenID provider at the last sign-in: JSON objects, or null.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkClaims {
-    /// Of the ID token.
+    /// The claims of the ID token.
     pub id_token: Value,
-    /// Of the second source: user information, or the access token.
+    /// The claims of the second source: user information, or the access token.
     pub secondary: Value,
-    /// Of both, as they were used.
+    /// The claims of both, as they were used.
     pub merged: Value,
 }
 
-/// A name of a person elsewhere as a name here: without NUL, which the store has no text
-/// for, without white space at its ends, and cut between letters where it is too long.
+/// Converts a name at a provider to a display name: removes NUL, which the store cannot hold,
+/// and surrounding white space, and truncates it between characters.
 pub fn display_name(text: &str) -> DisplayName {
     let text = text.replace('\0', "");
     let text = text.trim();
@@ -62,8 +62,8 @@ pub fn display_name(text: &str) -> DisplayName {
     DisplayName::from_stored(text[..end].trim_end().to_owned())
 }
 
-/// An address of a person elsewhere as an address here. What other systems may read in
-/// another way is none: a quoted part, which could hold another `@`.
+/// Parses an e-mail address at a provider. Rejects quoted local parts, which may contain
+/// another `@`: other systems may parse them differently.
 pub fn address(text: &str) -> Option<Email> {
     if text.len() > MAX_ADDRESS_BYTES || text.contains('"') {
         return None;
@@ -71,7 +71,7 @@ pub fn address(text: &str) -> Option<Email> {
     Email::parse(text).ok()
 }
 
-/// The longest address that mail can go to (RFC 5321, 4.5.3.1.3), in bytes.
+/// The greatest length of an e-mail address (RFC 5321, 4.5.3.1.3), in bytes.
 const MAX_ADDRESS_BYTES: usize = 254;
 
 #[cfg(test)]
@@ -79,15 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_trimmed_and_cut_between_letters() {
+    fn a_name_is_trimmed_and_truncated_between_characters() {
         let name = |text: &str| display_name(text).as_str().to_owned();
         assert_eq!(name("  Hot  Dog "), "Hot  Dog");
         assert_eq!(name(&format!("  {} ", "n".repeat(129))), "n".repeat(128));
         assert_eq!(name("\0 a\0b \0"), "ab");
-        // The 128th byte is in the middle of a letter.
+        // The 128th byte is in the middle of a character.
         let long = format!("n{}", "ä".repeat(80));
         assert_eq!(name(&long), format!("n{}", "ä".repeat(63)));
-        // What the cut leaves at the end.
+        // White space at the cut.
         let spaced = format!("{} tail", "n".repeat(127));
         assert_eq!(name(&spaced), "n".repeat(127));
         for text in ["", " ", &"日本".repeat(99), &" ".repeat(500)] {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_one_at_and_nothing_odd() {
+    fn an_email_address_has_one_at_sign_and_no_quoted_part() {
         assert!(address("Ann.Lee@Example.com").is_some());
         let long = format!("{}@example.com", "a".repeat(243));
         for text in [

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{ApiKeyId, RequestId, UserId};
 
@@ -41,6 +41,12 @@ impl AuditContext {
     pub fn acting_as(mut self, user: UserId) -> Self {
         self.initiator.user_id = user;
         self
+    }
+
+    /// Moves the time of the change on, so that the rows of one transaction keep their order in
+    /// the audit log, which is sorted by time.
+    pub fn advance(&mut self) {
+        self.initiator.at += TimeDelta::microseconds(1);
     }
 
     /// The same request at another time.

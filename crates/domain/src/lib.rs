@@ -14,6 +14,7 @@ pub mod allow_list;
 pub mod api_key;
 pub mod audit;
 pub mod audit_filter;
+pub mod credential;
 pub mod error_chain;
 pub mod external_login;
 pub mod id;
@@ -30,15 +31,21 @@ pub mod role;
 pub mod scope;
 pub mod search;
 pub mod settings;
+pub mod sign_in;
 pub mod ssh_key;
 pub mod time;
 pub mod user;
+pub mod user_change;
 pub mod user_filter;
 pub mod username;
 pub mod validation;
 
+#[cfg(test)]
+mod testing;
+
 pub use allow_list::{AllowEntry, AllowList};
 pub use api_key::{ApiKey, ApiKeyId, ApiKeySecret, ApiToken, TokenName};
+pub use credential::{Credential, CredentialError, VerifiedCredential};
 pub use id::{OrganizationId, RequestId, UserId};
 pub use initiator::{AuditContext, Initiator};
 pub use organization::{Membership, Organization, OrganizationName};

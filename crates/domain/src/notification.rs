@@ -1,59 +1,60 @@
-//! What people are told, how it reaches them, and what they do not want to be told.
+//! Notifications: their templates, recipients and delivery methods, and users' preferences.
 
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
-use crate::UserId;
+use crate::{SiteRole, User, UserId, UserStatus};
 
-/// The greatest length of the title of a message of one's own, in bytes.
+/// The greatest length of a custom notification's title, in bytes.
 pub const MAX_CUSTOM_TITLE_BYTES: usize = 120;
-/// The greatest length of the text of a message of one's own, in bytes.
+/// The greatest length of a custom notification's text, in bytes.
 pub const MAX_CUSTOM_MESSAGE_BYTES: usize = 2000;
 
-/// To those who manage users: somebody was made.
+/// To user managers: a user was created.
 pub const USER_ACCOUNT_CREATED: Uuid = uuid!("4e19c0ac-94e1-4532-9515-d1801aa283b2");
-/// To those who manage users: somebody was deleted.
+/// To user managers: a user was deleted.
 pub const USER_ACCOUNT_DELETED: Uuid = uuid!("f44d9314-ad03-4bc8-95d0-5cad491da6b6");
-/// To those who manage users: somebody was suspended.
+/// To user managers: a user was suspended.
 pub const USER_ACCOUNT_SUSPENDED: Uuid = uuid!("b02ddd82-4733-4d02-a2d7-c36f3598997d");
-/// To those who manage users: somebody was activated.
+/// To user managers: a user was activated.
 pub const USER_ACCOUNT_ACTIVATED: Uuid = uuid!("9f5af851-8408-4e73-a7a1-c6502ba46689");
-/// To the one who was suspended.
+/// To a user: their account was suspended.
 pub const YOUR_ACCOUNT_SUSPENDED: Uuid = uuid!("6a2f0609-9b69-4d36-a989-9f5925b6cbff");
-/// To the one who was activated.
+/// To a user: their account was activated.
 pub const YOUR_ACCOUNT_ACTIVATED: Uuid = uuid!("1a6a6bea-ee0a-43e2-9e7c-eabdb53730e4");
-/// To the one who forgot their password.
+/// To a user: the one-time passcode that they requested.
 pub const ONE_TIME_PASSCODE: Uuid = uuid!("62f86a30-2330-4b61-a26d-311ff3b608cf");
-/// To the owner who tries out the delivery.
+/// To the caller: a test of the delivery.
 pub const TROUBLESHOOTING: Uuid = uuid!("c425f63e-716a-4bf4-ae24-78348f706c3f");
-/// To oneself, in one's own words.
+/// To the caller: a text of their own.
 pub const CUSTOM: Uuid = uuid!("39b1e189-c857-4b0c-877a-511144c18516");
 
 /// The label that holds a one-time passcode.
 pub const PASSCODE_LABEL: &str = "one_time_passcode";
 
-/// Whether each message of the template goes out, also one that says the same as another
-/// of that day: its receiver waits for it.
+/// Whether every message of the template is sent, even if its recipient got the same one on
+/// that day, because the recipient waits for it.
 pub fn is_awaited(template: Uuid) -> bool {
     [ONE_TIME_PASSCODE, TROUBLESHOOTING, CUSTOM].contains(&template)
 }
 
-/// How a message reaches somebody.
+/// How a message is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotificationMethod {
-    /// By mail.
+    /// By e-mail.
     Smtp,
-    /// By a call to another service.
+    /// By a request to another service.
     Webhook,
-    /// In the list of messages that the pages show.
+    /// In the console's inbox.
     Inbox,
 }
 
 impl NotificationMethod {
     const ALL: [Self; 3] = [Self::Smtp, Self::Webhook, Self::Inbox];
 
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
@@ -62,25 +63,25 @@ impl NotificationMethod {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == text)
     }
 }
 
-/// By which ways a deployment delivers messages. The inbox needs nothing.
+/// The delivery methods that a deployment has set up. The inbox is always available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whether mail is set up.
+    /// Whether e-mail is set up.
     pub smtp: bool,
     /// Whether a webhook is set up.
     pub webhook: bool,
-    /// The way of templates that say nothing of it.
+    /// The method of templates without one.
     pub default: NotificationMethod,
 }
 
 impl Default for Delivery {
-    /// To the inbox only.
+    /// Only the inbox is available.
     fn default() -> Self {
         Self {
             smtp: false,
@@ -91,29 +92,32 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// The ways that messages of a template can go. A passcode never goes to the inbox,
-    /// which whoever sits at an open session can read.
+    /// The methods available to a template. A passcode is never put into the inbox, which
+    /// anyone with access to an open session can read.
     pub fn methods_for(self, template: Uuid) -> Vec<NotificationMethod> {
-        let may_go = |method: &NotificationMethod| match method {
+        let is_available = |method: &NotificationMethod| match method {
             NotificationMethod::Smtp => self.smtp,
             NotificationMethod::Webhook => self.webhook,
             NotificationMethod::Inbox => template != ONE_TIME_PASSCODE,
         };
-        NotificationMethod::ALL.into_iter().filter(may_go).collect()
+        NotificationMethod::ALL
+            .into_iter()
+            .filter(is_available)
+            .collect()
     }
 }
 
-/// Who writes the text of a template.
+/// Where the text of a message comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateKind {
-    /// The service.
+    /// From the template.
     System,
-    /// The sender.
+    /// From the sender.
     Custom,
 }
 
 impl TemplateKind {
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -121,7 +125,7 @@ impl TemplateKind {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::System, Self::Custom]
             .into_iter()
@@ -129,7 +133,7 @@ impl TemplateKind {
     }
 }
 
-/// A kind of message.
+/// A template of messages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotificationTemplate {
     /// The identifier, the same in every deployment.
@@ -142,68 +146,68 @@ pub struct NotificationTemplate {
     pub body_template: String,
     /// The buttons, a JSON array of `{label, url}` with placeholders.
     pub actions: Value,
-    /// Under which heading the settings show it.
+    /// The heading in the settings.
     pub group: String,
-    /// How it is delivered; `None` is as the deployment delivers.
+    /// The delivery method; `None` is the default of the deployment.
     pub method: Option<NotificationMethod>,
-    /// Who writes its text.
+    /// Where the text comes from.
     pub kind: TemplateKind,
-    /// Whether those get it who said nothing.
+    /// Whether users without a preference get it.
     pub is_enabled_by_default: bool,
 }
 
-/// What a user said about a template.
+/// A user's preference about a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationPreference {
     /// The template.
     pub template_id: Uuid,
-    /// Whether they do not want it.
+    /// Whether the user disabled it.
     pub is_disabled: bool,
-    /// When they last said so.
+    /// When the preference was last set.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A message in somebody's list.
+/// A message in a user's inbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InboxNotification {
     /// The identifier.
     pub id: Uuid,
-    /// Whose it is.
+    /// The user that the inbox belongs to.
     pub user_id: UserId,
-    /// Its template.
+    /// The template.
     pub template_id: Uuid,
-    /// What it is about; `None` is nothing in particular.
+    /// The objects that it is about, if any.
     pub targets: Option<Vec<Uuid>>,
     /// The title.
     pub title: String,
     /// The text.
     pub content: String,
-    /// The picture; empty is that of its kind.
+    /// The picture; empty for that of the group.
     pub icon: String,
     /// The buttons, as stored: a JSON array of `{label, url}`, or `null`.
     pub actions: Value,
-    /// The group of its template, which picks its picture.
+    /// The template's group, which selects the picture.
     pub group: String,
-    /// When it was read.
+    /// When it was read, if it was.
     pub read_at: Option<DateTime<Utc>>,
-    /// When it came.
+    /// When it was delivered.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which messages are meant by whether they were read.
+/// Selects messages by whether they were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadStatus {
-    /// All.
+    /// All messages.
     #[default]
     All,
-    /// Those that were.
+    /// Read messages.
     Read,
-    /// Those that were not.
+    /// Unread messages.
     Unread,
 }
 
 impl ReadStatus {
-    /// Reads the word; empty is all.
+    /// Parses the name; an empty text means all.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "" | "all" => Some(Self::All),
@@ -214,40 +218,130 @@ impl ReadStatus {
     }
 }
 
-/// Which of one's messages a list shows. Empty lists and `None` are no filter.
+/// Filters a user's inbox. Empty lists and `None` match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InboxFilter {
-    /// About all of these.
+    /// Messages about all of these objects.
     pub targets: Vec<Uuid>,
-    /// Of one of these templates.
+    /// Messages of one of these templates.
     pub templates: Vec<Uuid>,
-    /// By whether they were read.
+    /// Read or unread messages.
     pub read_status: ReadStatus,
-    /// Older than this message; an unknown one is no filter.
+    /// Messages older than this one; an unknown identifier matches everything.
     pub starting_before: Option<Uuid>,
 }
 
-/// A message to be sent to one user.
+/// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNotification {
-    /// Its template.
+    /// The template.
     pub template_id: Uuid,
-    /// To whom.
-    pub user_id: UserId,
-    /// What fills its placeholders.
+    /// The recipients.
+    pub recipients: Recipients,
+    /// The values of the template's placeholders.
     pub labels: Vec<(&'static str, String)>,
-    /// What it is about.
+    /// The objects that it is about.
     pub targets: Vec<Uuid>,
-    /// Which part of the service sends it.
+    /// The part of the service that sends it.
     pub created_by: &'static str,
+}
+
+/// The recipients of a message. Deleted users and system accounts get none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// One user.
+    User(UserId),
+    /// Every user with one of the roles [`USER_MANAGERS`], whatever their status and whether
+    /// or not they made the change.
+    UserManagers,
+}
+
+/// The roles whose holders are notified of changes of accounts.
+pub const USER_MANAGERS: [SiteRole; 2] = [SiteRole::Owner, SiteRole::UserAdmin];
+
+/// A change of a user's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountEvent {
+    /// The user was created.
+    Created,
+    /// The status was set.
+    StatusSet(UserStatus),
+    /// The user was deleted.
+    Deleted,
+}
+
+/// The messages about a change of an account. `user` is the user as created, or else as before
+/// the change; `initiator` is the username of the user who made it, or `None` on the command
+/// line.
+pub fn account_notifications(
+    event: AccountEvent,
+    user: &User,
+    initiator: Option<&str>,
+) -> Vec<NewNotification> {
+    let to_managers = |template| (Recipients::UserManagers, template);
+    let to_user = |template| (Recipients::User(user.id), template);
+    let (created_by, messages) = match event {
+        AccountEvent::Created => ("api-users-create", vec![to_managers(USER_ACCOUNT_CREATED)]),
+        AccountEvent::StatusSet(status) => {
+            let messages = match status {
+                status if status == user.status => vec![],
+                UserStatus::Suspended => vec![
+                    to_managers(USER_ACCOUNT_SUSPENDED),
+                    to_user(YOUR_ACCOUNT_SUSPENDED),
+                ],
+                UserStatus::Active => vec![
+                    to_managers(USER_ACCOUNT_ACTIVATED),
+                    to_user(YOUR_ACCOUNT_ACTIVATED),
+                ],
+                UserStatus::Dormant => vec![],
+            };
+            ("api-put-user-status", messages)
+        }
+        AccountEvent::Deleted if user.is_deleted => ("api-users-delete", vec![]),
+        AccountEvent::Deleted => ("api-users-delete", vec![to_managers(USER_ACCOUNT_DELETED)]),
+    };
+    let notification = |(recipients, template_id)| NewNotification {
+        template_id,
+        recipients,
+        labels: vec![
+            ("username", user.username.as_str().to_owned()),
+            ("name", user.name.as_str().to_owned()),
+            ("initiator", initiator.unwrap_or(THE_SERVICE).to_owned()),
+        ],
+        targets: vec![user.id.0],
+        created_by,
+    };
+    messages.into_iter().map(notification).collect()
+}
+
+/// The initiator of changes on the command line, where no user is signed in.
+const THE_SERVICE: &str = "Usher";
+
+/// The message with a one-time passcode that a user requested.
+pub fn passcode_notification(user: UserId, passcode: &SecretString) -> NewNotification {
+    NewNotification {
+        template_id: ONE_TIME_PASSCODE,
+        recipients: Recipients::User(user),
+        labels: vec![(PASSCODE_LABEL, passcode.expose_secret().to_owned())],
+        targets: Vec::new(),
+        created_by: "change-password-with-one-time-passcode",
+    }
+}
+
+/// The settings of the deployment's notifier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotifierSettings {
+    /// Whether delivery is paused.
+    pub is_paused: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::user;
 
     #[test]
-    fn a_passcode_goes_by_what_is_set_up_and_never_to_the_inbox() {
+    fn a_passcode_is_sent_by_the_available_methods_and_never_to_the_inbox() {
         let nothing = Delivery::default();
         assert_eq!(nothing.methods_for(CUSTOM), [NotificationMethod::Inbox]);
         assert_eq!(nothing.methods_for(ONE_TIME_PASSCODE), []);
@@ -259,5 +353,70 @@ mod tests {
             mail.methods_for(ONE_TIME_PASSCODE),
             [NotificationMethod::Smtp]
         );
+    }
+
+    fn templates(event: AccountEvent, user: &User) -> Vec<(Recipients, Uuid)> {
+        account_notifications(event, user, Some("boss"))
+            .into_iter()
+            .map(|it| (it.recipients, it.template_id))
+            .collect()
+    }
+
+    #[test]
+    fn user_managers_are_notified_of_new_and_deleted_users() {
+        let ada = user("ada");
+        let to_managers = |template| vec![(Recipients::UserManagers, template)];
+        let created = templates(AccountEvent::Created, &ada);
+        assert_eq!(created, to_managers(USER_ACCOUNT_CREATED));
+        let deleted = templates(AccountEvent::Deleted, &ada);
+        assert_eq!(deleted, to_managers(USER_ACCOUNT_DELETED));
+        let deleted = User {
+            is_deleted: true,
+            ..ada
+        };
+        assert_eq!(templates(AccountEvent::Deleted, &deleted), []);
+    }
+
+    #[test]
+    fn user_managers_and_the_user_are_notified_of_a_changed_status_except_dormant() {
+        for (old, new, expected) in [
+            (
+                UserStatus::Active,
+                UserStatus::Suspended,
+                Some((USER_ACCOUNT_SUSPENDED, YOUR_ACCOUNT_SUSPENDED)),
+            ),
+            (
+                UserStatus::Suspended,
+                UserStatus::Active,
+                Some((USER_ACCOUNT_ACTIVATED, YOUR_ACCOUNT_ACTIVATED)),
+            ),
+            (UserStatus::Active, UserStatus::Dormant, None),
+            (UserStatus::Active, UserStatus::Active, None),
+            (UserStatus::Suspended, UserStatus::Suspended, None),
+        ] {
+            let ada = User {
+                status: old,
+                ..user("ada")
+            };
+            let expected = expected.map_or(vec![], |(to_managers, to_user)| {
+                vec![
+                    (Recipients::UserManagers, to_managers),
+                    (Recipients::User(ada.id), to_user),
+                ]
+            });
+            assert_eq!(templates(AccountEvent::StatusSet(new), &ada), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_about_an_account_names_the_user_and_the_initiator() {
+        let ada = user("ada");
+        for (initiator, expected) in [(Some("boss"), "boss"), (None, "Usher")] {
+            let messages = account_notifications(AccountEvent::Created, &ada, initiator);
+            let labels = [("username", "ada"), ("name", ""), ("initiator", expected)];
+            let labels = labels.map(|(name, value)| (name, value.to_owned()));
+            assert_eq!(messages[0].labels, labels);
+            assert_eq!(messages[0].targets, [ada.id.0]);
+        }
     }
 }

@@ -1,15 +1,15 @@
-//! The built-in roles: what each allows, and who may give it to whom.
+//! The built-in roles: what each allows, and which roles may assign it.
 
 use crate::resource::{Action, Permissions, Resource};
 
 /// A role of the whole deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SiteRole {
-    /// May do everything but read others' secrets.
+    /// May do everything except read other users' secrets.
     Owner,
     /// Reads everything and the audit log.
     Auditor,
-    /// What everybody is; not stored.
+    /// Implied for every user; not stored.
     Member,
     /// Manages templates.
     TemplateAdmin,
@@ -24,26 +24,26 @@ pub enum OrganizationRole {
     Admin,
     /// Reads the organization and its audit log.
     Auditor,
-    /// What every member of the organization is; not stored.
+    /// Implied for every member of the organization; not stored.
     Member,
     /// Manages the organization's templates.
     TemplateAdmin,
     /// Manages the organization's members.
     UserAdmin,
-    /// May not make or delete workspaces, whatever else they are.
+    /// May not create or delete workspaces, whatever other roles allow.
     WorkspaceCreationBan,
 }
 
 /// What a role allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Grants {
-    /// On things anywhere.
+    /// On all objects.
     pub site: Permissions,
-    /// On things that the holder owns.
+    /// On objects that the user owns.
     pub own: Permissions,
-    /// On things of the organization that the role is of.
+    /// On objects of the role's organization.
     pub organization: Permissions,
-    /// On things of that organization that the holder owns.
+    /// On objects of the role's organization that the user owns.
     pub own_in_organization: Permissions,
     /// Denied within that organization, whatever else is granted.
     pub denied_in_organization: Permissions,
@@ -156,7 +156,7 @@ static ORGANIZATION_ADMIN: Grants = Grants {
     site: Permissions::of(&[(Resource::User, &[Read])]),
     organization: Permissions::ALL
         .without_any_of(&[Resource::AssignRole, Resource::UserSecret])
-        // Making organizations is a matter of the site.
+        // Organizations are created by site roles only.
         .without(&[
             (Resource::Organization, &[Create]),
             (Resource::Workspace, &[Action::ApplicationConnect, Ssh]),
@@ -260,7 +260,7 @@ impl SiteRole {
         }
     }
 
-    /// The name that people read.
+    /// The display name.
     pub const fn display_name(self) -> &'static str {
         match self {
             Self::Owner => "Owner",
@@ -271,9 +271,14 @@ impl SiteRole {
         }
     }
 
-    /// Reads the exact name.
+    /// Parses the exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// Whether stored role names include this role.
+    pub fn is_among(self, names: &[String]) -> bool {
+        names.iter().any(|name| name == self.name())
     }
 
     /// What the role allows.
@@ -287,7 +292,7 @@ impl SiteRole {
         }
     }
 
-    /// Whether a holder of the role may give `other` to somebody, or take it away.
+    /// Whether a user with this role may assign and unassign `other`.
     pub fn assigns(self, other: Self) -> bool {
         match self {
             Self::Owner => true,
@@ -296,8 +301,8 @@ impl SiteRole {
         }
     }
 
-    /// Whether a holder of the role may give the organization role `other` to somebody,
-    /// or take it away, in any organization.
+    /// Whether a user with this role may assign and unassign the organization role `other` in
+    /// any organization.
     pub fn assigns_in_organizations(self, other: OrganizationRole) -> bool {
         match self {
             Self::Owner => true,
@@ -305,6 +310,14 @@ impl SiteRole {
             Self::Auditor | Self::Member | Self::TemplateAdmin => false,
         }
     }
+}
+
+/// Role names sorted and without duplicates, as they are stored, compared and logged.
+pub fn sorted_names(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort();
+    names.dedup();
+    names
 }
 
 impl OrganizationRole {
@@ -337,7 +350,7 @@ impl OrganizationRole {
         }
     }
 
-    /// The name that people read; empty for the implied role.
+    /// The display name; empty for the implied role.
     pub const fn display_name(self) -> &'static str {
         match self {
             Self::Admin => "Organization Admin",
@@ -349,7 +362,7 @@ impl OrganizationRole {
         }
     }
 
-    /// Reads the exact name.
+    /// Parses the exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
@@ -366,8 +379,8 @@ impl OrganizationRole {
         }
     }
 
-    /// Whether a holder of the role may give `other` to somebody in the same
-    /// organization, or take it away.
+    /// Whether a user with this role may assign and unassign `other` in the same
+    /// organization.
     pub fn assigns(self, other: Self) -> bool {
         match self {
             Self::Admin => true,

@@ -1,80 +1,93 @@
-//! Users: their names, addresses, status and sign-in.
+//! Users: their names, e-mail addresses, status and login type.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Invalid, OrganizationId, UserId, id::parse_uuid};
+use crate::{Invalid, OrganizationId, SiteRole, UserId, id::parse_uuid};
 
 /// The greatest length of a username or an organization's name, in bytes.
 pub const MAX_NAME_BYTES: usize = 32;
 /// The greatest length of a display name, in bytes.
 pub const MAX_DISPLAY_NAME_BYTES: usize = 128;
 
-/// A user as the store has them.
+/// A stored user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The identifier.
     pub id: UserId,
-    /// The name for paths and lists, unique without regard to case among live users.
+    /// The name in paths and lists; unique among live users, ignoring case.
     pub username: Username,
-    /// The address, unique without regard to case among live users.
+    /// The e-mail address; unique among live users, ignoring case.
     pub email: Email,
-    /// The name that people read; may be empty.
+    /// The display name; may be empty.
     pub name: DisplayName,
-    /// Where a picture is; empty is none.
+    /// The URL of a picture; may be empty.
     pub avatar_url: String,
-    /// When the user was made.
+    /// When the user was created.
     pub created_at: DateTime<Utc>,
     /// When the profile or the status last changed.
     pub updated_at: DateTime<Utc>,
     /// When the user last made a request; [`never`](crate::time::never) before the first.
     pub last_seen_at: DateTime<Utc>,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     pub status: UserStatus,
-    /// How they sign in.
+    /// How the user signs in.
     pub login_type: LoginType,
-    /// The stored site roles, by name. A name that no role has grants nothing.
+    /// The stored site roles, by name. An unknown name grants nothing.
     pub roles: Vec<String>,
-    /// The organizations that they are a member of.
+    /// The live organizations that the user is a member of.
     pub organization_ids: Vec<OrganizationId>,
-    /// Whether they were deleted: then only their identifier finds them.
+    /// Whether the user was deleted. Deleted users are found by identifier only.
     pub is_deleted: bool,
-    /// Whether they are an account of the system, which no list shows.
+    /// Whether this is a system account, which lists leave out.
     pub is_system: bool,
 }
 
 impl User {
-    /// Whether they hold the site role `owner`.
+    /// Whether the user has the site role `owner`.
     pub fn is_owner(&self) -> bool {
-        self.roles.iter().any(|role| role == "owner")
+        SiteRole::Owner.is_among(&self.roles)
+    }
+
+    /// Whether the user is an owner who may sign in. A deployment always has one.
+    pub fn is_active_owner(&self) -> bool {
+        self.is_owner()
+            && !self.is_deleted
+            && !self.is_system
+            && self.status != UserStatus::Suspended
+    }
+
+    /// Whether the user may make requests.
+    pub fn is_active(&self) -> bool {
+        !self.is_deleted && self.status == UserStatus::Active
     }
 }
 
-/// A name for paths: letters, digits and single hyphens between them, at most
+/// A username: letters and digits with single hyphens between them, at most
 /// [`MAX_NAME_BYTES`] long, and not `new` or `create`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
 impl Username {
-    /// Reads a name that somebody asks for.
+    /// Parses a new name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         check_name(text)?;
         Ok(Self(text.to_owned()))
     }
 
-    /// A name that the store has, which may be older than today's rule.
+    /// A stored name, which may be older than today's rules.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The name as text, in the case in which it was given.
+    /// The name, in its original case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The identifier that the name reads as, if it is 32 hexadecimal digits: such a
-    /// name must not be that of somebody else's identifier.
+    /// The identifier that the name parses as, if it is 32 hexadecimal digits. A user must
+    /// not take the identifier of another as their name.
     pub fn as_uuid(&self) -> Option<UserId> {
         parse_uuid(&self.0).map(UserId)
     }
@@ -86,7 +99,7 @@ impl fmt::Display for Username {
     }
 }
 
-/// The rule that usernames and names of organizations share.
+/// The rule that usernames and organization names share.
 pub(crate) fn check_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() {
         return Err(Invalid::Empty);
@@ -111,12 +124,12 @@ pub(crate) fn check_name(text: &str) -> Result<(), Invalid> {
     }
 }
 
-/// An e-mail address, kept as it was written. Two that differ only in case are the same.
+/// An e-mail address in its original spelling. Addresses are compared ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
 impl Email {
-    /// Reads an address. It is neither trimmed nor lower-cased.
+    /// Parses an address, without trimming or lower-casing it.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
             return Err(Invalid::Empty);
@@ -128,12 +141,12 @@ impl Email {
         }
     }
 
-    /// An address that the store has.
+    /// A stored address.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The address as text.
+    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -152,7 +165,7 @@ fn is_address(text: &str) -> bool {
     is_local_part(local) && is_domain(domain)
 }
 
-/// Splits at the last `@`: only a quoted local part may hold another.
+/// Splits at the last `@`: only a quoted local part may contain another.
 fn split_address(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once('@')
 }
@@ -211,13 +224,13 @@ fn is_foreign_letter(c: char) -> bool {
     !c.is_ascii() && c.is_alphabetic()
 }
 
-/// The name that people read: at most [`MAX_DISPLAY_NAME_BYTES`] long, without white
-/// space at either end. Empty is no name.
+/// A display name: at most [`MAX_DISPLAY_NAME_BYTES`] long, without leading or trailing white
+/// space. May be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DisplayName(String);
 
 impl DisplayName {
-    /// Reads a name that somebody asks for.
+    /// Parses a new name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.len() > MAX_DISPLAY_NAME_BYTES {
             return Err(Invalid::TooLong {
@@ -230,12 +243,12 @@ impl DisplayName {
         Ok(Self(text.to_owned()))
     }
 
-    /// A name that the store has.
+    /// A stored name.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The name as text.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -244,11 +257,11 @@ impl DisplayName {
 /// Whether a user may sign in and use their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserStatus {
-    /// May.
+    /// May sign in and use their keys.
     Active,
-    /// Not seen yet or not for long; becomes active by signing in or by using a key.
+    /// Has not been seen yet or for a long time; becomes active by signing in or using a key.
     Dormant,
-    /// May not. Their keys stay and are refused until the status changes.
+    /// May not. Their keys are kept, and rejected until the status changes.
     Suspended,
 }
 
@@ -256,7 +269,7 @@ impl UserStatus {
     /// Every status.
     pub const ALL: [Self; 3] = [Self::Active, Self::Dormant, Self::Suspended];
 
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -265,13 +278,13 @@ impl UserStatus {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
-/// How a user signs in, or how a key came to be.
+/// How a user signs in, or how a key was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LoginType {
     /// With an e-mail address and a password.
@@ -280,16 +293,16 @@ pub enum LoginType {
     Github,
     /// Through an OpenID provider.
     Oidc,
-    /// A long-lived token; no user signs in so.
+    /// A long-lived token; only keys have this type.
     Token,
-    /// Not at all; others make tokens for them.
+    /// Cannot sign in; owners create tokens for them.
     None,
     /// Through this service as a provider.
     OAuth2ProviderApp,
 }
 
 impl LoginType {
-    /// Every kind.
+    /// Every login type.
     pub const ALL: [Self; 6] = [
         Self::Password,
         Self::Github,
@@ -299,7 +312,7 @@ impl LoginType {
         Self::OAuth2ProviderApp,
     ];
 
-    /// The word on the wire and in the store.
+    /// The name on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -311,26 +324,26 @@ impl LoginType {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// How a path names a user.
+/// The `{user}` of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserReference {
-    /// `me`: whoever asks.
+    /// `me`: the caller.
     Me,
-    /// By identifier, deleted users included. 32 hexadecimal digits may be a username
-    /// as well, which is looked for when no user has the identifier.
+    /// By identifier, including deleted users. 32 hexadecimal digits may also be a username,
+    /// which applies if no user has the identifier.
     Id(UserId, Option<String>),
-    /// By username, without regard to case, among live users.
+    /// By username, ignoring case, among live users.
     Username(String),
 }
 
 impl UserReference {
-    /// Reads the `{user}` of a path. It is never trimmed.
+    /// Parses the `{user}` of a path, without trimming it.
     pub fn parse(text: &str) -> Self {
         if text == "me" {
             return Self::Me;
@@ -423,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn display_names_are_short_and_have_no_white_ends() {
+    fn display_names_are_short_and_have_no_white_space_at_their_ends() {
         for name in ["", "Mr  Bean", "<b>&", "\u{200b}x", &"é".repeat(64)] {
             assert!(DisplayName::parse(name).is_ok(), "{name:?}");
         }
@@ -441,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_a_user_by_me_identifier_or_name() {
+    fn a_path_refers_to_a_user_by_me_identifier_or_name() {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(UserReference::parse("me"), UserReference::Me);
         assert_eq!(

@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use usher_domain::{
     AllowEntry, AllowList, ApiKey, ApiKeyId, AuditContext, LoginType, Scope, TokenName, UserId,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
+    audit::{AuditAction, AuditEntry, AuditedKey},
     time::never,
 };
 use usher_store::{ApiKeyStore, KeyFilter, NewApiKey, StoreError};
@@ -78,8 +78,14 @@ impl ApiKeyStore for PgStore {
             let Some(row) = delete_key(conn, key).await? else {
                 return Ok(None);
             };
-            let name = TokenName::new(row.token_name.clone());
-            let entry = entry(AuditAction::Delete, &name, Life::from(&row), Life::NONE);
+            let audited = AuditedKey {
+                user_id: UserId(row.user_id),
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                last_used: row.last_used,
+            };
+            let name = TokenName::new(row.token_name);
+            let entry = AuditEntry::of_key(AuditAction::Delete, &name, &audited);
             insert_audit(conn, entry, by).await?;
             Ok(Some(()))
         })
@@ -148,10 +154,15 @@ fn allow_list(key: &NewApiKey) -> Vec<String> {
     entries.map(ToString::to_string).collect()
 }
 
-/// The row in the log of a new key.
-fn birth(key: &NewApiKey) -> AuditEntry {
-    let life = Life::of(key);
-    entry(AuditAction::Create, &key.token_name, Life::NONE, life)
+/// The audit entry of a new key.
+fn creation(key: &NewApiKey) -> AuditEntry {
+    let audited = AuditedKey {
+        user_id: key.user_id,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used: never(),
+    };
+    AuditEntry::of_key(AuditAction::Create, &key.token_name, &audited)
 }
 
 /// Inserts a key. Its trigger refuses the key of a deleted user.
@@ -189,58 +200,6 @@ async fn delete_key(
         .get_result(conn)
         .await
         .optional()?)
-}
-
-/// Whose a key is and its times: what the log shows of its making and its end.
-#[derive(Clone, Copy)]
-struct Life {
-    user_id: Option<Uuid>,
-    created_at: Option<DateTime<Utc>>,
-    expires_at: Option<DateTime<Utc>>,
-    last_used: Option<DateTime<Utc>>,
-}
-
-impl Life {
-    /// Before a key is made and after it has ended.
-    const NONE: Self = Self {
-        user_id: None,
-        created_at: None,
-        expires_at: None,
-        last_used: None,
-    };
-
-    fn of(key: &NewApiKey) -> Self {
-        Self {
-            user_id: Some(key.user_id.0),
-            created_at: Some(key.created_at),
-            expires_at: Some(key.expires_at),
-            last_used: None,
-        }
-    }
-}
-
-impl From<&KeyRow> for Life {
-    fn from(row: &KeyRow) -> Self {
-        Self {
-            user_id: Some(row.user_id),
-            created_at: Some(row.created_at),
-            expires_at: Some(row.expires_at),
-            last_used: Some(row.last_used),
-        }
-    }
-}
-
-/// What the log keeps of a key that is made or ended.
-fn entry(action: AuditAction, name: &TokenName, old: Life, new: Life) -> AuditEntry {
-    let user = new.user_id.or(old.user_id).unwrap_or_default();
-    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    let time = |time: Option<DateTime<Utc>>| diff_time(time.unwrap_or_else(never));
-    let diff = Diff::new()
-        .always("user_id", id(old.user_id), id(new.user_id))
-        .always("created_at", time(old.created_at), time(new.created_at))
-        .always("expires_at", time(old.expires_at), time(new.expires_at))
-        .always("last_used", time(old.last_used), time(new.last_used));
-    AuditEntry::new(action, AuditResource::ApiKey, user, name.as_str()).with_diff(diff)
 }
 
 /// A key without the digest of its secret.

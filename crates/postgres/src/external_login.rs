@@ -1,9 +1,8 @@
-//! Accounts elsewhere that people sign in with.
+//! Sign-ins through identity providers, and the providers' tokens.
 //!
-//! Who comes is looked for without locks, and once more under the lock of the user who was
-//! found, or under the turn of those who sign up. If that comes out otherwise, or another
-//! change takes a name, an address or an account meanwhile, all of it is undone and done
-//! again, so that those who come at once come one after the other.
+//! The matching user is looked up without locks, and again under the lock of that user, or
+//! under the advisory lock for sign-ups. If the result differs, or a concurrent change takes
+//! the username, e-mail address or account, the transaction is rolled back and retried.
 
 use std::time::Duration;
 
@@ -30,26 +29,9 @@ mod sign_in;
 #[cfg(test)]
 mod tests;
 
-/// How often a change is made again that others have overtaken. Each time somebody else got
-/// done, so that it ends long before that.
-const ATTEMPTS: usize = 20;
-
-/// What came of making a change once.
-#[derive(Debug)]
-enum Attempt {
-    Done(SignInOutcome),
-    /// What it was to be decided by has changed meanwhile.
-    Overtaken,
-}
-
-impl Attempt {
-    fn signed_in(user: User, is_new: bool) -> Self {
-        Self::Done(SignInOutcome::SignedIn {
-            user: Box::new(user),
-            is_new,
-        })
-    }
-}
+/// How often a transaction is retried after a concurrent one. Each retry means that another
+/// transaction has committed, so this limit is not reached in practice.
+const MAX_TRIES: usize = 20;
 
 #[async_trait]
 impl ExternalLoginStore for PgStore {
@@ -59,15 +41,15 @@ impl ExternalLoginStore for PgStore {
         by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError> {
         let keys = self.keyring().await?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_TRIES {
             let change = async |conn: &mut AsyncPgConnection| {
                 sign_in::sign_in(conn, &sign_in, keys, by).await
             };
-            if let Some(outcome) = settled(self.pool.write(change).await)? {
+            if let Some(outcome) = unless_overtaken(self.pool.write(change).await)? {
                 return Ok(outcome);
             }
         }
-        Err(never_settled().into())
+        Err(too_many_tries().into())
     }
 
     async fn convert(
@@ -76,20 +58,22 @@ impl ExternalLoginStore for PgStore {
         by: &AuditContext,
     ) -> Result<SignInOutcome, StoreError> {
         let keys = self.keyring().await?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_TRIES {
             let change = async |conn: &mut AsyncPgConnection| {
-                convert::convert(conn, &conversion, keys, by).await
+                convert::convert(conn, &conversion, keys, by)
+                    .await
+                    .map(Some)
             };
-            if let Some(outcome) = settled(self.pool.write(change).await)? {
+            if let Some(outcome) = unless_overtaken(self.pool.write(change).await)? {
                 return Ok(outcome);
             }
         }
-        Err(never_settled().into())
+        Err(too_many_tries().into())
     }
 
     async fn find_user(&self, identity: &ExternalIdentity) -> Result<Option<User>, StoreError> {
         self.read(async |conn| {
-            let Some(user) = link::find_owner(conn, identity).await? else {
+            let Some(user) = link::find_matching_user(conn, identity).await? else {
                 return Ok(None);
             };
             let row = find_by_id(conn, user).await?.filter(|row| !row.deleted);
@@ -115,45 +99,46 @@ impl ExternalLoginStore for PgStore {
         &self,
         user: UserId,
         login_type: LoginType,
-        turn: Uuid,
+        lease: Uuid,
         at: DateTime<Utc>,
-        hold: Duration,
+        duration: Duration,
     ) -> Result<Option<RefreshLease>, StoreError> {
         let keys = self.keyring().await?;
-        let asked = refresh::Asked {
+        let request = refresh::LeaseRequest {
             user,
             login_type,
-            turn,
+            lease,
             at,
-            hold,
+            duration,
         };
-        // A turn that is taken twice is the same turn.
-        self.read(async |conn| refresh::begin(conn, &asked, keys).await)
+        // Taking the same lease twice is harmless.
+        self.read(async |conn| refresh::begin(conn, &request, keys).await)
             .await
     }
 
     async fn end_refresh(
         &self,
         login: &ExternalLogin,
-        turn: Uuid,
+        lease: Uuid,
         tokens: Option<ProviderTokens>,
     ) -> Result<(), StoreError> {
         let keys = self.keyring().await?;
-        self.write(async |conn| refresh::end(conn, login, turn, tokens.as_ref(), keys).await)
+        self.write(async |conn| refresh::end(conn, login, lease, tokens.as_ref(), keys).await)
             .await
     }
 }
 
-/// What a change has led to, unless it is to be made again.
-fn settled(attempt: Result<Attempt, PgError>) -> Result<Option<SignInOutcome>, PgError> {
-    match attempt {
-        Ok(Attempt::Done(outcome)) => Ok(Some(outcome)),
-        Ok(Attempt::Overtaken) => Ok(None),
+/// The outcome of a transaction; `None` if a concurrent one overtook it, so that it is to be
+/// retried.
+fn unless_overtaken(
+    result: Result<Option<SignInOutcome>, PgError>,
+) -> Result<Option<SignInOutcome>, PgError> {
+    match result {
         Err(error) if error.is_overtaken() => Ok(None),
-        Err(error) => Err(error),
+        result => result,
     }
 }
 
-fn never_settled() -> PgError {
-    PgError::Unavailable("others keep changing the same account".to_owned())
+fn too_many_tries() -> PgError {
+    PgError::Unavailable("the account is being changed by too many requests".to_owned())
 }

@@ -62,6 +62,7 @@ mod encryption;
 mod error;
 mod external_login;
 mod lock;
+mod membership;
 mod migrate;
 mod notification;
 mod organization;

@@ -9,7 +9,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{ApiKeyId, AuditContext, UserId, UserStatus};
-use usher_store::Conflict;
+use usher_store::{Conflict, PasswordAccount};
 use uuid::Uuid;
 
 use crate::{
@@ -96,7 +96,7 @@ pub(crate) async fn lock_caller_and_user(
     by: &AuditContext,
     user: UserId,
     strength: LockStrength,
-) -> Result<Option<AccountRow>, PgError> {
+) -> Result<Option<PasswordAccount>, PgError> {
     let Some(key) = &by.initiator.key_id else {
         return lock_user(conn, user, strength).await;
     };
@@ -107,7 +107,10 @@ pub(crate) async fn lock_caller_and_user(
     if by.initiator.user_id > user {
         lock_active_user(conn, by.initiator.user_id).await?;
     }
-    if by.initiator.user_id == user && !account.as_ref().is_some_and(|account| account.user.acts())
+    if by.initiator.user_id == user
+        && !account
+            .as_ref()
+            .is_some_and(|account| account.user.is_active())
     {
         return Err(Conflict::StaleCredential.into());
     }
@@ -120,13 +123,14 @@ pub(crate) async fn lock_user(
     conn: &mut AsyncPgConnection,
     user: UserId,
     strength: LockStrength,
-) -> Result<Option<AccountRow>, PgError> {
+) -> Result<Option<PasswordAccount>, PgError> {
     let query = AccountRow::query().filter(users::id.eq(user.0));
-    let account = match strength {
+    let row: Option<AccountRow> = match strength {
         LockStrength::Share => query.for_share().first(conn).await,
         LockStrength::NoKeyUpdate => query.for_no_key_update().first(conn).await,
-    };
-    Ok(account.optional()?)
+    }
+    .optional()?;
+    row.map(PasswordAccount::try_from).transpose()
 }
 
 async fn lock_active_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<(), PgError> {

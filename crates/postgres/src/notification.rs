@@ -6,7 +6,7 @@ use usher_domain::{
     AuditContext, UserId,
     notification::{
         InboxFilter, InboxNotification, NewNotification, NotificationMethod,
-        NotificationPreference, NotificationTemplate, TemplateKind,
+        NotificationPreference, NotificationTemplate, NotifierSettings, TemplateKind,
     },
 };
 use usher_store::{NotificationStore, StoreError};
@@ -24,7 +24,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use enqueue::{Message, Receivers, insert_messages};
+pub(crate) use enqueue::insert_messages;
 pub(crate) use subscription::Listener;
 
 #[async_trait]
@@ -72,17 +72,16 @@ impl NotificationStore for PgStore {
         .await
     }
 
-    async fn find_notifier_settings(&self) -> Result<Option<String>, StoreError> {
+    async fn find_notifier_settings(&self) -> Result<Option<NotifierSettings>, StoreError> {
         self.read(async |conn| settings::find(conn).await).await
     }
 
     async fn set_notifier_settings(
         &self,
-        text: &str,
-        is_paused: bool,
+        settings: NotifierSettings,
         by: &AuditContext,
     ) -> Result<(), StoreError> {
-        self.write(async |conn| settings::set(conn, text, is_paused, by).await)
+        self.write(async |conn| settings::set(conn, settings, by).await)
             .await
     }
 
@@ -93,8 +92,7 @@ impl NotificationStore for PgStore {
     ) -> Result<(), StoreError> {
         self.write(async |conn| {
             for message in messages {
-                let receivers = Receivers::User(message.user_id);
-                insert_messages(conn, self.delivery, receivers, &message.into(), at).await?;
+                insert_messages(conn, self.delivery, &message, at).await?;
             }
             Ok(())
         })

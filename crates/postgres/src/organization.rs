@@ -1,7 +1,6 @@
 //! Organizations and their members.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
@@ -9,10 +8,8 @@ use usher_domain::{
     organization::OrganizationReference,
 };
 use usher_store::{
-    Conflict, Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
-    StoreError,
+    Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore, StoreError,
 };
-use uuid::Uuid;
 
 use crate::{
     PgError, PgStore,
@@ -22,10 +19,11 @@ use crate::{
 
 mod change;
 mod member;
+mod row;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use member::{insert_memberships, list_memberships};
+use row::OrganizationRow;
 
 #[async_trait]
 impl OrganizationStore for PgStore {
@@ -125,7 +123,7 @@ impl OrganizationStore for PgStore {
         by: &AuditContext,
     ) -> Result<Option<Membership>, StoreError> {
         self.write(async |conn| {
-            member::set_roles(conn, organization, user, replaces, roles, by).await
+            member::set_roles(conn, organization, user, &replaces, &roles, by).await
         })
         .await
     }
@@ -175,72 +173,4 @@ async fn list_organizations_of_user(
         .load(conn)
         .await?;
     Ok(rows.into_iter().map(Organization::from).collect())
-}
-
-/// Returns the default organization.
-pub(crate) async fn find_default_id(
-    conn: &mut AsyncPgConnection,
-) -> Result<OrganizationId, PgError> {
-    let id: Option<Uuid> = organizations::table
-        .filter(organizations::is_default)
-        .filter(not(organizations::deleted))
-        .select(organizations::id)
-        .first(conn)
-        .await
-        .optional()?;
-    id.map(OrganizationId)
-        .ok_or_else(|| PgError::Corrupt("the default organization is missing".to_owned()))
-}
-
-/// Locks the organizations against changes. All of them must exist and not be deleted.
-///
-/// # Errors
-///
-/// [`Conflict::NoSuchOrganization`] otherwise.
-pub(crate) async fn lock_live(
-    conn: &mut AsyncPgConnection,
-    organization_ids: &[OrganizationId],
-) -> Result<(), PgError> {
-    let ids: Vec<Uuid> = organization_ids.iter().map(|id| id.0).collect();
-    let live: Vec<Uuid> = organizations::table
-        .filter(organizations::id.eq_any(&ids))
-        .filter(not(organizations::deleted))
-        .order(organizations::id)
-        .select(organizations::id)
-        .for_share()
-        .load(conn)
-        .await?;
-    if ids.iter().all(|id| live.contains(id)) {
-        Ok(())
-    } else {
-        Err(Conflict::NoSuchOrganization.into())
-    }
-}
-
-#[derive(HasQuery)]
-#[diesel(table_name = organizations)]
-struct OrganizationRow {
-    id: Uuid,
-    name: String,
-    display_name: String,
-    description: String,
-    icon: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    is_default: bool,
-}
-
-impl From<OrganizationRow> for Organization {
-    fn from(row: OrganizationRow) -> Self {
-        Self {
-            id: OrganizationId(row.id),
-            name: row.name,
-            display_name: row.display_name,
-            description: row.description,
-            icon: row.icon,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            is_default: row.is_default,
-        }
-    }
 }

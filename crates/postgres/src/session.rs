@@ -1,16 +1,17 @@
-//! Who a credential stands for, signing in and signing out.
+//! Authenticating requests, signing in and signing out.
 
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     ApiKeyId, AuditContext, Email, Initiator, PasswordHash, RequestId, Scope, User, UserId,
     UserStatus,
     api_key::Touch,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff, dormancy_fields},
+    audit::{AuditAction, AuditEntry},
+    sign_in::password_sign_in,
 };
 use usher_store::{Conflict, Credential, NewApiKey, PasswordAccount, SessionStore, StoreError};
 use uuid::Uuid;
@@ -21,10 +22,7 @@ use crate::{
     audit::insert_audit,
     lock::{self, LockStrength},
     schema::{api_keys, users},
-    user::{
-        find::{find_account, find_by_id},
-        row::AccountRow,
-    },
+    user::find::{find_account, find_by_id},
 };
 
 pub(crate) mod credential;
@@ -35,7 +33,7 @@ mod touch;
 #[async_trait]
 impl SessionStore for PgStore {
     async fn find_credential(&self, key: &ApiKeyId) -> Result<Option<Credential>, StoreError> {
-        // No text in Postgres holds a NUL, and a statement with one is refused.
+        // Postgres rejects a text with a NUL.
         if key.as_str().contains('\0') {
             return Ok(None);
         }
@@ -59,7 +57,7 @@ impl SessionStore for PgStore {
         at: DateTime<Utc>,
     ) -> Result<Option<User>, StoreError> {
         self.write(async |conn| {
-            wake_if_dormant(conn, user, &by_the_system(user, at)).await?;
+            activate_if_dormant(conn, user, &of_system(user, at)).await?;
             let row = find_by_id(conn, user).await?;
             row.filter(|row| !row.deleted)
                 .map(User::try_from)
@@ -72,11 +70,8 @@ impl SessionStore for PgStore {
         &self,
         email: &Email,
     ) -> Result<Option<PasswordAccount>, StoreError> {
-        self.read(async |conn| {
-            let row = find_account(conn, email).await?;
-            row.map(PasswordAccount::try_from).transpose()
-        })
-        .await
+        self.read(async |conn| find_account(conn, email).await)
+            .await
     }
 
     async fn log_in(
@@ -104,14 +99,13 @@ async fn log_in(
 ) -> Result<(), PgError> {
     let user = key.user_id;
     let account = lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
-    let account = account.ok_or(Conflict::StaleCredential)?;
-    let may = !account.user.deleted && account.user.status != UserStatus::Suspended.as_str();
-    if !may || account.password()? != *checked {
-        return Err(Conflict::StaleCredential.into());
+    let decision = account.and_then(|account| password_sign_in(&account, checked));
+    let decision = decision.ok_or(Conflict::StaleCredential)?;
+    let mut by = by.clone().acting_as(user);
+    if decision.activates_user {
+        activate_if_dormant(conn, user, &of_system(user, by.initiator.at)).await?;
+        by.advance();
     }
-    let is_dormant = account.user.status == UserStatus::Dormant.as_str();
-    let was_woken =
-        is_dormant && wake_if_dormant(conn, user, &by_the_system(user, by.initiator.at)).await?;
     if let Some(hash) = rehashed {
         diesel::update(users::table.find(user.0))
             .set(users::hashed_password.eq(hash.as_str().as_bytes()))
@@ -119,10 +113,8 @@ async fn log_in(
             .await?;
     }
     insert_key(conn, key).await?;
-    // The log is ordered by time, and the waking comes first.
-    let delay = TimeDelta::microseconds(was_woken.into());
-    let by = by.clone().acting_as(user).at(by.initiator.at + delay);
-    record(conn, AuditAction::Login, user, &by).await
+    let entry = AuditEntry::of_session(AuditAction::Login, user);
+    insert_audit(conn, entry, &by).await
 }
 
 async fn log_out(
@@ -139,7 +131,7 @@ async fn log_out(
     let Some(user) = user.map(UserId) else {
         return Ok(None);
     };
-    // Two who sign out at once would each wait for a key that the other deletes.
+    // Otherwise concurrent sign-outs deadlock, each waiting for a key that the other deletes.
     lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
     let deleted = diesel::delete(api_keys::table.find(key.as_str()))
         .execute(conn)
@@ -152,16 +144,17 @@ async fn log_out(
     diesel::delete(of_user.filter(api_keys::scopes.contains(connects)))
         .execute(conn)
         .await?;
-    record(conn, AuditAction::Logout, user, by).await?;
+    let entry = AuditEntry::of_session(AuditAction::Logout, user);
+    insert_audit(conn, entry, by).await?;
     Ok(Some(()))
 }
 
-/// Makes a dormant user active, and nobody else. Returns whether it did.
-pub(crate) async fn wake_if_dormant(
+/// Makes the user active if they are dormant, so that a concurrent suspension is not undone.
+pub(crate) async fn activate_if_dormant(
     conn: &mut AsyncPgConnection,
     user: UserId,
     by: &AuditContext,
-) -> Result<bool, PgError> {
+) -> Result<(), PgError> {
     let dormant = users::table
         .filter(users::id.eq(user.0))
         .filter(users::status.eq(UserStatus::Dormant.as_str()))
@@ -175,19 +168,14 @@ pub(crate) async fn wake_if_dormant(
         .get_result(conn)
         .await
         .optional()?;
-    let Some(username) = username else {
-        return Ok(false);
-    };
-    let (old, new) = (UserStatus::Dormant.as_str(), UserStatus::Active.as_str());
-    let mut entry = AuditEntry::new(AuditAction::Write, AuditResource::User, user, username)
-        .with_diff(Diff::new().field("status", old, new));
-    entry.additional_fields = dormancy_fields();
-    insert_audit(conn, entry, by).await?;
-    Ok(true)
+    match username {
+        Some(username) => insert_audit(conn, AuditEntry::of_activation(user, username), by).await,
+        None => Ok(()),
+    }
 }
 
-/// What the system does by itself is logged under the user whom it is about.
-fn by_the_system(user: UserId, at: DateTime<Utc>) -> AuditContext {
+/// The context of what the server does by itself, which is logged under the affected user.
+fn of_system(user: UserId, at: DateTime<Utc>) -> AuditContext {
     AuditContext {
         initiator: Initiator {
             user_id: user,
@@ -198,28 +186,5 @@ fn by_the_system(user: UserId, at: DateTime<Utc>) -> AuditContext {
         ip: None,
         user_agent: None,
         status_code: 200,
-    }
-}
-
-/// Writes the row of a sign-in or sign-out.
-pub(crate) async fn record(
-    conn: &mut AsyncPgConnection,
-    action: AuditAction,
-    user: UserId,
-    by: &AuditContext,
-) -> Result<(), PgError> {
-    let entry = AuditEntry::new(action, AuditResource::ApiKey, user, "");
-    insert_audit(conn, entry, by).await
-}
-
-impl TryFrom<AccountRow> for PasswordAccount {
-    type Error = PgError;
-
-    fn try_from(row: AccountRow) -> Result<Self, PgError> {
-        Ok(Self {
-            password: row.password()?,
-            passcode: row.passcode()?,
-            user: User::try_from(row.user)?,
-        })
     }
 }

@@ -42,9 +42,7 @@ impl SshKeyStore for PgStore {
                 return Ok(None);
             };
             let new = update_ssh_key(conn, user, &pair, keys, by.initiator.at).await?;
-            let diff = Diff::new()
-                .field("public_key", old, new.public_key.as_str())
-                .secret_text("private_key");
+            let diff = Diff::ssh_key_changed(&old, &new.public_key);
             let (action, resource) = (AuditAction::Write, AuditResource::GitSshKey);
             let entry = AuditEntry::new(action, resource, user, new.public_key.as_str());
             insert_audit(conn, entry.with_diff(diff), by).await?;

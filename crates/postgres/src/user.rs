@@ -1,4 +1,4 @@
-//! Users, and what is born and dies with them.
+//! Users, with their memberships, passwords and passcodes.
 
 use async_trait::async_trait;
 use usher_domain::{
@@ -9,9 +9,9 @@ use usher_store::{
     UserListStream, UserLookup, UserStore,
 };
 
-use crate::{PgStore, organization};
+use crate::{PgStore, membership};
 
-pub(crate) mod change;
+mod change;
 pub(crate) mod create;
 pub(crate) mod find;
 mod kept;
@@ -54,7 +54,7 @@ impl UserStore for PgStore {
     }
 
     async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
-        self.read(async |conn| organization::list_memberships(conn, user).await)
+        self.read(async |conn| membership::list_memberships(conn, user).await)
             .await
     }
 
@@ -151,11 +151,4 @@ impl UserStore for PgStore {
         })
         .await
     }
-}
-
-/// Names of roles in their order, each once: how they are stored, compared and logged.
-pub(crate) fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names.dedup();
-    names
 }

@@ -8,6 +8,11 @@
 //! A missing row is `None`, on reads and on writes. A [`Conflict`] names the rule that a
 //! change would violate.
 //!
+//! An `# Errors` section lists the conflicts that a method can return. Besides those, every
+//! change on behalf of a caller with a key is rejected with [`Conflict::StaleCredential`] if
+//! the key or the caller is no longer valid; only signing in, signing out and recording a
+//! failure do not depend on it.
+//!
 //! With the feature `mock` every trait has a mock (`MockUserStore`, …).
 //!
 //! To add an operation: name it by verb and noun (`find_`, `list_`, `create_`, `set_`,
@@ -43,7 +48,7 @@ pub use notification::{
 pub use organization::{
     Member, MemberFilter, NewOrganization, OrganizationChange, OrganizationStore,
 };
-pub use session::{Credential, LinkState, PasswordAccount, Refusal, SessionStore, Verified};
+pub use session::{Credential, LinkState, PasswordAccount, SessionStore};
 pub use settings::SettingsStore;
 pub use signing_key::{
     SIGNING_KEY_AFTERLIFE, SIGNING_KEY_LIFETIME, SigningFeature, SigningKey, SigningKeyStore,

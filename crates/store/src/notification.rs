@@ -7,7 +7,7 @@ use usher_domain::{
     AuditContext, UserId,
     notification::{
         InboxFilter, InboxNotification, NewNotification, NotificationMethod,
-        NotificationPreference, NotificationTemplate, TemplateKind,
+        NotificationPreference, NotificationTemplate, NotifierSettings, TemplateKind,
     },
 };
 use uuid::Uuid;
@@ -54,14 +54,13 @@ pub trait NotificationStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Vec<NotificationPreference>, StoreError>;
 
-    /// The stored settings of the deployment's notifier, as text; `None` if never set.
-    async fn find_notifier_settings(&self) -> Result<Option<String>, StoreError>;
+    /// Returns the settings of the deployment's notifier; `None` if they were never set.
+    async fn find_notifier_settings(&self) -> Result<Option<NotifierSettings>, StoreError>;
 
-    /// Sets whether the notifier is paused, storing `text` as the settings.
+    /// Sets the settings of the deployment's notifier.
     async fn set_notifier_settings(
         &self,
-        text: &str,
-        is_paused: bool,
+        settings: NotifierSettings,
         by: &AuditContext,
     ) -> Result<(), StoreError>;
 

@@ -1,4 +1,4 @@
-//! Users, and what is born and dies with them.
+//! Users, with their memberships, passwords and passcodes.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,49 +11,47 @@ use usher_domain::{
 
 use crate::StoreError;
 
-/// Users, and what is born and dies with them.
+/// Stores users, with their memberships, passwords and passcodes.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// Whether a live user exists that is no account of the system.
+    /// Whether a live user exists, not counting system accounts.
     async fn has_users(&self) -> Result<bool, StoreError>;
 
-    /// The user, by identifier deleted ones included, else live ones only.
+    /// Returns the user. Only an identifier finds deleted users.
     async fn find_user(&self, lookup: UserLookup) -> Result<Option<User>, StoreError>;
 
-    /// A live user, hidden accounts of the system included, that has the username or the
-    /// address, without regard to case; one of several if both are taken.
+    /// Returns a live user, system accounts included, that has the username or the e-mail
+    /// address, ignoring case. If two users match, returns either.
     async fn find_user_with_name(
         &self,
         username: &Username,
         email: &Email,
     ) -> Result<Option<User>, StoreError>;
 
-    /// The page of live users that match, in the order of their lower-cased usernames,
-    /// and how many match the filter, the visibility and the cursor. An empty page
-    /// counts as none at all.
+    /// Returns a page of the matching live users, ordered by lower-cased username, and how
+    /// many match the filter, the visibility and the cursor. The count of an empty page is 0.
     async fn list_users(&self, query: UserListQuery) -> Result<Listing<User>, StoreError>;
 
-    /// The same list in parts, all of one moment, for one that is too long to be held at
-    /// once. It ends with its count; a stream that ends without it has failed. To drop it
-    /// is to want no more.
+    /// Streams a list that is too long to hold in memory, from one snapshot. The last item is
+    /// the count; a stream that ends without it has failed. Dropping the stream ends the query.
     async fn stream_users(&self, query: UserListQuery) -> Result<UserListStream, StoreError>;
 
-    /// The user's memberships of live organizations, in no order.
+    /// Returns the user's memberships of live organizations, in no particular order.
     async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
 
-    /// The stored hash of the user's password; [`PasswordHash::none`] if they have none.
+    /// Returns the stored hash of the user's password, [`PasswordHash::none`] without one.
     async fn find_password_hash(&self, user: UserId) -> Result<Option<PasswordHash>, StoreError>;
 
-    /// Creates the user, a member of the default organization, only if there is none
-    /// yet, however many callers try at once. Leaves no audit row. Returns the user with
-    /// the organization in `organization_ids`.
+    /// Creates the user as a member of the default organization if no user exists yet. At
+    /// most one of several concurrent calls succeeds. Writes no audit row.
     ///
     /// # Errors
     ///
-    /// [`Conflict::FirstUserExists`](crate::Conflict::FirstUserExists) otherwise;
+    /// [`Conflict::FirstUserExists`](crate::Conflict::FirstUserExists) if a user exists,
     /// [`Conflict::Username`](crate::Conflict::Username) or
-    /// [`Conflict::Email`](crate::Conflict::Email) if an account of the system has it.
+    /// [`Conflict::Email`](crate::Conflict::Email) if a system account has it,
+    /// [`Conflict::NoSuchOrganization`](crate::Conflict::NoSuchOrganization).
     async fn create_first_user(&self, new: NewUser) -> Result<User, StoreError>;
 
     /// Creates the user with their memberships and SSH key.
@@ -62,15 +60,14 @@ pub trait UserStore: Send + Sync {
     ///
     /// [`Conflict::Username`](crate::Conflict::Username) or
     /// [`Conflict::Email`](crate::Conflict::Email) if taken,
-    /// [`Conflict::NoSuchOrganization`](crate::Conflict::NoSuchOrganization),
-    /// [`Conflict::StaleCredential`](crate::Conflict::StaleCredential).
+    /// [`Conflict::NoSuchOrganization`](crate::Conflict::NoSuchOrganization).
     async fn create_user(&self, new: NewUser, by: &AuditContext) -> Result<User, StoreError>;
 
     /// Sets username and display name.
     ///
     /// # Errors
     ///
-    /// [`Conflict::Username`](crate::Conflict::Username) if another live user has it.
+    /// [`Conflict::Username`](crate::Conflict::Username) if taken.
     async fn set_user_profile(
         &self,
         user: UserId,
@@ -78,12 +75,13 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Sets the status. The user's keys stay. `updated_at` moves in any case.
+    /// Sets the status, and `updated_at` even if the status stays the same. The user's keys
+    /// are kept.
     ///
     /// # Errors
     ///
-    /// [`Conflict::LastOwner`](crate::Conflict::LastOwner), and
-    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if an owner would be suspended.
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if an
+    /// owner would be suspended.
     async fn set_user_status(
         &self,
         user: UserId,
@@ -91,13 +89,13 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Replaces the site roles. `updated_at` does not move.
+    /// Replaces the site roles. Leaves `updated_at`.
     ///
     /// # Errors
     ///
-    /// [`Conflict::LastOwner`](crate::Conflict::LastOwner) if no active owner would be
-    /// left, [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if the stored roles are no
-    /// longer those that the caller was allowed to replace.
+    /// [`Conflict::LastOwner`](crate::Conflict::LastOwner) if no active owner would be left,
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if
+    /// `change.replaces` are no longer the stored roles.
     async fn set_user_roles(
         &self,
         user: UserId,
@@ -105,13 +103,14 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Replaces the password, voids a pending one-time passcode, and ends all keys of
-    /// the user. `updated_at` does not move.
+    /// Replaces the password, voids a pending one-time passcode, and deletes all keys of the
+    /// user. Leaves `updated_at`.
     ///
     /// # Errors
     ///
-    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `change.replaces` is given and
-    /// no longer the stored hash.
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if
+    /// `change.replaces` is given and no longer the stored hash, or `change.unless_owner` is
+    /// set and the user is an owner.
     async fn set_user_password(
         &self,
         user: UserId,
@@ -119,14 +118,14 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Marks the user as deleted, which ends all their keys and provider links. Their
-    /// memberships, SSH key and settings stay.
+    /// Marks the user as deleted and deletes their keys and provider links. Their memberships,
+    /// SSH key and settings are kept.
     ///
     /// # Errors
     ///
-    /// [`Conflict::LastOwner`](crate::Conflict::LastOwner), and
-    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if `unless_owner` is set and the
-    /// user is an owner now.
+    /// [`Conflict::LastOwner`](crate::Conflict::LastOwner) if no active owner would be left,
+    /// [`Conflict::ConcurrentModification`](crate::Conflict::ConcurrentModification) if
+    /// `unless_owner` is set and the user is an owner.
     async fn delete_user(
         &self,
         user: UserId,
@@ -134,9 +133,9 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Writes a one-time passcode and its end over any earlier one, and puts a message
-    /// with its text into the outbox if there is a way to deliver it. Returns whether
-    /// there is; the inbox is none.
+    /// Replaces the user's one-time passcode, and puts a message with its text into the outbox
+    /// if a delivery method other than the inbox is available. Returns whether one is, or
+    /// `None` if the user does not exist or is deleted.
     async fn set_passcode(
         &self,
         user: UserId,
@@ -144,9 +143,9 @@ pub trait UserStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<bool>, StoreError>;
 
-    /// Replaces the password and ends all keys if `passcode` is still the stored hash of
-    /// the passcode and has not ended, and voids it: it works once, however often it is
-    /// tried at the same time. `None` if it is not.
+    /// Replaces the password, voids the passcode and deletes all keys of the user, if
+    /// `passcode` is the hash of the pending passcode and that has not expired. At most one of
+    /// several concurrent calls succeeds; the others return `None`.
     async fn consume_passcode(
         &self,
         user: UserId,
@@ -156,91 +155,91 @@ pub trait UserStore: Send + Sync {
     ) -> Result<Option<()>, StoreError>;
 }
 
-/// A list of users in parts, in its order.
+/// A list of users, in order.
 pub type UserListStream = BoxStream<'static, Result<UserListPart, StoreError>>;
 
-/// A part of a list of users.
+/// An item of a streamed list of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserListPart {
     /// The next users.
     Users(Vec<User>),
-    /// How many match the filter, the visibility and the cursor; the last part, and there
-    /// only. A list without users counts as none at all.
+    /// How many users match the filter, the visibility and the cursor; the last item. 0 if
+    /// the list is empty.
     Count(u64),
 }
 
-/// How a user is looked for.
+/// How to find a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserLookup {
-    /// By identifier, deleted ones included.
+    /// By identifier, including deleted users.
     Id(UserId),
-    /// By identifier, or a live one by username if nobody has it.
+    /// By identifier, or if no user has it, a live one by username.
     IdOrUsername(UserId, String),
-    /// A live one by username, without regard to case.
+    /// A live user by username, ignoring case.
     Username(String),
-    /// A live one by address, without regard to case.
+    /// A live user by e-mail address, ignoring case.
     Email(String),
 }
 
-/// Which users a list shows.
+/// Selects the users of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserListQuery {
     /// The filters of the search.
     pub filter: UserFilter,
-    /// Whom the caller may see at all.
+    /// The users that the caller may see.
     pub visible: Visibility,
-    /// Only those after this user in the order of the list. An unknown one has nobody
-    /// after it; a deleted one still marks its place.
+    /// Only users after this one in the order of the list. A deleted user keeps their
+    /// position; after an unknown user the list is empty.
     pub after: Option<UserId>,
-    /// Which part of the list.
+    /// Limit and offset.
     pub page: Page,
 }
 
-/// Whom a caller may see.
+/// The users that a caller may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// Everybody.
+    /// All users.
     All,
-    /// Only these.
+    /// Only these users.
     Only(Vec<UserId>),
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     /// The identifier.
     pub id: UserId,
     /// The username.
     pub username: Username,
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
     /// The display name.
     pub name: DisplayName,
-    /// Where a picture is; empty is none.
+    /// The URL of a picture; may be empty.
     pub avatar_url: String,
-    /// The hash of the password; [`PasswordHash::none`] for none.
+    /// The hash of the password; [`PasswordHash::none`] without one.
     pub password: PasswordHash,
-    /// How they will sign in.
+    /// How the user signs in.
     pub login_type: LoginType,
-    /// Their status.
+    /// The status.
     pub status: UserStatus,
-    /// Their site roles.
+    /// The site roles.
     pub roles: Vec<SiteRole>,
-    /// The organizations that they become a member of, each once. The first user
-    /// becomes one of the default organization besides.
+    /// The organizations that the user becomes a member of, without duplicates. The first
+    /// user also becomes a member of the default organization.
     pub organization_ids: Vec<OrganizationId>,
-    /// Their SSH key pair.
+    /// The SSH key pair.
     pub ssh_key: SshKeyPair,
-    /// The time of making.
+    /// When the user is created.
     pub created_at: DateTime<Utc>,
 }
 
-/// A new profile in full.
+/// A complete new profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileChange {
     /// The username.
     pub username: Username,
-    /// The display name; an empty one clears it.
+    /// The display name; may be empty.
     pub name: DisplayName,
 }
 
@@ -249,7 +248,7 @@ pub struct ProfileChange {
 pub struct RolesChange {
     /// The stored names that the caller was allowed to replace.
     pub replaces: Vec<String>,
-    /// The new names, each once.
+    /// The new names.
     pub roles: Vec<String>,
 }
 
@@ -260,17 +259,17 @@ pub struct PasswordChange {
     pub replaces: Option<PasswordHash>,
     /// The new hash.
     pub hash: PasswordHash,
-    /// Refuse if the user is an owner now.
+    /// Whether the caller may not change the password of an owner.
     pub unless_owner: bool,
 }
 
 /// A one-time passcode.
 #[derive(Clone, Debug)]
 pub struct NewPasscode {
-    /// The hash that it is checked against.
+    /// The hash that attempts are checked against.
     pub hash: PasswordHash,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// What is sent to the user, and forgotten once that is done.
+    /// The passcode, stored in the outbox until it is sent.
     pub text: SecretString,
 }

@@ -8,7 +8,8 @@ use usher_api_types::{Response, notification::CustomNotificationRequest};
 use usher_domain::{
     Action, Object, Resource,
     notification::{
-        CUSTOM, MAX_CUSTOM_MESSAGE_BYTES, MAX_CUSTOM_TITLE_BYTES, NewNotification, TROUBLESHOOTING,
+        CUSTOM, MAX_CUSTOM_MESSAGE_BYTES, MAX_CUSTOM_TITLE_BYTES, NewNotification, Recipients,
+        TROUBLESHOOTING,
     },
     time::Clock,
 };
@@ -30,7 +31,7 @@ pub async fn send_test(
     caller.require(Action::Update, Object::any(Resource::DeploymentConfig))?;
     let message = NewNotification {
         template_id: TROUBLESHOOTING,
-        user_id: caller.id(),
+        recipients: Recipients::User(caller.id()),
         labels: Vec::new(),
         targets: Vec::new(),
         created_by: "send-test-notification",
@@ -60,7 +61,7 @@ pub async fn send(
     caller.require(Action::Create, own)?;
     let message = NewNotification {
         template_id: CUSTOM,
-        user_id: caller.id(),
+        recipients: Recipients::User(caller.id()),
         labels: vec![("custom_title", title), ("custom_message", message)],
         targets: Vec::new(),
         created_by: "send-custom-notification",

@@ -11,6 +11,7 @@ use usher_api_types::{Response, notification::NotificationsSettings};
 use usher_domain::{
     Action, Object, Resource,
     audit::{AuditAction, AuditEntry, AuditResource},
+    notification::NotifierSettings,
 };
 use usher_store::NotificationStore;
 use uuid::Uuid;
@@ -27,11 +28,9 @@ pub async fn read(
     State(notifications): State<Arc<dyn NotificationStore>>,
 ) -> Result<Json<NotificationsSettings>, ApiError> {
     let stored = notifications.find_notifier_settings().await?;
-    // A malformed value counts as unset; the next write replaces it.
-    let settings = stored
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    Ok(Json(settings))
+    Ok(Json(NotificationsSettings {
+        notifier_paused: stored.unwrap_or_default().is_paused,
+    }))
 }
 
 /// Pauses or resumes the notifier.
@@ -49,9 +48,10 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<AxumResponse, ApiError> {
     let settings: NotificationsSettings = body.parse()?;
-    let text =
-        serde_json::to_string(&settings).map_err(|error| ApiError::Internal(Box::new(error)))?;
-    if notifications.find_notifier_settings().await?.as_deref() == Some(&*text) {
+    let new = NotifierSettings {
+        is_paused: settings.notifier_paused,
+    };
+    if notifications.find_notifier_settings().await? == Some(new) {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     let entry = AuditEntry::new(
@@ -64,9 +64,7 @@ pub async fn update(
         .record_failure(entry, async {
             caller.require(Action::Update, Object::any(Resource::DeploymentConfig))?;
             let by = audit.context(StatusCode::OK);
-            Ok(notifications
-                .set_notifier_settings(&text, settings.notifier_paused, &by)
-                .await?)
+            Ok(notifications.set_notifier_settings(new, &by).await?)
         })
         .await?;
     Ok(Json(settings).into_response())

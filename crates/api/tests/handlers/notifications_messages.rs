@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use usher_domain::notification::{CUSTOM, TROUBLESHOOTING};
+use usher_domain::notification::{CUSTOM, Recipients, TROUBLESHOOTING};
 
 use crate::{
     app::TestApp,
@@ -29,7 +29,7 @@ fn expect_message(app: &mut TestApp, title: &str, message: &str) {
                 return false;
             };
             message.template_id == CUSTOM
-                && message.user_id == CALLER
+                && message.recipients == Recipients::User(CALLER)
                 && message.labels == labels
                 && message.targets.is_empty()
                 && *at == now()
@@ -47,7 +47,7 @@ async fn an_owner_may_send_a_test_message_and_the_body_is_ignored() {
             .withf(|messages, at| {
                 messages.len() == 1
                     && messages[0].template_id == TROUBLESHOOTING
-                    && messages[0].user_id == CALLER
+                    && messages[0].recipients == Recipients::User(CALLER)
                     && messages[0].targets.is_empty()
                     && *at == now()
             })

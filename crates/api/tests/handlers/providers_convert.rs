@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use secrecy::{ExposeSecret as _, SecretBox};
 use serde_json::{Value, json};
-use usher_domain::{LoginType, User, UserId};
+use usher_domain::{LoginType, User, UserId, sign_in::SignInRejection};
 use usher_store::{
     Conflict, Conversion, Credential, SignInOutcome, SigningFeature, SigningKey, StoreError,
 };
@@ -307,15 +307,14 @@ async fn a_conversion_request_can_be_used_only_once() {
 #[tokio::test]
 async fn conflicts_in_the_store_prevent_the_conversion() {
     let (state, jwt) = ask("oidc").await;
-    for (outcome, status) in [
-        (SignInOutcome::OtherLoginType(LoginType::Github), 403),
-        (SignInOutcome::OtherAccount, 403),
-        (SignInOutcome::PasswordChanged, 403),
-        (SignInOutcome::Suspended, 403),
-        (SignInOutcome::AddressTaken, 409),
-        (SignInOutcome::SignUpClosed, 409),
+    for (rejection, status) in [
+        (SignInRejection::OtherLoginType(LoginType::Github), 403),
+        (SignInRejection::OtherAccount, 403),
+        (SignInRejection::PasswordChanged, 403),
+        (SignInRejection::Suspended, 403),
+        (SignInRejection::EmailTaken, 409),
     ] {
-        let app = with_outcome(app(), outcome);
+        let app = with_outcome(app(), SignInOutcome::Rejected(rejection));
         assert_refused(app, OIDC, &state, &format!("; {JWT}={jwt}"), status).await;
     }
     let mut deleted = app();

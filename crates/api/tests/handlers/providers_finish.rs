@@ -14,6 +14,7 @@ use usher_domain::{
     Email, LoginType, Scope, UserId, UserStatus, Username,
     audit::{AuditAction, AuditResource},
     external_login::ExternalIdentity,
+    sign_in::SignInRejection,
     ssh_key::SshKeyAlgorithm,
 };
 use usher_identity::{IdentifyError, ProviderError};
@@ -155,8 +156,8 @@ async fn a_successful_sign_in_creates_a_session_and_redirects() {
         assert_eq!(asked.identity.login_type, login_type);
         assert_eq!(asked.identity.link_id, "https://id.example||s-1");
         assert_eq!(asked.identity.tokens.access_token.expose_secret(), "access");
-        assert!(asked.allow_sign_up);
-        assert!(asked.may_claim_by_address);
+        assert!(asked.policy.allow_sign_up);
+        assert!(asked.policy.match_by_email);
         assert_eq!(asked.new_user.usernames.len(), 11);
         let first = asked.new_user.usernames[0].as_str();
         let expected = if login_type == LoginType::Github {
@@ -253,7 +254,7 @@ async fn sign_up_is_configurable_for_each_provider() {
         );
         app.external_logins
             .expect_sign_in()
-            .withf(move |asked, _| asked.allow_sign_up == allow_sign_ups)
+            .withf(move |asked, _| asked.policy.allow_sign_up == allow_sign_ups)
             .times(1)
             .returning(|_, _| Ok(signed_in(false)));
         sign_in(&mut app, OIDC).await.assert_status(307);
@@ -396,7 +397,9 @@ async fn another_login_type_is_reported_on_a_page_with_instructions() {
         (LoginType::Github, "github"),
         (LoginType::None, "none"),
     ] {
-        let mut app = app_with_outcome(SignInOutcome::OtherLoginType(usual));
+        let mut app = app_with_outcome(SignInOutcome::Rejected(SignInRejection::OtherLoginType(
+            usual,
+        )));
         expect_nameless_row(&mut app, 403);
         let answer = sign_in(&mut app, OIDC).await;
         assert_page(&answer, 403, "Incorrect login type");
@@ -416,7 +419,7 @@ async fn whether_email_addresses_claim_accounts_is_configurable_for_each_provide
         );
         app.external_logins
             .expect_sign_in()
-            .withf(move |sign_in, _| sign_in.may_claim_by_address == may_claim_by_address)
+            .withf(move |sign_in, _| sign_in.policy.match_by_email == may_claim_by_address)
             .times(1)
             .returning(|_, _| Ok(signed_in(false)));
         sign_in(&mut app, OIDC).await.assert_status(307);
@@ -445,7 +448,7 @@ async fn prefetch_requests_do_not_use_the_code() {
 
 #[tokio::test]
 async fn another_account_with_a_linked_users_email_address_is_rejected() {
-    let mut app = app_with_outcome(SignInOutcome::OtherAccount);
+    let mut app = app_with_outcome(SignInOutcome::Rejected(SignInRejection::OtherAccount));
     expect_nameless_row(&mut app, 403);
     assert_page(
         &sign_in(&mut app, OIDC).await,
@@ -456,7 +459,7 @@ async fn another_account_with_a_linked_users_email_address_is_rejected() {
 
 #[tokio::test]
 async fn a_suspended_user_gets_no_session() {
-    let mut app = app_with_outcome(SignInOutcome::Suspended);
+    let mut app = app_with_outcome(SignInOutcome::Rejected(SignInRejection::Suspended));
     expect_nameless_row(&mut app, 403);
     let status = UserStatus::Suspended.as_str();
     assert_page(&sign_in(&mut app, OIDC).await, 403, status);
@@ -480,7 +483,7 @@ async fn if_sign_up_is_disabled_the_configured_text_is_shown() {
         );
         app.external_logins
             .expect_sign_in()
-            .returning(|_, _| Ok(SignInOutcome::SignUpClosed));
+            .returning(|_, _| Ok(SignInOutcome::Rejected(SignInRejection::SignUpDisabled)));
         expect_nameless_row(&mut app, 403);
         let answer = sign_in(&mut app, OIDC).await;
         assert_page(&answer, 403, words);
@@ -490,7 +493,10 @@ async fn if_sign_up_is_disabled_the_configured_text_is_shown() {
 
 #[tokio::test]
 async fn taken_email_addresses_and_usernames_are_conflicts() {
-    for outcome in [SignInOutcome::AddressTaken, SignInOutcome::UsernamesTaken] {
+    for outcome in [
+        SignInOutcome::Rejected(SignInRejection::EmailTaken),
+        SignInOutcome::Rejected(SignInRejection::UsernamesTaken),
+    ] {
         let mut app = app_with_outcome(outcome);
         expect_nameless_row(&mut app, 409);
         let answer = sign_in(&mut app, OIDC).await;

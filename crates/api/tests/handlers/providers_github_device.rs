@@ -1,7 +1,7 @@
 //! Signing in through GitHub's device flow.
 
 use serde_json::json;
-use usher_domain::LoginType;
+use usher_domain::{LoginType, sign_in::SignInRejection};
 use usher_identity::{DeviceAuthorization, IdentifyError, MockIdentityProvider, ProviderError};
 use usher_store::SignInOutcome;
 
@@ -158,11 +158,17 @@ async fn an_authorized_device_gets_a_session_and_a_redirect_url() {
 #[tokio::test]
 async fn a_device_gets_json_instead_of_pages() {
     for (outcome, status) in [
-        (SignInOutcome::SignUpClosed, 403),
-        (SignInOutcome::OtherLoginType(LoginType::Password), 403),
-        (SignInOutcome::OtherAccount, 403),
-        (SignInOutcome::Suspended, 403),
-        (SignInOutcome::AddressTaken, 409),
+        (
+            SignInOutcome::Rejected(SignInRejection::SignUpDisabled),
+            403,
+        ),
+        (
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Password)),
+            403,
+        ),
+        (SignInOutcome::Rejected(SignInRejection::OtherAccount), 403),
+        (SignInOutcome::Rejected(SignInRejection::Suspended), 403),
+        (SignInOutcome::Rejected(SignInRejection::EmailTaken), 409),
     ] {
         let mut app = app_saying(Ok(()));
         app.external_logins

@@ -206,7 +206,7 @@ fn answer_about_notifications(app: &mut TestApp) {
         .returning(|| Ok(None));
     notifications
         .expect_set_notifier_settings()
-        .returning(|_, _, _| Ok(()));
+        .returning(|_, _| Ok(()));
     notifications
         .expect_enqueue_notifications()
         .returning(|_, _| Ok(()));
@@ -468,7 +468,7 @@ fn fail_notifications(app: &mut TestApp, error: fn() -> StoreError) {
         .returning(move || Err(error()));
     notifications
         .expect_set_notifier_settings()
-        .returning(move |_, _, _| Err(error()));
+        .returning(move |_, _| Err(error()));
     notifications
         .expect_enqueue_notifications()
         .returning(move |_, _| Err(error()));

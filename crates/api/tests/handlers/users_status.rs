@@ -114,7 +114,6 @@ async fn suspending_an_owner_is_rejected_before_checking_permission() {
 async fn conflicts_in_the_store_are_audited_as_attempts() {
     for (conflict, status) in [
         (Conflict::ConcurrentModification, 400),
-        (Conflict::LastOwner, 400),
         (Conflict::StaleCredential, 401),
     ] {
         let mut app = app(Role::Owner, alice());

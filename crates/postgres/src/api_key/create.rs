@@ -14,7 +14,7 @@ use usher_domain::{ApiKeyId, AuditContext, time::never};
 use usher_store::{Conflict, NewApiKey};
 use uuid::Uuid;
 
-use super::{NOWHERE, allow_list, birth, scopes};
+use super::{NOWHERE, allow_list, creation, scopes};
 use crate::{PgError, audit::NewAuditRow};
 
 /// What [`lock`](crate::lock) does in several statements, since each of them sees what was
@@ -51,7 +51,7 @@ pub(super) async fn create_key(
     key: &NewApiKey,
     by: &AuditContext,
 ) -> Result<(), PgError> {
-    let entry = birth(key);
+    let entry = creation(key);
     let create = CreateKey {
         audit: NewAuditRow::new(&entry, by),
         caller: by.initiator.user_id.0,

@@ -20,7 +20,7 @@ use usher_domain::{ApiKeyId, AuditContext, audit::AuditEntry, time::never};
 use usher_store::NewApiKey;
 use uuid::Uuid;
 
-use super::{NOWHERE, allow_list, birth, scopes};
+use super::{NOWHERE, allow_list, creation, scopes};
 use crate::{
     PgError,
     audit::{NewAuditRow, as_micros},
@@ -82,7 +82,7 @@ impl Batched for CreateKeys {
     const MOST: usize = 32;
 
     async fn run(&self, requests: &[KeyRequest]) -> Result<Vec<bool>, PgError> {
-        let entries: Vec<AuditEntry> = requests.iter().map(|asked| birth(&asked.key)).collect();
+        let entries: Vec<AuditEntry> = requests.iter().map(|asked| creation(&asked.key)).collect();
         let records: Vec<KeyRecord<'_>> = requests
             .iter()
             .zip(&entries)

@@ -1,25 +1,27 @@
-//! Changing from the password to a provider.
+//! Converting a user's login type from the password to a provider.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    ApiKeyId, AuditContext, LoginType, PasswordHash, UserStatus, audit::AuditAction,
+    ApiKeyId, AuditContext, LoginType, PasswordHash,
+    audit::{AuditAction, AuditEntry, Diff},
+    sign_in::{self, ConversionFacts},
 };
 use usher_store::{Conflict, Conversion, SignInOutcome};
 
 use super::{
-    Attempt, link, profile,
-    sign_in::{Log, of_user, read},
+    link, profile,
+    sign_in::{create_session, signed_in},
 };
 use crate::{
     PgError,
-    api_key::insert_key,
+    audit::insert_audit,
     encryption::Keyring,
     lock::{self, LockStrength},
     schema::{api_keys, users},
-    session,
-    user::{change, row::parse_login_type},
+    session::activate_if_dormant,
+    user::find,
 };
 
 pub(super) async fn convert(
@@ -27,40 +29,52 @@ pub(super) async fn convert(
     conversion: &Conversion,
     keys: &Keyring,
     by: &AuditContext,
-) -> Result<Attempt, PgError> {
+) -> Result<SignInOutcome, PgError> {
     let (user, identity) = (conversion.user_id, &conversion.identity);
     let account = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?;
-    let Some(old) = account.filter(|account| !account.user.deleted) else {
-        return Err(Conflict::UserDeleted.into());
+    let account = account
+        .filter(|account| !account.user.is_deleted)
+        .ok_or(Conflict::UserDeleted)?;
+    let linked_user = link::find_linked_user(conn, identity).await?;
+    let facts = ConversionFacts {
+        account,
+        is_account_of_another: linked_user.is_some_and(|linked| linked != user),
+        link_id: link::find_link_id(conn, user, identity.login_type).await?,
+        is_email_taken: profile::is_email_taken(conn, user, identity).await?,
     };
-    let is_outdated = old.password()?.fingerprint() != conversion.replaces;
-    let old = old.user;
-    let login_type = parse_login_type(&old.login_type)?;
-    if login_type != LoginType::Password {
-        return Ok(Attempt::Done(SignInOutcome::OtherLoginType(login_type)));
+    let decision = match sign_in::convert(identity, &conversion.replaces, &facts) {
+        Ok(decision) => decision,
+        Err(rejection) => return Ok(SignInOutcome::Rejected(rejection)),
+    };
+    let mut by_user = by.clone().acting_as(user);
+    if decision.activates_user {
+        activate_if_dormant(conn, user, &by_user).await?;
+        by_user.advance();
     }
-    if is_outdated {
-        return Ok(Attempt::Done(SignInOutcome::PasswordChanged));
+    replace_password(conn, conversion, by).await?;
+    let old = facts.account.user;
+    profile::replace(conn, &old, identity, by).await?;
+    let diff = Diff::login_type_converted(&old, identity);
+    let entry = AuditEntry::of_user(AuditAction::Write, &old, diff);
+    insert_audit(conn, entry, &by_user).await?;
+    link::put(conn, user, identity, keys).await?;
+    delete_sessions(conn, conversion).await?;
+    if let Some(key) = &conversion.key {
+        by_user.advance();
+        create_session(conn, user, key, AuditAction::Login, &by_user).await?;
     }
-    let linked = link::find_linked(conn, identity).await?;
-    if linked.is_some_and(|linked| linked != user)
-        || link::is_to_another(conn, user, identity).await?
-    {
-        return Ok(Attempt::Done(SignInOutcome::OtherAccount));
-    }
-    if old.status == UserStatus::Suspended.as_str() {
-        return Ok(Attempt::Done(SignInOutcome::Suspended));
-    }
-    if profile::is_address_taken(conn, user, identity).await? {
-        return Ok(Attempt::Done(SignInOutcome::AddressTaken));
-    }
-    let mut log = Log::of(user, by);
-    if session::wake_if_dormant(conn, user, &log.by).await? {
-        log.advance();
-    }
-    diesel::update(users::table.find(user.0))
+    let user = find::read_user(conn, user).await?;
+    Ok(signed_in(user, false))
+}
+
+async fn replace_password(
+    conn: &mut AsyncPgConnection,
+    conversion: &Conversion,
+    by: &AuditContext,
+) -> Result<(), PgError> {
+    diesel::update(users::table.find(conversion.user_id.0))
         .set((
-            users::login_type.eq(identity.login_type.as_str()),
+            users::login_type.eq(conversion.identity.login_type.as_str()),
             users::hashed_password.eq(PasswordHash::none().as_str().as_bytes()),
             users::hashed_one_time_passcode.eq(None::<Vec<u8>>),
             users::one_time_passcode_expires_at.eq(None::<DateTime<Utc>>),
@@ -68,33 +82,19 @@ pub(super) async fn convert(
         ))
         .execute(conn)
         .await?;
-    let diff = profile::take_over(conn, &old, identity, by)
-        .await?
-        .field(
-            "login_type",
-            login_type.as_str(),
-            identity.login_type.as_str(),
-        )
-        .secret_bytes("hashed_password");
-    change::record(conn, AuditAction::Write, &old, diff, &log.by).await?;
-    link::put(conn, user, identity, keys).await?;
-    end_sessions(conn, conversion).await?;
-    if let Some(key) = &conversion.key {
-        log.advance();
-        insert_key(conn, &of_user(key, user)).await?;
-        session::record(conn, AuditAction::Login, user, &log.by).await?;
-    }
-    Ok(Attempt::signed_in(read(conn, user).await?, false))
+    Ok(())
 }
 
-/// Whoever knew the password may have a session of it.
-async fn end_sessions(
+/// Anyone who knew the password may have a session.
+async fn delete_sessions(
     conn: &mut AsyncPgConnection,
     conversion: &Conversion,
-) -> Result<usize, PgError> {
+) -> Result<(), PgError> {
     let ended = conversion.ended.as_ref().map(ApiKeyId::as_str);
     let is_session = api_keys::login_type.ne(LoginType::Token.as_str());
     let of_user = api_keys::table.filter(api_keys::user_id.eq(conversion.user_id.0));
-    let ending = of_user.filter(is_session.or(api_keys::id.eq(ended.unwrap_or_default())));
-    Ok(diesel::delete(ending).execute(conn).await?)
+    diesel::delete(of_user.filter(is_session.or(api_keys::id.eq(ended.unwrap_or_default()))))
+        .execute(conn)
+        .await?;
+    Ok(())
 }

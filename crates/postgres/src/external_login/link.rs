@@ -1,4 +1,4 @@
-//! Links between users and accounts elsewhere.
+//! Links between users and accounts at providers.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::not, prelude::*};
@@ -20,23 +20,23 @@ use crate::{
     user::{find::lower, row::parse_login_type},
 };
 
-/// The live user whom an account belongs to: linked to it, or else by its address.
-pub(super) async fn find_owner(
+/// Returns the live user that is linked to the account, or else has its e-mail address.
+pub(super) async fn find_matching_user(
     conn: &mut AsyncPgConnection,
     identity: &ExternalIdentity,
 ) -> Result<Option<UserId>, PgError> {
-    if let Some(linked) = find_linked(conn, identity).await? {
+    if let Some(linked) = find_linked_user(conn, identity).await? {
         return Ok(Some(linked));
     }
-    find_by_address(conn, identity).await
+    find_by_email(conn, identity).await
 }
 
-/// The live user who is linked to the account.
-pub(super) async fn find_linked(
+/// Returns the live user that is linked to the account.
+pub(super) async fn find_linked_user(
     conn: &mut AsyncPgConnection,
     identity: &ExternalIdentity,
 ) -> Result<Option<UserId>, PgError> {
-    // The condition on the empty one is that of the index.
+    // The condition on empty identifiers is that of the index.
     let user: Option<Uuid> = user_links::table
         .inner_join(users::table)
         .filter(user_links::linked_id.eq(&identity.link_id))
@@ -50,8 +50,7 @@ pub(super) async fn find_linked(
     Ok(user.map(UserId))
 }
 
-/// The live user who has the address.
-pub(super) async fn find_by_address(
+async fn find_by_email(
     conn: &mut AsyncPgConnection,
     identity: &ExternalIdentity,
 ) -> Result<Option<UserId>, PgError> {
@@ -65,7 +64,7 @@ pub(super) async fn find_by_address(
     Ok(user.map(UserId))
 }
 
-/// The user's link of that kind.
+/// Returns the user's link of this login type.
 pub(super) async fn find(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -77,23 +76,21 @@ pub(super) async fn find(
     Ok(query.first(conn).await.optional()?)
 }
 
-/// Whether the user has a link of that kind, to another account than that one.
-pub(super) async fn is_to_another(
+/// Returns the account of this login type that the user is linked to; empty on old rows.
+pub(super) async fn find_link_id(
     conn: &mut AsyncPgConnection,
     user: UserId,
-    identity: &ExternalIdentity,
-) -> Result<bool, PgError> {
-    let linked: Option<String> = user_links::table
-        .find((user.0, identity.login_type.as_str()))
+    login_type: LoginType,
+) -> Result<Option<String>, PgError> {
+    Ok(user_links::table
+        .find((user.0, login_type.as_str()))
         .select(user_links::linked_id)
         .first(conn)
         .await
-        .optional()?;
-    Ok(linked.is_some_and(|linked| !linked.is_empty() && linked != identity.link_id))
+        .optional()?)
 }
 
-/// Links the user to the account, with its tokens. Whoever is refreshing older ones loses
-/// their turn.
+/// Links the user to the account, with its tokens. Voids a lease for refreshing older tokens.
 pub(super) async fn put(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -125,7 +122,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// The access and the refresh token as they are stored.
+/// Encrypts the access token and the refresh token.
 pub(super) fn seal(
     tokens: &ProviderTokens,
     user: UserId,
@@ -166,7 +163,7 @@ struct WrittenLink<'a> {
     oauth_refresh_leased_until: Option<DateTime<Utc>>,
 }
 
-/// A link as it is stored.
+/// A stored link.
 #[derive(HasQuery)]
 #[diesel(table_name = user_links)]
 pub(super) struct LinkRow {
@@ -181,7 +178,7 @@ pub(super) struct LinkRow {
 }
 
 impl LinkRow {
-    pub(super) fn has_ended(&self, at: DateTime<Utc>) -> bool {
+    pub(super) fn is_expired(&self, at: DateTime<Utc>) -> bool {
         self.oauth_expiry != never() && self.oauth_expiry < at
     }
 

@@ -1,20 +1,16 @@
-//! What a provider says of a user, taken over into their account.
+//! A user's profile as their provider reports it.
 
 use diesel::{
     dsl::{exists, not},
     prelude::*,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use usher_domain::{AuditContext, UserId, audit::Diff, external_login::ExternalIdentity};
+use usher_domain::{AuditContext, User, UserId, external_login::ExternalIdentity};
 
-use crate::{
-    PgError,
-    schema::users,
-    user::{find::lower, row::UserRow},
-};
+use crate::{PgError, schema::users, user::find::lower};
 
-/// Whether another live user has the address that the provider says.
-pub(super) async fn is_address_taken(
+/// Whether another live user has the e-mail address that the provider reports.
+pub(super) async fn is_email_taken(
     conn: &mut AsyncPgConnection,
     user: UserId,
     identity: &ExternalIdentity,
@@ -26,35 +22,53 @@ pub(super) async fn is_address_taken(
     Ok(diesel::select(exists(others)).get_result(conn).await?)
 }
 
-/// Takes over address, name and picture, never the username, and the number at github.com.
-/// Returns what changed, for the log.
-pub(super) async fn take_over(
+/// Replaces e-mail address, display name and picture, but never the username.
+pub(super) async fn replace(
     conn: &mut AsyncPgConnection,
-    old: &UserRow,
+    old: &User,
     identity: &ExternalIdentity,
     by: &AuditContext,
-) -> Result<Diff, PgError> {
-    let (email, name) = (identity.email.as_str(), identity.name.as_str());
-    let avatar_url = identity.avatar_url.as_str();
-    if (email, name, avatar_url) != (&old.email, &old.name, &old.avatar_url) {
-        diesel::update(users::table.find(old.id))
+) -> Result<(), PgError> {
+    let is_same = old.email == identity.email
+        && old.name == identity.name
+        && old.avatar_url == identity.avatar_url;
+    if !is_same {
+        diesel::update(users::table.find(old.id.0))
             .set((
-                users::email.eq(email),
-                users::name.eq(name),
-                users::avatar_url.eq(avatar_url),
+                users::email.eq(identity.email.as_str()),
+                users::name.eq(identity.name.as_str()),
+                users::avatar_url.eq(&identity.avatar_url),
                 users::updated_at.eq(by.initiator.at),
             ))
             .execute(conn)
             .await?;
     }
+    set_github_com_user_id(conn, old.id, identity).await
+}
+
+pub(super) async fn find_github_com_user_id(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+) -> Result<Option<i64>, PgError> {
+    Ok(users::table
+        .find(user.0)
+        .select(users::github_com_user_id)
+        .first(conn)
+        .await?)
+}
+
+/// Stores the user's number at github.com, if the identity has one.
+pub(super) async fn set_github_com_user_id(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    identity: &ExternalIdentity,
+) -> Result<(), PgError> {
     if let Some(number) = identity.github_com_user_id {
-        diesel::update(users::table.find(old.id))
+        diesel::update(users::table.find(user.0))
             .filter(users::github_com_user_id.is_distinct_from(number))
             .set(users::github_com_user_id.eq(number))
             .execute(conn)
             .await?;
     }
-    Ok(Diff::new()
-        .field("email", old.email.as_str(), email)
-        .field("name", old.name.as_str(), name))
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is to refresh the tokens of a link, over all replicas.
+//! Leases for refreshing the tokens of a link, so that only one replica asks the provider.
 
 use std::time::Duration;
 
@@ -18,41 +18,42 @@ use uuid::Uuid;
 use super::link::{self, LinkRow};
 use crate::{PgError, encryption::Keyring, schema::user_links};
 
-/// Who asks for a turn at which link, when, and for how long.
-pub(super) struct Asked {
+/// A request for the lease of a link.
+pub(super) struct LeaseRequest {
     pub(super) user: UserId,
     pub(super) login_type: LoginType,
-    pub(super) turn: Uuid,
+    pub(super) lease: Uuid,
     pub(super) at: DateTime<Utc>,
-    pub(super) hold: Duration,
+    pub(super) duration: Duration,
 }
 
-/// Takes the turn if the access token has ended and nobody else has it: in one statement,
-/// so that of all who come at once one gets it. The lease is measured by the clock of the
-/// database: those of the replicas may differ.
+/// Takes the lease if the access token has expired and no other caller has it, in one
+/// statement, so that one of several concurrent callers gets it. The lease expires by the clock
+/// of the database, because those of the replicas may differ.
 pub(super) async fn begin(
     conn: &mut AsyncPgConnection,
-    asked: &Asked,
+    request: &LeaseRequest,
     keys: &Keyring,
 ) -> Result<Option<RefreshLease>, PgError> {
-    let Asked {
+    let LeaseRequest {
         user,
         login_type,
-        turn,
+        lease,
         at,
-        hold,
-    } = *asked;
-    let hold = PgInterval::from_microseconds(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX));
-    let until = sql::<Nullable<Timestamptz>>("clock_timestamp() + ").bind::<Interval, _>(hold);
-    let is_over = user_links::oauth_refresh_leased_until
+        duration,
+    } = *request;
+    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let until = sql::<Nullable<Timestamptz>>("clock_timestamp() + ")
+        .bind::<Interval, _>(PgInterval::from_microseconds(micros));
+    let is_expired = user_links::oauth_refresh_leased_until
         .le(sql::<Nullable<Timestamptz>>("clock_timestamp()"))
         .assume_not_null();
     let is_mine = user_links::oauth_refresh_leased_by
-        .eq(turn)
+        .eq(lease)
         .assume_not_null();
     let is_free = user_links::oauth_refresh_leased_until
         .is_null()
-        .or(is_over)
+        .or(is_expired)
         .or(is_mine);
     let taken: Option<LinkRow> =
         diesel::update(user_links::table.find((user.0, login_type.as_str())))
@@ -62,7 +63,7 @@ pub(super) async fn begin(
             .filter(is_free)
             .set((
                 user_links::oauth_refresh_leased_until.eq(until),
-                user_links::oauth_refresh_leased_by.eq(turn),
+                user_links::oauth_refresh_leased_by.eq(lease),
             ))
             .returning(LinkRow::as_returning())
             .get_result(conn)
@@ -71,14 +72,14 @@ pub(super) async fn begin(
     if let Some(row) = taken {
         let opened = open(row, keys)?;
         if matches!(opened, RefreshLease::Unreadable(_)) {
-            release(conn, user, login_type, turn).await?;
+            release(conn, user, login_type, lease).await?;
         }
         return Ok(Some(opened));
     }
     let Some(row) = link::find(conn, user, login_type).await? else {
         return Ok(None);
     };
-    Ok(Some(if !row.has_ended(at) {
+    Ok(Some(if !row.is_expired(at) {
         RefreshLease::Done
     } else if row.has_refresh_token() {
         RefreshLease::Others
@@ -87,7 +88,7 @@ pub(super) async fn begin(
     }))
 }
 
-/// The turn at the link, if its tokens can be decrypted.
+/// Grants the lease if the tokens can be decrypted.
 fn open(row: LinkRow, keys: &Keyring) -> Result<RefreshLease, PgError> {
     match row.open(keys) {
         Ok(login) => Ok(RefreshLease::Mine(login)),
@@ -98,15 +99,15 @@ fn open(row: LinkRow, keys: &Keyring) -> Result<RefreshLease, PgError> {
     }
 }
 
-/// Ends the lease, if it is that turn's.
+/// Ends the lease, if the caller still has it.
 async fn release(
     conn: &mut AsyncPgConnection,
     user: UserId,
     login_type: LoginType,
-    turn: Uuid,
+    lease: Uuid,
 ) -> Result<(), PgError> {
     diesel::update(user_links::table.find((user.0, login_type.as_str())))
-        .filter(user_links::oauth_refresh_leased_by.eq(turn))
+        .filter(user_links::oauth_refresh_leased_by.eq(lease))
         .set((
             user_links::oauth_refresh_leased_until.eq(None::<DateTime<Utc>>),
             user_links::oauth_refresh_leased_by.eq(None::<Uuid>),
@@ -116,18 +117,17 @@ async fn release(
     Ok(())
 }
 
-/// Ends the turn, unless somebody else has it by now, and keeps the fresh tokens, unless
-/// the link has got other tokens meanwhile, by a sign-in or by whoever had the turn after
-/// this one.
+/// Ends the lease if the caller still has it, and stores the new tokens, unless a sign-in or a
+/// later lease has replaced the tokens since.
 pub(super) async fn end(
     conn: &mut AsyncPgConnection,
     login: &ExternalLogin,
-    turn: Uuid,
+    lease: Uuid,
     tokens: Option<&ProviderTokens>,
     keys: &Keyring,
 ) -> Result<(), PgError> {
     let (user, login_type) = (login.user_id, login.login_type);
-    release(conn, user, login_type, turn).await?;
+    release(conn, user, login_type, lease).await?;
     let Some(tokens) = tokens else {
         return Ok(());
     };

@@ -1,38 +1,38 @@
-//! Signing in, and signing up where nobody is found.
+//! Signing in to an existing user, and signing up.
 
-use chrono::TimeDelta;
 use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    AuditContext, LoginType, PasswordHash, SiteRole, User, UserId, UserStatus, Username,
-    audit::{AuditAction, Diff},
-    external_login::ExternalIdentity,
+    AuditContext, PasswordHash, User, UserId, UserStatus, Username,
+    audit::{AuditAction, AuditEntry, Diff},
+    sign_in::{self, MatchedUser, SignUp, SignUpFacts},
 };
-use usher_store::{Conflict, ExternalSignIn, NewApiKey, NewUser, SignInOutcome};
+use usher_store::{ExternalSignIn, NewApiKey, NewUser, SignInOutcome};
 
-use super::{Attempt, link, profile};
+use super::{link, profile};
 use crate::{
     PgError,
     api_key::insert_key,
+    audit::insert_audit,
     encryption::Keyring,
     lock::{self, AdvisoryLock, LockStrength},
-    organization,
+    membership::find_default_organization,
     schema::users,
-    session,
+    session::activate_if_dormant,
     user::{
-        change, create,
+        create,
         find::{self, lower, lower_username},
-        row::{UserRow, parse_login_type},
     },
 };
 
+/// Signs in, or returns `None` if another user matches by the time that the locks are taken.
 pub(super) async fn sign_in(
     conn: &mut AsyncPgConnection,
     sign_in: &ExternalSignIn,
     keys: &Keyring,
     by: &AuditContext,
-) -> Result<Attempt, PgError> {
-    match link::find_owner(conn, &sign_in.identity).await? {
+) -> Result<Option<SignInOutcome>, PgError> {
+    match link::find_matching_user(conn, &sign_in.identity).await? {
         Some(user) => enter(conn, user, sign_in, keys, by).await,
         None => sign_up(conn, sign_in, keys, by).await,
     }
@@ -44,75 +44,40 @@ async fn enter(
     sign_in: &ExternalSignIn,
     keys: &Keyring,
     by: &AuditContext,
-) -> Result<Attempt, PgError> {
+) -> Result<Option<SignInOutcome>, PgError> {
     let identity = &sign_in.identity;
     let account = lock::lock_user(conn, user, LockStrength::NoKeyUpdate).await?;
-    let owner = link::find_owner(conn, identity).await?;
-    let Some(old) = account.filter(|_| owner == Some(user)) else {
-        return Ok(Attempt::Overtaken);
+    let matching = link::find_matching_user(conn, identity).await?;
+    let Some(account) = account.filter(|_| matching == Some(user)) else {
+        return Ok(None);
     };
-    let old = old.user;
-    let login_type = parse_login_type(&old.login_type)?;
-    if login_type != identity.login_type {
-        return Ok(Attempt::Done(SignInOutcome::OtherLoginType(login_type)));
+    let matched = MatchedUser {
+        user: account.user,
+        link_id: link::find_link_id(conn, user, identity.login_type).await?,
+        github_com_user_id: profile::find_github_com_user_id(conn, user).await?,
+        is_email_taken: profile::is_email_taken(conn, user, identity).await?,
+    };
+    let decision = match sign_in::sign_in(identity, sign_in.policy, &matched) {
+        Ok(decision) => decision,
+        Err(rejection) => return Ok(Some(SignInOutcome::Rejected(rejection))),
+    };
+    let mut by_user = by.clone().acting_as(user);
+    if decision.activates_user {
+        activate_if_dormant(conn, user, &by_user).await?;
+        by_user.advance();
     }
-    if link::is_to_another(conn, user, identity).await?
-        || is_of_another_github(conn, user, identity).await?
-        || !may_claim(sign_in, &old) && link::find_linked(conn, identity).await? != Some(user)
-    {
-        return Ok(Attempt::Done(SignInOutcome::OtherAccount));
-    }
-    if old.status == UserStatus::Suspended.as_str() {
-        return Ok(Attempt::Done(SignInOutcome::Suspended));
-    }
-    if profile::is_address_taken(conn, user, identity).await? {
-        return Ok(Attempt::Done(SignInOutcome::AddressTaken));
-    }
-    let mut log = Log::of(user, by);
-    if session::wake_if_dormant(conn, user, &log.by).await? {
-        log.advance();
-    }
-    let diff = profile::take_over(conn, &old, identity, by).await?;
+    let old = matched.user;
+    profile::replace(conn, &old, identity, by).await?;
+    let diff = Diff::provider_profile(&old, identity);
     if diff != Diff::new() {
-        change::record(conn, AuditAction::Write, &old, diff, &log.by).await?;
-        log.advance();
+        let entry = AuditEntry::of_user(AuditAction::Write, &old, diff);
+        insert_audit(conn, entry, &by_user).await?;
+        by_user.advance();
     }
     link::put(conn, user, identity, keys).await?;
-    insert_key(conn, &of_user(&sign_in.key, user)).await?;
-    session::record(conn, AuditAction::Login, user, &log.by).await?;
-    Ok(Attempt::signed_in(read(conn, user).await?, false))
-}
-
-/// Whether the user may be found by the address. The database folds letters beyond ASCII,
-/// which are another mailbox for a provider.
-fn may_claim(sign_in: &ExternalSignIn, user: &UserRow) -> bool {
-    sign_in.may_claim_by_address
-        && user
-            .email
-            .eq_ignore_ascii_case(sign_in.identity.email.as_str())
-}
-
-/// Whether the user has signed in at another GitHub. Accounts there are bare numbers, which
-/// are other people's at another server.
-async fn is_of_another_github(
-    conn: &mut AsyncPgConnection,
-    user: UserId,
-    identity: &ExternalIdentity,
-) -> Result<bool, PgError> {
-    if identity.login_type != LoginType::Github {
-        return Ok(false);
-    }
-    let at_github_com: Option<i64> = users::table
-        .find(user.0)
-        .select(users::github_com_user_id)
-        .first(conn)
-        .await?;
-    Ok(
-        at_github_com.is_some_and(|known| match identity.github_com_user_id {
-            Some(number) => number != known,
-            None => identity.link_id == known.to_string(),
-        }),
-    )
+    create_session(conn, user, &sign_in.key, AuditAction::Login, &by_user).await?;
+    let user = find::read_user(conn, user).await?;
+    Ok(Some(signed_in(user, false)))
 }
 
 async fn sign_up(
@@ -120,103 +85,97 @@ async fn sign_up(
     sign_in: &ExternalSignIn,
     keys: &Keyring,
     by: &AuditContext,
-) -> Result<Attempt, PgError> {
-    let identity = &sign_in.identity;
+) -> Result<Option<SignInOutcome>, PgError> {
+    let (identity, new_user) = (&sign_in.identity, &sign_in.new_user);
     lock::lock_advisory(conn, AdvisoryLock::FirstUser).await?;
-    if link::find_owner(conn, identity).await?.is_some() {
-        return Ok(Attempt::Overtaken);
+    if link::find_matching_user(conn, identity).await?.is_some() {
+        return Ok(None);
     }
-    let is_first = !find::has_users(conn).await?;
-    if !is_first && !sign_in.allow_sign_up {
-        return Ok(Attempt::Done(SignInOutcome::SignUpClosed));
-    }
-    let given = &sign_in.new_user;
-    let Some(username) = first_free(conn, &given.usernames, given.id).await? else {
-        return Ok(Attempt::Done(SignInOutcome::UsernamesTaken));
+    let facts = SignUpFacts {
+        has_users: find::has_users(conn).await?,
+        taken_usernames: taken(conn, &new_user.usernames, new_user.id).await?,
     };
+    let decision = match sign_in::sign_up(sign_in.policy, &new_user.usernames, &facts) {
+        Ok(decision) => decision,
+        Err(rejection) => return Ok(Some(SignInOutcome::Rejected(rejection))),
+    };
+    let user = create_user(conn, decision, sign_in, keys, by).await?;
+    link::put(conn, user.id, identity, keys).await?;
+    let by = by.clone().acting_as(user.id);
+    create_session(conn, user.id, &sign_in.key, AuditAction::Register, &by).await?;
+    Ok(Some(signed_in(user, true)))
+}
+
+async fn create_user(
+    conn: &mut AsyncPgConnection,
+    decision: SignUp,
+    sign_in: &ExternalSignIn,
+    keys: &Keyring,
+    by: &AuditContext,
+) -> Result<User, PgError> {
+    let identity = &sign_in.identity;
     let new = NewUser {
-        id: given.id,
-        username,
+        id: sign_in.new_user.id,
+        username: decision.username,
         email: identity.email.clone(),
         name: identity.name.clone(),
         avatar_url: identity.avatar_url.clone(),
         password: PasswordHash::none(),
         login_type: identity.login_type,
         status: UserStatus::Active,
-        roles: if is_first {
-            vec![SiteRole::Owner]
-        } else {
-            Vec::new()
-        },
-        organization_ids: vec![organization::find_default_id(conn).await?],
-        ssh_key: given.ssh_key.clone(),
+        roles: decision.roles,
+        organization_ids: vec![find_default_organization(conn).await?],
+        ssh_key: sign_in.new_user.ssh_key.clone(),
         created_at: by.initiator.at,
     };
     let user = create::insert_with_belongings(conn, &new, &new.organization_ids, keys).await?;
-    if let Some(number) = identity.github_com_user_id {
-        diesel::update(users::table.find(user.id.0))
-            .set(users::github_com_user_id.eq(number))
-            .execute(conn)
-            .await?;
-    }
-    link::put(conn, user.id, identity, keys).await?;
-    insert_key(conn, &of_user(&sign_in.key, user.id)).await?;
-    let log = Log::of(user.id, by);
-    session::record(conn, AuditAction::Register, user.id, &log.by).await?;
-    Ok(Attempt::signed_in(user, true))
+    profile::set_github_com_user_id(conn, user.id, identity).await?;
+    Ok(user)
 }
 
-/// The first of the usernames that no live user has, nor is the identifier of anybody.
-async fn first_free(
+/// Returns the usernames that a live user has, or that are the identifier of another user.
+async fn taken(
     conn: &mut AsyncPgConnection,
     usernames: &[Username],
     user: UserId,
-) -> Result<Option<Username>, PgError> {
+) -> Result<Vec<Username>, PgError> {
     let wanted = usernames.iter().map(|name| lower_username(name.as_str()));
-    let taken: Vec<String> = users::table
+    let in_use: Vec<String> = users::table
         .filter(not(users::deleted))
         .filter(lower(users::username).eq_any(wanted))
         .select(lower(users::username))
         .load(conn)
         .await?;
+    let mut taken = Vec::new();
     for username in usernames {
-        if taken.contains(&lower_username(username.as_str())) {
-            continue;
-        }
-        match create::refuse_identifier_of_another(conn, username, user).await {
-            Ok(()) => return Ok(Some(username.clone())),
-            Err(PgError::Conflict(Conflict::Username)) => {}
-            Err(error) => return Err(error),
+        if in_use.contains(&lower_username(username.as_str()))
+            || find::is_identifier_of_another(conn, username, user).await?
+        {
+            taken.push(username.clone());
         }
     }
-    Ok(None)
+    Ok(taken)
 }
 
-pub(super) fn of_user(key: &NewApiKey, user: UserId) -> NewApiKey {
-    NewApiKey {
+/// Creates the user's session and writes its audit row.
+pub(super) async fn create_session(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    key: &NewApiKey,
+    action: AuditAction,
+    by: &AuditContext,
+) -> Result<(), PgError> {
+    let key = NewApiKey {
         user_id: user,
         ..key.clone()
-    }
+    };
+    insert_key(conn, &key).await?;
+    insert_audit(conn, AuditEntry::of_session(action, user), by).await
 }
 
-pub(super) async fn read(conn: &mut AsyncPgConnection, user: UserId) -> Result<User, PgError> {
-    let row = find::find_by_id(conn, user).await?;
-    row.ok_or_else(|| PgError::Corrupt("a user is not there".to_owned()))?
-        .try_into()
-}
-
-/// What the user does themself, one thing after the other: the log is ordered by time.
-pub(super) struct Log {
-    pub(super) by: AuditContext,
-}
-
-impl Log {
-    pub(super) fn of(user: UserId, by: &AuditContext) -> Self {
-        let by = by.clone().acting_as(user);
-        Self { by }
-    }
-
-    pub(super) fn advance(&mut self) {
-        self.by.initiator.at += TimeDelta::microseconds(1);
+pub(super) fn signed_in(user: User, is_new: bool) -> SignInOutcome {
+    SignInOutcome::SignedIn {
+        user: Box::new(user),
+        is_new,
     }
 }

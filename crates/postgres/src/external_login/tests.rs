@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use usher_domain::{
     AuditContext, DisplayName, Email, LoginType, User, UserId, Username,
     external_login::{ExternalIdentity, LinkClaims, ProviderTokens},
+    sign_in::{SignInPolicy, SignInRejection},
 };
 use usher_store::{
     ExternalLogin, ExternalLoginStore, ExternalSignIn, NewApiKey, NewExternalUser, NewUser,
@@ -22,8 +23,13 @@ mod refresh;
 mod sign_in;
 mod sign_up;
 
-/// What an OpenID provider says of the person of that name.
-fn person(name: &str) -> ExternalIdentity {
+const POLICY: SignInPolicy = SignInPolicy {
+    match_by_email: true,
+    allow_sign_up: true,
+};
+
+/// The identity of this name at an OpenID provider.
+fn identity(name: &str) -> ExternalIdentity {
     ExternalIdentity {
         login_type: LoginType::Oidc,
         link_id: format!("https://id.example||{name}"),
@@ -41,7 +47,7 @@ fn person(name: &str) -> ExternalIdentity {
     }
 }
 
-/// Tokens that end in an hour.
+/// Tokens that expire in an hour.
 fn tokens(name: &str) -> ProviderTokens {
     ProviderTokens {
         access_token: format!("access {name}").into(),
@@ -50,8 +56,8 @@ fn tokens(name: &str) -> ProviderTokens {
     }
 }
 
-/// The person comes; whoever has no account gets the username that they have there.
-fn comes(identity: ExternalIdentity) -> ExternalSignIn {
+/// A sign-in that may create a user with the username of the identity.
+fn request(identity: ExternalIdentity) -> ExternalSignIn {
     let id = UserId(Uuid::new_v4());
     ExternalSignIn {
         key: NewApiKey {
@@ -64,12 +70,11 @@ fn comes(identity: ExternalIdentity) -> ExternalSignIn {
             ssh_key: key_pair(&identity.username),
         },
         identity,
-        may_claim_by_address: true,
-        allow_sign_up: true,
+        policy: POLICY,
     }
 }
 
-/// Nobody is signed in where one comes from a provider.
+/// The context of a provider's callback, where no user is signed in.
 fn callback() -> AuditContext {
     AuditContext {
         status_code: 307,
@@ -77,15 +82,15 @@ fn callback() -> AuditContext {
     }
 }
 
-async fn attempt(store: &PgStore, sign_in: ExternalSignIn) -> SignInOutcome {
+async fn outcome_of(store: &PgStore, sign_in: ExternalSignIn) -> SignInOutcome {
     ExternalLoginStore::sign_in(store, sign_in, &callback())
         .await
         .unwrap()
 }
 
-/// The user who is let in, and whether they are new.
-async fn let_in(store: &PgStore, sign_in: ExternalSignIn) -> (User, bool) {
-    match attempt(store, sign_in).await {
+/// The signed-in user, and whether they are new.
+async fn signed_in(store: &PgStore, sign_in: ExternalSignIn) -> (User, bool) {
+    match outcome_of(store, sign_in).await {
         SignInOutcome::SignedIn { user, is_new } => (*user, is_new),
         other => panic!("{other:?}"),
     }
@@ -96,7 +101,7 @@ async fn link_of(store: &PgStore, user: UserId) -> ExternalLogin {
     link.expect("the user has a link")
 }
 
-/// The tokens in clear.
+/// The decrypted tokens.
 fn shown(tokens: &ProviderTokens) -> (String, Option<String>) {
     let show = |token: &SecretString| token.expose_secret().to_owned();
     (
@@ -105,7 +110,7 @@ fn shown(tokens: &ProviderTokens) -> (String, Option<String>) {
     )
 }
 
-/// A user whom an administrator made for the provider, and who never came.
+/// A user that an administrator created for the provider, without a link yet.
 async fn add_expected(store: &TestStore, name: &str) -> User {
     let login_type = LoginType::Oidc;
     store
@@ -116,7 +121,7 @@ async fn add_expected(store: &TestStore, name: &str) -> User {
         .await
 }
 
-/// Every row that a sign-in might touch.
+/// Every row that a sign-in could change.
 async fn everything(store: &TestStore) -> Vec<String> {
     let mut rows = Vec::new();
     for table in [
@@ -136,7 +141,7 @@ async fn everything(store: &TestStore) -> Vec<String> {
     rows
 }
 
-/// Another replica on the same database, which waits as long as a slow machine takes.
+/// Another replica on the same database, with timeouts for slow machines.
 async fn replica(store: &TestStore) -> PgStore {
     let mut options = PgOptions::new(store.url());
     patient(&mut options);

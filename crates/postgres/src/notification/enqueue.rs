@@ -8,10 +8,12 @@ use diesel::{
     sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use usher_domain::{
-    SiteRole, UserId,
-    notification::{Delivery, NewNotification, NotificationMethod, is_awaited},
+    SiteRole,
+    notification::{
+        Delivery, NewNotification, NotificationMethod, Recipients, USER_MANAGERS, is_awaited,
+    },
 };
 use uuid::Uuid;
 
@@ -45,55 +47,21 @@ const HAS_ROLE: &str =
     "u.rbac_roles <> '{}' AND cardinality(u.rbac_roles) > 0 AND u.rbac_roles && $9";
 const ORDER: &str = " ORDER BY u.id, way ON CONFLICT (dedupe_hash) DO NOTHING";
 
-/// Who is to get a message. The deleted and the accounts of the system get none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Receivers {
-    User(UserId),
-    /// Every owner and user-admin, whatever their status.
-    UserManagers,
-}
-
-/// What is to be sent.
-#[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) template_id: Uuid,
-    /// What fills the placeholders, texts by their names.
-    pub(crate) labels: Map<String, Value>,
-    pub(crate) targets: Vec<Uuid>,
-    pub(crate) created_by: &'static str,
-}
-
-impl From<NewNotification> for Message {
-    fn from(new: NewNotification) -> Self {
-        let labels = new.labels.into_iter();
-        Self {
-            template_id: new.template_id,
-            labels: labels
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect(),
-            targets: new.targets,
-            created_by: new.created_by,
-        }
-    }
-}
-
 /// Puts the message into the outbox for all its receivers, in one statement however many
 /// they are. Returns the number of rows.
 pub(crate) async fn insert_messages(
     conn: &mut AsyncPgConnection,
     delivery: Delivery,
-    receivers: Receivers,
-    message: &Message,
+    message: &NewNotification,
     at: DateTime<Utc>,
 ) -> Result<usize, PgError> {
-    let statement = InsertMessages::new(delivery, receivers, message, at);
+    let statement = InsertMessages::new(delivery, message, at);
     Ok(statement.execute(conn).await?)
 }
 
 /// The statement, which diesel prepares once for each kind of receivers.
 pub(super) struct InsertMessages<'a> {
-    receivers: Receivers,
-    message: &'a Message,
+    message: &'a NewNotification,
     labels: Value,
     targets: Option<&'a [Uuid]>,
     at: DateTime<Utc>,
@@ -104,23 +72,20 @@ pub(super) struct InsertMessages<'a> {
 }
 
 impl<'a> InsertMessages<'a> {
-    pub(super) fn new(
-        delivery: Delivery,
-        receivers: Receivers,
-        message: &'a Message,
-        at: DateTime<Utc>,
-    ) -> Self {
+    pub(super) fn new(delivery: Delivery, message: &'a NewNotification, at: DateTime<Utc>) -> Self {
         let methods = delivery.methods_for(message.template_id).into_iter();
+        let labels = message.labels.iter();
         Self {
-            receivers,
             message,
-            labels: Value::Object(message.labels.clone()),
+            labels: labels
+                .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
+                .collect(),
             targets: Some(message.targets.as_slice()).filter(|targets| !targets.is_empty()),
             at,
             is_sent_once_a_day: !is_awaited(message.template_id),
             methods: methods.map(NotificationMethod::as_str).collect(),
             default: delivery.default.as_str(),
-            roles: [SiteRole::Owner, SiteRole::UserAdmin].map(SiteRole::name),
+            roles: USER_MANAGERS.map(SiteRole::name),
         }
     }
 }
@@ -133,9 +98,9 @@ impl QueryId for InsertMessages<'_> {
 impl QueryFragment<Pg> for InsertMessages<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(INSERT);
-        out.push_sql(match self.receivers {
-            Receivers::User(_) => IS_THE_USER,
-            Receivers::UserManagers => HAS_ROLE,
+        out.push_sql(match self.message.recipients {
+            Recipients::User(_) => IS_THE_USER,
+            Recipients::UserManagers => HAS_ROLE,
         });
         out.push_sql(ORDER);
         out.push_bind_param_value_only::<Text, _>(self.message.created_by)?;
@@ -146,9 +111,9 @@ impl QueryFragment<Pg> for InsertMessages<'_> {
         out.push_bind_param_value_only::<SqlUuid, _>(&self.message.template_id)?;
         out.push_bind_param_value_only::<Array<Text>, _>(&self.methods)?;
         out.push_bind_param_value_only::<Text, _>(self.default)?;
-        match &self.receivers {
-            Receivers::User(user) => out.push_bind_param_value_only::<SqlUuid, _>(&user.0),
-            Receivers::UserManagers => {
+        match &self.message.recipients {
+            Recipients::User(user) => out.push_bind_param_value_only::<SqlUuid, _>(&user.0),
+            Recipients::UserManagers => {
                 out.push_bind_param_value_only::<Array<Text>, _>(self.roles.as_slice())
             }
         }

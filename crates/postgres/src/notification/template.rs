@@ -58,7 +58,8 @@ pub(super) async fn set_method(
         .returning(TemplateRow::as_returning())
         .get_result(conn)
         .await?;
-    let diff = Diff::new().field("method", old.method.unwrap_or_default(), method.as_str());
+    let old_method = old.method.as_deref().map(parse_method).transpose()?;
+    let diff = Diff::template_method_changed(old_method, method);
     let (action, resource) = (AuditAction::Write, AuditResource::NotificationTemplate);
     let entry = AuditEntry::new(action, resource, id, new.name.as_str());
     insert_audit(conn, entry.with_diff(diff), by).await?;

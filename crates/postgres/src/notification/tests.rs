@@ -9,7 +9,7 @@ mod template;
 use serde_json::Value;
 use usher_domain::{
     UserId,
-    notification::{Delivery, NewNotification, NotificationMethod},
+    notification::{Delivery, NewNotification, NotificationMethod, Recipients},
 };
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ const MAIL: Delivery = Delivery {
 fn message(template_id: Uuid, user_id: UserId) -> NewNotification {
     NewNotification {
         template_id,
-        user_id,
+        recipients: Recipients::User(user_id),
         labels: Vec::new(),
         targets: Vec::new(),
         created_by: "tests",

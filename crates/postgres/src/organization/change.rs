@@ -4,15 +4,18 @@ use diesel::{dsl::not, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     AuditContext, Organization, OrganizationId, OrganizationName, OrganizationRole,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff},
+    audit::{AuditAction, AuditEntry, Diff},
 };
 use usher_store::{Conflict, NewOrganization, OrganizationChange};
 
-use super::{
-    OrganizationRow,
-    member::{NewMemberRow, insert_members},
+use super::row::OrganizationRow;
+use crate::{
+    PgError,
+    audit::insert_audit,
+    lock,
+    membership::{MembershipRow, insert_rows},
+    schema::organizations,
 };
-use crate::{PgError, audit::insert_audit, lock, schema::organizations};
 
 pub(super) async fn create(
     conn: &mut AsyncPgConnection,
@@ -33,21 +36,16 @@ pub(super) async fn create(
         .returning(OrganizationRow::as_returning())
         .get_result(conn)
         .await?;
-    let maker = NewMemberRow {
+    let creator = MembershipRow {
         organization_id: new.id.0,
         user_id: by.initiator.user_id.0,
         roles: vec![OrganizationRole::Admin.name().to_owned()],
         created_at: by.initiator.at,
         updated_at: by.initiator.at,
     };
-    insert_members(conn, vec![maker]).await?;
+    insert_rows(conn, vec![creator]).await?;
     let organization = Organization::from(row);
-    let diff = Diff::new()
-        .field("id", "", new.id.to_string())
-        .field("name", "", organization.name.as_str())
-        .field("display_name", "", organization.display_name.as_str())
-        .field("description", "", organization.description.as_str())
-        .field("icon", "", organization.icon.as_str());
+    let diff = Diff::organization_created(&organization);
     record(conn, AuditAction::Create, &organization, diff, by).await?;
     Ok(organization)
 }
@@ -93,16 +91,9 @@ pub(super) async fn set(
         .get_result(conn)
         .await?;
     let new = Organization::from(row);
-    record(conn, AuditAction::Write, &new, difference(old, &new), by).await?;
+    let diff = Diff::organization_changed(&old, &new);
+    record(conn, AuditAction::Write, &new, diff, by).await?;
     Ok(Some(new))
-}
-
-fn difference(old: Organization, new: &Organization) -> Diff {
-    Diff::new()
-        .field("name", old.name, new.name.as_str())
-        .field("display_name", old.display_name, new.display_name.as_str())
-        .field("description", old.description, new.description.as_str())
-        .field("icon", old.icon, new.icon.as_str())
 }
 
 pub(super) async fn delete(
@@ -132,7 +123,7 @@ pub(super) async fn delete(
         ))
         .execute(conn)
         .await?;
-    let diff = Diff::new().field("deleted", false, true);
+    let diff = Diff::organization_deleted();
     record(conn, AuditAction::Delete, &organization, diff, by).await?;
     Ok(Some(()))
 }
@@ -144,9 +135,6 @@ async fn record(
     diff: Diff,
     by: &AuditContext,
 ) -> Result<(), PgError> {
-    let target = organization.name.as_str();
-    let entry = AuditEntry::new(action, AuditResource::Organization, organization.id, target)
-        .of_organization(organization.id)
-        .with_diff(diff);
+    let entry = AuditEntry::of_organization_change(action, organization, diff);
     insert_audit(conn, entry, by).await
 }

@@ -1,64 +1,47 @@
-//! Memberships. Those of deleted users are kept but not returned.
+//! Members of organizations. A deleted user keeps their memberships, but is not listed.
 
-use chrono::{DateTime, Utc};
 use diesel::{
     dsl::{InnerJoin, IntoBoxed, not},
     pg::Pg,
     prelude::*,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::Value;
 use usher_domain::{
     AuditContext, Listing, Membership, OrganizationId, Page, UserId,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff, diff_time},
-    time::never,
+    audit::{AuditAction, AuditEntry, Diff},
+    role::sorted_names,
 };
-use usher_store::{Conflict, Member, MemberFilter};
-use uuid::Uuid;
+use usher_store::{Conflict, Member, MemberFilter, PasswordAccount};
 
-use super::lock_live;
 use crate::{
     PgError,
     audit::insert_audit,
     lock::{self, LockStrength},
+    membership::{MembershipRow, insert_memberships, lock_organizations},
     schema::{organization_members, organizations, users},
-    user::{find::lower, row::AccountRow, sorted},
+    user::find::lower,
 };
-
-pub(crate) async fn list_memberships(
-    conn: &mut AsyncPgConnection,
-    user: UserId,
-) -> Result<Vec<Membership>, PgError> {
-    let rows: Vec<MemberRow> = organization_members::table
-        .inner_join(organizations::table)
-        .filter(organization_members::user_id.eq(user.0))
-        .filter(not(organizations::deleted))
-        .select(MemberRow::as_select())
-        .load(conn)
-        .await?;
-    Ok(rows.into_iter().map(Membership::from).collect())
-}
 
 pub(super) async fn find(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
     user: UserId,
 ) -> Result<Option<Membership>, PgError> {
-    let row: Option<MemberRow> = organization_members::table
+    let row: Option<MembershipRow> = organization_members::table
         .inner_join(users::table)
         .inner_join(organizations::table)
         .filter(organization_members::organization_id.eq(organization.0))
         .filter(organization_members::user_id.eq(user.0))
         .filter(not(users::deleted))
         .filter(not(organizations::deleted))
-        .select(MemberRow::as_select())
+        .select(MembershipRow::as_select())
         .first(conn)
         .await
         .optional()?;
     Ok(row.map(Membership::from))
 }
 
-/// Members, before ordering and paging.
+/// A query for members, without order and limit.
 type Matching<'a> = IntoBoxed<'a, InnerJoin<organization_members::table, users::table>, Pg>;
 
 fn matching(organization: OrganizationId, filter: &MemberFilter) -> Matching<'static> {
@@ -86,12 +69,12 @@ pub(super) async fn list(
     page: Page,
 ) -> Result<Listing<Member>, PgError> {
     let mut selected = matching(organization, filter)
-        .select((MemberRow::as_select(), MemberUserRow::as_select()))
+        .select((MembershipRow::as_select(), MemberUserRow::as_select()))
         .order(lower(users::username));
     if let Some(limit) = page.limit {
         selected = selected.limit(limit.into());
     }
-    let rows: Vec<(MemberRow, MemberUserRow)> =
+    let rows: Vec<(MembershipRow, MemberUserRow)> =
         selected.offset(page.offset.into()).load(conn).await?;
     let count: i64 = matching(organization, filter)
         .count()
@@ -111,9 +94,9 @@ pub(super) async fn create(
 ) -> Result<Membership, PgError> {
     let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
     let account = account
-        .filter(|account| !account.user.deleted)
+        .filter(|account| !account.user.is_deleted)
         .ok_or(Conflict::UserDeleted)?;
-    lock_live(conn, &[organization]).await?;
+    lock_organizations(conn, &[organization]).await?;
     insert_memberships(conn, user, &[organization], by.initiator.at).await?;
     let membership = Membership {
         user_id: user,
@@ -122,7 +105,7 @@ pub(super) async fn create(
         created_at: by.initiator.at,
         updated_at: by.initiator.at,
     };
-    let diff = life(None, Some((&membership, &account)));
+    let diff = Diff::membership(&account.user.username, None, Some(&membership));
     record(conn, AuditAction::Create, &membership, &account, diff, by).await?;
     Ok(membership)
 }
@@ -134,19 +117,19 @@ pub(super) async fn delete(
     by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
     let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
-    let Some(account) = account.filter(|account| !account.user.deleted) else {
+    let Some(account) = account.filter(|account| !account.user.is_deleted) else {
         return Ok(None);
     };
-    let row: Option<MemberRow> =
+    let row: Option<MembershipRow> =
         diesel::delete(organization_members::table.find((organization.0, user.0)))
-            .returning(MemberRow::as_returning())
+            .returning(MembershipRow::as_returning())
             .get_result(conn)
             .await
             .optional()?;
     let Some(membership) = row.map(Membership::from) else {
         return Ok(None);
     };
-    let diff = life(Some((&membership, &account)), None);
+    let diff = Diff::membership(&account.user.username, Some(&membership), None);
     record(conn, AuditAction::Delete, &membership, &account, diff, by).await?;
     Ok(Some(()))
 }
@@ -155,15 +138,15 @@ pub(super) async fn set_roles(
     conn: &mut AsyncPgConnection,
     organization: OrganizationId,
     user: UserId,
-    replaces: Vec<String>,
-    roles: Vec<String>,
+    replaces: &[String],
+    roles: &[String],
     by: &AuditContext,
 ) -> Result<Option<Membership>, PgError> {
     let account = lock::lock_caller_and_user(conn, by, user, LockStrength::Share).await?;
-    let Some(account) = account.filter(|account| !account.user.deleted) else {
+    let Some(account) = account.filter(|account| !account.user.is_deleted) else {
         return Ok(None);
     };
-    let row: Option<MemberRow> = MemberRow::query()
+    let row: Option<MembershipRow> = MembershipRow::query()
         .filter(organization_members::organization_id.eq(organization.0))
         .filter(organization_members::user_id.eq(user.0))
         .for_no_key_update()
@@ -173,15 +156,15 @@ pub(super) async fn set_roles(
     let Some(old) = row.map(Membership::from) else {
         return Ok(None);
     };
-    let (old_roles, new_roles) = (sorted(old.roles.clone()), sorted(roles));
-    if old_roles != sorted(replaces) {
+    let new_roles = sorted_names(roles);
+    if sorted_names(&old.roles) != sorted_names(replaces) {
         return Err(Conflict::ConcurrentModification.into());
     }
     diesel::update(organization_members::table.find((organization.0, user.0)))
         .set(organization_members::roles.eq(&new_roles))
         .execute(conn)
         .await?;
-    let diff = Diff::new().field("roles", old_roles, new_roles.clone());
+    let diff = Diff::member_roles_changed(&old, &new_roles);
     record(conn, AuditAction::Write, &old, &account, diff, by).await?;
     Ok(Some(Membership {
         roles: new_roles,
@@ -189,103 +172,19 @@ pub(super) async fn set_roles(
     }))
 }
 
-/// Inserts a membership without roles.
-pub(crate) async fn insert_memberships(
-    conn: &mut AsyncPgConnection,
-    user: UserId,
-    organization_ids: &[OrganizationId],
-    at: DateTime<Utc>,
-) -> Result<(), PgError> {
-    let rows = organization_ids.iter().map(|organization| NewMemberRow {
-        organization_id: organization.0,
-        user_id: user.0,
-        roles: Vec::new(),
-        created_at: at,
-        updated_at: at,
-    });
-    insert_members(conn, rows.collect()).await
-}
-
-pub(super) async fn insert_members(
-    conn: &mut AsyncPgConnection,
-    rows: Vec<NewMemberRow>,
-) -> Result<(), PgError> {
-    let insert = diesel::insert_into(organization_members::table);
-    match rows.as_slice() {
-        // Unlike an insert of a vector, diesel caches this prepared statement.
-        [row] => insert.values(row).execute(conn).await?,
-        rows => insert.values(rows).execute(conn).await?,
-    };
-    Ok(())
-}
-
-/// The audit log entry for a created or deleted membership.
-fn life(old: Option<(&Membership, &AccountRow)>, new: Option<(&Membership, &AccountRow)>) -> Diff {
-    type Side<'a> = Option<(&'a Membership, &'a AccountRow)>;
-    let username = |side: Side<'_>| {
-        side.map_or_else(String::new, |(_, account)| account.user.username.clone())
-    };
-    let user_id =
-        |side: Side<'_>| side.map_or_else(String::new, |(own, _)| own.user_id.to_string());
-    let roles = |side: Side<'_>| side.map_or(Value::Null, |(own, _)| own.roles.clone().into());
-    let created_at = |side: Side<'_>| diff_time(side.map_or_else(never, |(own, _)| own.created_at));
-    let updated_at = |side: Side<'_>| diff_time(side.map_or_else(never, |(own, _)| own.updated_at));
-    Diff::new()
-        .field("username", username(old), username(new))
-        .field("user_id", user_id(old), user_id(new))
-        .field("roles", roles(old), roles(new))
-        .field("created_at", created_at(old), created_at(new))
-        .field("updated_at", updated_at(old), updated_at(new))
-}
-
 async fn record(
     conn: &mut AsyncPgConnection,
     action: AuditAction,
     membership: &Membership,
-    account: &AccountRow,
+    account: &PasswordAccount,
     diff: Diff,
     by: &AuditContext,
 ) -> Result<(), PgError> {
-    let (resource, user) = (AuditResource::OrganizationMember, membership.user_id);
-    let entry = AuditEntry::new(action, resource, user, account.user.username.as_str())
-        .of_organization(membership.organization_id)
-        .with_diff(diff);
+    let entry = AuditEntry::of_membership(action, membership, &account.user.username, diff);
     insert_audit(conn, entry, by).await
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = organization_members, treat_none_as_default_value = false)]
-pub(super) struct NewMemberRow {
-    pub(super) organization_id: Uuid,
-    pub(super) user_id: Uuid,
-    pub(super) roles: Vec<String>,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) updated_at: DateTime<Utc>,
-}
-
-#[derive(HasQuery)]
-#[diesel(table_name = organization_members)]
-struct MemberRow {
-    organization_id: Uuid,
-    user_id: Uuid,
-    roles: Vec<String>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-impl From<MemberRow> for Membership {
-    fn from(row: MemberRow) -> Self {
-        Self {
-            user_id: UserId(row.user_id),
-            organization_id: OrganizationId(row.organization_id),
-            roles: row.roles,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
-
-/// The user data in a list of members.
+/// The columns of a user in the list of members.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
 struct MemberUserRow {
@@ -296,7 +195,7 @@ struct MemberUserRow {
     rbac_roles: Vec<String>,
 }
 
-fn member((membership, user): (MemberRow, MemberUserRow)) -> Member {
+fn member((membership, user): (MembershipRow, MemberUserRow)) -> Member {
     Member {
         membership: membership.into(),
         username: user.username,

@@ -1,8 +1,8 @@
-//! Changes of a user: profile, status, roles and deletion. What is secret is in
+//! Changes of a user's profile, status and roles, and deletion. Passwords and passcodes are in
 //! `secret.rs`.
 //!
-//! Each locks the row, decides by what it holds then, writes, tells those whom it concerns,
-//! and leaves its audit row, even if nothing was different.
+//! Each change locks the user's row, checks the change against it, writes, enqueues
+//! notifications, and writes its audit row, even if nothing changed.
 
 use diesel::{
     dsl::{exists, not, sql},
@@ -11,20 +11,15 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
-    AuditContext, User, UserId, UserStatus,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff},
-    notification::Delivery,
+    AuditContext, SiteRole, User, UserId, UserStatus,
+    audit::{AuditAction, AuditEntry, Diff},
+    notification::{AccountEvent, Delivery},
+    role::sorted_names,
+    user_change::UserChange,
 };
-use usher_store::{Conflict, ProfileChange, RolesChange};
+use usher_store::{Conflict, PasswordAccount, ProfileChange, RolesChange};
 
-use super::{
-    create::refuse_identifier_of_another,
-    find,
-    list::HAS_ROLES,
-    notice::{self, Subject},
-    row::UserRow,
-    sorted,
-};
+use super::{find, list::HAS_ROLES, notice};
 use crate::{
     PgError,
     audit::insert_audit,
@@ -32,49 +27,45 @@ use crate::{
     schema::users,
 };
 
-pub(crate) async fn set_profile(
+pub(super) async fn set_profile(
     conn: &mut AsyncPgConnection,
     user: UserId,
     change: &ProfileChange,
     by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
-    else {
+    let Some(old) = lock_for_change(conn, user, by).await? else {
         return Ok(None);
     };
-    refuse_identifier_of_another(conn, &change.username, user).await?;
-    let (username, name) = (change.username.as_str(), change.name.as_str());
+    if find::is_identifier_of_another(conn, &change.username, user).await? {
+        return Err(Conflict::Username.into());
+    }
     diesel::update(users::table.find(user.0))
         .set((
-            users::username.eq(username),
-            users::name.eq(name),
+            users::username.eq(change.username.as_str()),
+            users::name.eq(change.name.as_str()),
             users::updated_at.eq(by.initiator.at),
         ))
         .execute(conn)
         .await?;
-    let diff = Diff::new()
-        .field("username", old.user.username, username)
-        .field("name", old.user.name, name);
-    let entry = AuditEntry::new(AuditAction::Write, AuditResource::User, user, username);
-    insert_audit(conn, entry.with_diff(diff), by).await?;
-    reread(conn, user).await
+    let diff = Diff::profile_changed(&old.user, &change.username, &change.name);
+    let new = find::read_user(conn, user).await?;
+    let entry = AuditEntry::of_user(AuditAction::Write, &new, diff);
+    insert_audit(conn, entry, by).await?;
+    Ok(Some(new))
 }
 
-pub(crate) async fn set_status(
+pub(super) async fn set_status(
     conn: &mut AsyncPgConnection,
     user: UserId,
     status: UserStatus,
     delivery: Delivery,
     by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
-    else {
+    let Some(old) = lock_for_change(conn, user, by).await? else {
         return Ok(None);
     };
-    // Nor the last one, then.
-    if status == UserStatus::Suspended && old.user.is_owner() {
-        return Err(Conflict::ConcurrentModification.into());
-    }
+    check(conn, UserChange::Status(status), &old).await?;
+    let old = old.user;
     diesel::update(users::table.find(user.0))
         .set((
             users::status.eq(status.as_str()),
@@ -82,114 +73,96 @@ pub(crate) async fn set_status(
         ))
         .execute(conn)
         .await?;
-    if old.user.status != status.as_str() {
-        notice::tell_of_status(conn, delivery, subject(&old.user), status, by).await?;
-    }
-    let diff = Diff::new().field("status", old.user.status.as_str(), status.as_str());
-    record(conn, AuditAction::Write, &old.user, diff, by).await?;
-    reread(conn, user).await
+    notice::enqueue(conn, delivery, AccountEvent::StatusSet(status), &old, by).await?;
+    let diff = Diff::status_changed(&old, status);
+    let entry = AuditEntry::of_user(AuditAction::Write, &old, diff);
+    insert_audit(conn, entry, by).await?;
+    find::read_user(conn, user).await.map(Some)
 }
 
-pub(crate) async fn set_roles(
+pub(super) async fn set_roles(
     conn: &mut AsyncPgConnection,
     user: UserId,
     change: &RolesChange,
     by: &AuditContext,
 ) -> Result<Option<User>, PgError> {
-    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
-    else {
+    let Some(old) = lock_for_change(conn, user, by).await? else {
         return Ok(None);
     };
-    let old_roles = sorted(old.user.rbac_roles.clone());
-    if old_roles != sorted(change.replaces.clone()) {
-        return Err(Conflict::ConcurrentModification.into());
-    }
-    let new_roles = sorted(change.roles.clone());
-    if !new_roles.iter().any(|role| role == "owner") {
-        keep_another_owner(conn, &old.user).await?;
-    }
+    let checked = UserChange::Roles {
+        replaces: &change.replaces,
+        roles: &change.roles,
+    };
+    check(conn, checked, &old).await?;
     diesel::update(users::table.find(user.0))
-        .set(users::rbac_roles.eq(&new_roles))
+        .set(users::rbac_roles.eq(sorted_names(&change.roles)))
         .execute(conn)
         .await?;
-    let diff = Diff::new().field("rbac_roles", old_roles, new_roles);
-    record(conn, AuditAction::Write, &old.user, diff, by).await?;
-    reread(conn, user).await
+    let diff = Diff::site_roles_changed(&old.user, &change.roles);
+    let entry = AuditEntry::of_user(AuditAction::Write, &old.user, diff);
+    insert_audit(conn, entry, by).await?;
+    find::read_user(conn, user).await.map(Some)
 }
 
-pub(crate) async fn delete_user(
+pub(super) async fn delete_user(
     conn: &mut AsyncPgConnection,
     user: UserId,
     unless_owner: bool,
     delivery: Delivery,
     by: &AuditContext,
 ) -> Result<Option<()>, PgError> {
-    let Some(old) = lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await?
-    else {
+    let Some(old) = lock_for_change(conn, user, by).await? else {
         return Ok(None);
     };
-    if unless_owner && old.user.is_owner() {
-        return Err(Conflict::ConcurrentModification.into());
-    }
-    keep_another_owner(conn, &old.user).await?;
+    check(conn, UserChange::Deletion { unless_owner }, &old).await?;
+    let old = old.user;
     diesel::update(users::table.find(user.0))
         .set(users::deleted.eq(true))
         .execute(conn)
         .await?;
-    if !old.user.deleted {
-        notice::tell_of_deletion(conn, delivery, subject(&old.user), by).await?;
-    }
-    let diff = Diff::new().field("deleted", old.user.deleted, true);
-    record(conn, AuditAction::Delete, &old.user, diff, by).await?;
+    // After the deletion, so that a deleted user manager is not notified.
+    notice::enqueue(conn, delivery, AccountEvent::Deleted, &old, by).await?;
+    let entry = AuditEntry::of_user(AuditAction::Delete, &old, Diff::user_deleted(&old));
+    insert_audit(conn, entry, by).await?;
     Ok(Some(()))
 }
 
-fn subject(user: &UserRow) -> Subject<'_> {
-    Subject {
-        id: UserId(user.id),
-        username: &user.username,
-        name: &user.name,
-    }
+async fn lock_for_change(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    by: &AuditContext,
+) -> Result<Option<PasswordAccount>, PgError> {
+    lock::lock_caller_and_user(conn, by, user, LockStrength::NoKeyUpdate).await
 }
 
-/// Refuses to take away the user if they are an owner who may sign in, and the only one.
-/// Those who take owners away at the same time come one after the other.
-async fn keep_another_owner(conn: &mut AsyncPgConnection, user: &UserRow) -> Result<(), PgError> {
-    let counts = user.is_owner()
-        && !user.deleted
-        && !user.is_system
-        && user.status != UserStatus::Suspended.as_str();
-    if !counts {
-        return Ok(());
+/// Rejects a change that is no longer allowed, or that leaves no active owner. Transactions
+/// that remove owners run one after the other.
+async fn check(
+    conn: &mut AsyncPgConnection,
+    change: UserChange<'_>,
+    old: &PasswordAccount,
+) -> Result<(), PgError> {
+    change.check(old).map_err(Conflict::from)?;
+    if change.removes_active_owner(&old.user) {
+        lock::lock_advisory(conn, AdvisoryLock::LastOwner).await?;
+        if !has_other_active_owner(conn, old.user.id).await? {
+            return Err(Conflict::LastOwner.into());
+        }
     }
-    lock::lock_advisory(conn, AdvisoryLock::LastOwner).await?;
+    Ok(())
+}
+
+/// Whether another user [is an active owner](User::is_active_owner).
+async fn has_other_active_owner(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+) -> Result<bool, PgError> {
     let others = users::table
-        .filter(users::id.ne(user.id))
+        .filter(users::id.ne(user.0))
         .filter(not(users::deleted))
         .filter(not(users::is_system))
         .filter(sql::<Bool>(HAS_ROLES))
-        .filter(users::rbac_roles.contains(vec!["owner"]))
+        .filter(users::rbac_roles.contains(vec![SiteRole::Owner.name()]))
         .filter(users::status.ne(UserStatus::Suspended.as_str()));
-    if diesel::select(exists(others)).get_result(conn).await? {
-        Ok(())
-    } else {
-        Err(Conflict::LastOwner.into())
-    }
-}
-
-/// Writes the audit row of a change that leaves the username as it is.
-pub(crate) async fn record(
-    conn: &mut AsyncPgConnection,
-    action: AuditAction,
-    user: &UserRow,
-    diff: Diff,
-    by: &AuditContext,
-) -> Result<(), PgError> {
-    let entry = AuditEntry::new(action, AuditResource::User, user.id, user.username.as_str());
-    insert_audit(conn, entry.with_diff(diff), by).await
-}
-
-async fn reread(conn: &mut AsyncPgConnection, user: UserId) -> Result<Option<User>, PgError> {
-    let row = find::find_by_id(conn, user).await?;
-    row.map(User::try_from).transpose()
+    Ok(diesel::select(exists(others)).get_result(conn).await?)
 }

@@ -1,27 +1,24 @@
-//! New users, with all that they are born with.
+//! New users, with their memberships and SSH keys.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::Value;
 use usher_domain::{
-    AuditContext, OrganizationId, SiteRole, User, UserId, Username,
-    audit::{AuditAction, AuditEntry, AuditResource, Diff},
-    notification::Delivery,
+    AuditContext, OrganizationId, User,
+    audit::{AuditAction, AuditEntry, Diff},
+    notification::{AccountEvent, Delivery},
+    role::sorted_names,
 };
 use usher_store::{Conflict, NewUser};
 use uuid::Uuid;
 
-use super::{
-    find,
-    notice::{self, Subject},
-};
+use super::{find, notice};
 use crate::{
     PgError,
     audit::insert_audit,
     encryption::Keyring,
     lock::{self, AdvisoryLock},
-    organization,
+    membership::{find_default_organization, insert_memberships, lock_organizations},
     schema::users,
     ssh_key::insert_ssh_key,
 };
@@ -36,7 +33,7 @@ pub(crate) async fn create_first_user(
         return Err(Conflict::FirstUserExists.into());
     }
     let mut organization_ids = new.organization_ids.clone();
-    let default = organization::find_default_id(conn).await?;
+    let default = find_default_organization(conn).await?;
     if !organization_ids.contains(&default) {
         organization_ids.push(default);
     }
@@ -52,34 +49,10 @@ pub(crate) async fn create_user(
 ) -> Result<User, PgError> {
     lock::lock_caller(conn, by).await?;
     let user = insert_with_belongings(conn, new, &new.organization_ids, keys).await?;
-    let subject = Subject {
-        id: user.id,
-        username: user.username.as_str(),
-        name: user.name.as_str(),
-    };
-    notice::tell_of_creation(conn, delivery, subject, by).await?;
-    let target = user.username.as_str();
-    let entry = AuditEntry::new(AuditAction::Create, AuditResource::User, user.id, target);
-    insert_audit(conn, entry.with_diff(birth(new)), by).await?;
+    notice::enqueue(conn, delivery, AccountEvent::Created, &user, by).await?;
+    let entry = AuditEntry::of_user(AuditAction::Create, &user, Diff::user_created(&user));
+    insert_audit(conn, entry, by).await?;
     Ok(user)
-}
-
-/// A new user has a value for every field that had none. Whether there is a password is
-/// not told.
-fn birth(new: &NewUser) -> Diff {
-    Diff::new()
-        .field("id", "", new.id.to_string())
-        .field("email", "", new.email.as_str())
-        .field("username", "", new.username.as_str())
-        .field("name", "", new.name.as_str())
-        .field("status", "", new.status.as_str())
-        .field("rbac_roles", Value::Null, role_names(&new.roles))
-        .field("login_type", "", new.login_type.as_str())
-        .secret_bytes("hashed_password")
-}
-
-fn role_names(roles: &[SiteRole]) -> Vec<String> {
-    super::sorted(roles.iter().map(|role| role.name().to_owned()).collect())
 }
 
 /// Inserts the user, their memberships and their SSH key, and reads them back.
@@ -89,34 +62,22 @@ pub(crate) async fn insert_with_belongings(
     organization_ids: &[OrganizationId],
     keys: &Keyring,
 ) -> Result<User, PgError> {
-    refuse_identifier_of_another(conn, &new.username, new.id).await?;
-    organization::lock_live(conn, organization_ids).await?;
-    insert_user(conn, new).await?;
-    organization::insert_memberships(conn, new.id, organization_ids, new.created_at).await?;
-    insert_ssh_key(conn, new.id, &new.ssh_key, keys, new.created_at).await?;
-    let row = find::find_by_id(conn, new.id).await?;
-    row.ok_or_else(|| PgError::Corrupt("a new user is not there".to_owned()))?
-        .try_into()
-}
-
-/// A path reads 32 hexadecimal digits as an identifier first, so that somebody could hide
-/// behind the username that is another's identifier.
-pub(crate) async fn refuse_identifier_of_another(
-    conn: &mut AsyncPgConnection,
-    username: &Username,
-    user: UserId,
-) -> Result<(), PgError> {
-    let Some(id) = username.as_uuid().filter(|id| *id != user) else {
-        return Ok(());
-    };
-    let other = users::table.filter(users::id.eq(id.0));
-    if diesel::select(exists(other)).get_result(conn).await? {
+    if find::is_identifier_of_another(conn, &new.username, new.id).await? {
         return Err(Conflict::Username.into());
     }
-    Ok(())
+    lock_organizations(conn, organization_ids).await?;
+    insert_user(conn, new).await?;
+    insert_memberships(conn, new.id, organization_ids, new.created_at).await?;
+    insert_ssh_key(conn, new.id, &new.ssh_key, keys, new.created_at).await?;
+    find::read_user(conn, new.id).await
 }
 
 async fn insert_user(conn: &mut AsyncPgConnection, new: &NewUser) -> Result<(), PgError> {
+    let roles: Vec<String> = new
+        .roles
+        .iter()
+        .map(|role| role.name().to_owned())
+        .collect();
     diesel::insert_into(users::table)
         .values(NewUserRow {
             id: new.id.0,
@@ -126,7 +87,7 @@ async fn insert_user(conn: &mut AsyncPgConnection, new: &NewUser) -> Result<(), 
             avatar_url: &new.avatar_url,
             login_type: new.login_type.as_str(),
             status: new.status.as_str(),
-            rbac_roles: role_names(&new.roles),
+            rbac_roles: sorted_names(&roles),
             hashed_password: new.password.as_str().as_bytes(),
             created_at: new.created_at,
             updated_at: new.created_at,

@@ -11,11 +11,12 @@ use diesel::{
 use usher_domain::{
     DisplayName, Email, LoginType, OrganizationId, PasswordHash, User, UserId, UserStatus, Username,
 };
+use usher_store::PasswordAccount;
 use uuid::Uuid;
 
 use crate::{PgError, schema::users};
 
-/// A user without what is secret.
+/// A user without their secrets.
 ///
 /// `session/credential.rs` reads these columns in this order.
 #[derive(HasQuery)]
@@ -38,48 +39,40 @@ pub(crate) struct UserRow {
     pub(crate) organization_ids: Vec<Uuid>,
 }
 
-impl UserRow {
-    pub(crate) fn is_owner(&self) -> bool {
-        self.rbac_roles.iter().any(|role| role == "owner")
-    }
-
-    /// Whether what the user asks for is done.
-    pub(crate) fn acts(&self) -> bool {
-        !self.deleted && self.status == UserStatus::Active.as_str()
-    }
-}
-
-/// A user with what they prove themself by.
+/// A user with their stored hashes.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
 pub(crate) struct AccountRow {
     #[diesel(embed)]
-    pub(crate) user: UserRow,
+    user: UserRow,
     hashed_password: Vec<u8>,
     hashed_one_time_passcode: Option<Vec<u8>>,
-    pub(crate) one_time_passcode_expires_at: Option<DateTime<Utc>>,
+    one_time_passcode_expires_at: Option<DateTime<Utc>>,
 }
 
-impl AccountRow {
-    /// The hash of the password; [`PasswordHash::none`] if there is none.
-    pub(crate) fn password(&self) -> Result<PasswordHash, PgError> {
-        stored_hash(&self.hashed_password)
-    }
+impl TryFrom<AccountRow> for PasswordAccount {
+    type Error = PgError;
 
-    /// The hash of a pending one-time passcode, and its end.
-    pub(crate) fn passcode(&self) -> Result<Option<(PasswordHash, DateTime<Utc>)>, PgError> {
-        let hash = self.hashed_one_time_passcode.as_deref();
-        match (hash, self.one_time_passcode_expires_at) {
-            (Some(hash), Some(expires_at)) => Ok(Some((stored_hash(hash)?, expires_at))),
-            _ => Ok(None),
-        }
+    fn try_from(row: AccountRow) -> Result<Self, PgError> {
+        let passcode = match (
+            row.hashed_one_time_passcode,
+            row.one_time_passcode_expires_at,
+        ) {
+            (Some(hash), Some(expires_at)) => Some((stored_hash(&hash)?, expires_at)),
+            _ => None,
+        };
+        Ok(Self {
+            user: User::try_from(row.user)?,
+            password: stored_hash(&row.hashed_password)?,
+            passcode,
+        })
     }
 }
 
-/// A hash as the store has it: its text as bytes.
+/// Parses a stored hash, whose text is stored as bytes.
 pub(crate) fn stored_hash(bytes: &[u8]) -> Result<PasswordHash, PgError> {
     let text = str::from_utf8(bytes)
-        .map_err(|_| PgError::Corrupt("a stored hash is no text".to_owned()))?;
+        .map_err(|_| PgError::Corrupt("a stored hash is not UTF-8".to_owned()))?;
     Ok(PasswordHash::from_stored(text.to_owned()))
 }
 
@@ -116,8 +109,8 @@ pub(crate) fn parse_login_type(text: &str) -> Result<LoginType, PgError> {
     LoginType::parse(text).ok_or_else(|| PgError::Corrupt(format!("login type {text:?}")))
 }
 
-/// The live organizations of the user of a row, as an expression. Written out, so that a
-/// statement with it has a static type and is prepared only once.
+/// The live organizations of a row's user, as an expression. Written in SQL, so that
+/// statements with it have a static type and are cached by diesel.
 #[derive(Clone, Copy, Debug, QueryId)]
 pub(crate) struct OrganizationIds;
 

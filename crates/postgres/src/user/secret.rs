@@ -1,24 +1,25 @@
 //! Passwords and one-time passcodes.
 //!
-//! A new password ends every key of the user in the same transaction. The row of the user
-//! is locked first, and a key is made under a lock of that row, so that none slips past.
+//! A new password deletes every key of the user in the same transaction. The user's row is
+//! locked first; creating a key locks it too, so no concurrently created key survives.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::{Value, json};
 use usher_domain::{
     AuditContext, PasswordHash, UserId,
-    audit::{AuditAction, Diff, diff_time},
-    notification::Delivery,
-    time::never,
+    audit::{AuditAction, AuditEntry, Diff},
+    notification::{Delivery, passcode_notification},
+    user_change::UserChange,
 };
 use usher_store::{Conflict, NewPasscode, PasswordChange};
 
-use super::{change::record, notice, row::stored_hash};
+use super::row::stored_hash;
 use crate::{
     PgError,
+    audit::insert_audit,
     lock::{self, LockStrength},
+    notification::insert_messages,
     schema::{api_keys, users},
 };
 
@@ -45,16 +46,14 @@ pub(crate) async fn set_password(
     else {
         return Ok(None);
     };
-    let is_outdated = match &change.replaces {
-        Some(checked) => *checked != old.password()?,
-        None => false,
+    let checked = UserChange::Password {
+        replaces: change.replaces.as_ref(),
+        unless_owner: change.unless_owner,
     };
-    if is_outdated || (change.unless_owner && old.user.is_owner()) {
-        return Err(Conflict::ConcurrentModification.into());
-    }
+    checked.check(&old).map_err(Conflict::from)?;
     replace_password(conn, user, &change.hash).await?;
-    let diff = Diff::new().secret_bytes("hashed_password");
-    record(conn, AuditAction::Write, &old.user, diff, by).await?;
+    let entry = AuditEntry::of_user(AuditAction::Write, &old.user, Diff::password_changed());
+    insert_audit(conn, entry, by).await?;
     Ok(Some(()))
 }
 
@@ -69,7 +68,7 @@ pub(crate) async fn set_passcode(
     else {
         return Ok(None);
     };
-    if old.user.deleted {
+    if old.user.is_deleted {
         return Ok(None);
     }
     diesel::update(users::table.find(user.0))
@@ -79,15 +78,13 @@ pub(crate) async fn set_passcode(
         ))
         .execute(conn)
         .await?;
-    let is_sent = notice::send_passcode(conn, delivery, user, &passcode.text, by).await?;
-    let action = AuditAction::RequestPasswordReset;
-    let diff = with_expiry(
-        Diff::new(),
-        old.one_time_passcode_expires_at,
-        Some(passcode.expires_at),
-    );
-    record(conn, action, &old.user, diff, &of_themself(user, by)).await?;
-    Ok(Some(is_sent))
+    let message = passcode_notification(user, &passcode.text);
+    let sent = insert_messages(conn, delivery, &message, by.initiator.at).await?;
+    let old_expiry = old.passcode.map(|(_, expires_at)| expires_at);
+    let diff = Diff::new().passcode_changed(old_expiry, Some(passcode.expires_at));
+    let entry = AuditEntry::of_user(AuditAction::RequestPasswordReset, &old.user, diff);
+    insert_audit(conn, entry, &by.clone().acting_as(user)).await?;
+    Ok(Some(sent > 0))
 }
 
 pub(crate) async fn consume_passcode(
@@ -101,21 +98,19 @@ pub(crate) async fn consume_passcode(
     else {
         return Ok(None);
     };
-    let is_good = old
-        .passcode()?
-        .is_some_and(|(stored, expires_at)| stored == *passcode && expires_at > by.initiator.at);
-    if !is_good || old.user.deleted {
+    if old.user.is_deleted || !old.has_passcode(passcode, by.initiator.at) {
         return Ok(None);
     }
     replace_password(conn, user, password).await?;
-    let diff = Diff::new().secret_bytes("hashed_password");
-    let diff = with_expiry(diff, old.one_time_passcode_expires_at, None);
-    let by = of_themself(user, by);
-    record(conn, AuditAction::Write, &old.user, diff, &by).await?;
+    let old_expiry = old.passcode.map(|(_, expires_at)| expires_at);
+    let diff = Diff::password_changed().passcode_changed(old_expiry, None);
+    let entry = AuditEntry::of_user(AuditAction::Write, &old.user, diff);
+    insert_audit(conn, entry, &by.clone().acting_as(user)).await?;
     Ok(Some(()))
 }
 
-/// Writes the password, voids a passcode, and ends all keys. The user is locked already.
+/// Replaces the password, voids the passcode and deletes all keys. The caller has locked the
+/// user's row.
 async fn replace_password(
     conn: &mut AsyncPgConnection,
     user: UserId,
@@ -133,17 +128,4 @@ async fn replace_password(
         .execute(conn)
         .await?;
     Ok(())
-}
-
-/// Nobody is signed in where a passcode is asked for or used.
-fn of_themself(user: UserId, by: &AuditContext) -> AuditContext {
-    by.clone().acting_as(user)
-}
-
-/// The end of a passcode as the log has always shown it.
-fn with_expiry(diff: Diff, old: Option<DateTime<Utc>>, new: Option<DateTime<Utc>>) -> Diff {
-    let value = |time: Option<DateTime<Utc>>| -> Value {
-        json!({ "Time": diff_time(time.unwrap_or_else(never)), "Valid": time.is_some() })
-    };
-    diff.field("one_time_passcode_expires_at", value(old), value(new))
 }

@@ -1,7 +1,10 @@
 //! The end of a change of login type, which `POST /users/{user}/convert-login` started.
 
 use http::{HeaderValue, StatusCode};
-use usher_domain::{ApiKeyId, ApiToken, User, UserStatus, external_login::ExternalIdentity};
+use usher_domain::{
+    ApiKeyId, ApiToken, User, UserStatus, external_login::ExternalIdentity,
+    sign_in::SignInRejection,
+};
 use usher_identity::Flow;
 use usher_store::{Conflict, Conversion, SignInOutcome};
 
@@ -110,22 +113,24 @@ async fn current_session(
 }
 
 fn check_outcome(outcome: &SignInOutcome) -> Result<(), ApiError> {
-    Err(match outcome {
-        SignInOutcome::SignedIn { .. } => return Ok(()),
-        SignInOutcome::OtherLoginType(_) => forbidden("Your login type has already been changed."),
-        SignInOutcome::OtherAccount => {
+    let SignInOutcome::Rejected(rejection) = outcome else {
+        return Ok(());
+    };
+    Err(match rejection {
+        SignInRejection::OtherLoginType(_) => forbidden("Your login type has already been changed."),
+        SignInRejection::OtherAccount => {
             forbidden("This provider account is linked to another user.")
         }
-        SignInOutcome::PasswordChanged => forbidden(
+        SignInRejection::PasswordChanged => forbidden(
             "Your password was changed in the meantime. Request the change of login type again.",
         ),
-        SignInOutcome::Suspended => forbidden(&inactive_text(UserStatus::Suspended)),
-        SignInOutcome::AddressTaken => ApiError::rule(
+        SignInRejection::Suspended => forbidden(&inactive_text(UserStatus::Suspended)),
+        SignInRejection::EmailTaken => ApiError::rule(
             StatusCode::CONFLICT,
             "The e-mail address from the provider belongs to another user.",
         ),
         // The user was deleted in the meantime.
-        SignInOutcome::SignUpClosed | SignInOutcome::UsernamesTaken => {
+        SignInRejection::SignUpDisabled | SignInRejection::UsernamesTaken => {
             Conflict::ConcurrentModification.into()
         }
     })

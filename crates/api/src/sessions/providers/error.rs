@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use usher_domain::{
     LoginType, UserId, UserStatus,
     audit::{AuditAction, AuditEntry, AuditResource},
+    sign_in::SignInRejection,
 };
 use usher_identity::{IdentifyError, ProviderError};
 use usher_store::{Conflict, SignInOutcome, StoreError};
@@ -106,37 +107,39 @@ impl SignInError {
         let conflict = |message: &str, detail: &str| {
             ApiError::rule(StatusCode::CONFLICT, message).with_detail(detail)
         };
-        Some(match outcome {
-            SignInOutcome::SignedIn { .. } => return None,
-            SignInOutcome::OtherLoginType(stored) => forbidden(
+        let SignInOutcome::Rejected(rejection) = outcome else {
+            return None;
+        };
+        Some(match rejection {
+            SignInRejection::OtherLoginType(stored) => forbidden(
                 "Incorrect login type",
                 incorrect_login_type(*stored, login_type),
             ),
-            SignInOutcome::OtherAccount => forbidden(
+            SignInRejection::OtherAccount => forbidden(
                 "Linked to another account",
                 "The user with this e-mail address signs in with another account or through \
                  another provider. Sign in the way you usually do, or ask an administrator."
                     .to_owned(),
             ),
-            SignInOutcome::Suspended => forbidden(
+            SignInRejection::Suspended => forbidden(
                 "Your account is not active",
                 inactive_text(UserStatus::Suspended),
             ),
-            SignInOutcome::SignUpClosed => Self::Explained {
+            SignInRejection::SignUpDisabled => Self::Explained {
                 status: StatusCode::FORBIDDEN,
                 title: "Sign-ups are disabled",
                 text: sign_ups_disabled(provider),
             },
             // Only conversions check the password.
-            SignInOutcome::PasswordChanged => {
+            SignInRejection::PasswordChanged => {
                 ApiError::from(Conflict::ConcurrentModification).into()
             }
-            SignInOutcome::AddressTaken => conflict(
+            SignInRejection::EmailTaken => conflict(
                 "The e-mail address from the provider belongs to another user.",
                 "Nothing was changed. Ask an administrator.",
             )
             .into(),
-            SignInOutcome::UsernamesTaken => conflict(
+            SignInRejection::UsernamesTaken => conflict(
                 "No free username was found.",
                 "Try again, or ask an administrator to create your user.",
             )

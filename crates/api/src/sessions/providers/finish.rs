@@ -7,7 +7,10 @@ use http::{
 };
 use secrecy::SecretString;
 use usher_api_types::session::SignInRedirect;
-use usher_domain::{UserId, external_login::ExternalIdentity, ssh_key::SshKeyAlgorithm, username};
+use usher_domain::{
+    UserId, external_login::ExternalIdentity, sign_in::SignInPolicy, ssh_key::SshKeyAlgorithm,
+    username,
+};
 use usher_identity::Flow;
 use usher_store::{ExternalSignIn, NewExternalUser, SignInOutcome};
 
@@ -55,8 +58,10 @@ async fn sign_in(
         key,
         identity,
         new_user,
-        may_claim_by_address: provider.may_claim_by_address,
-        allow_sign_up: provider.allow_sign_ups,
+        policy: SignInPolicy {
+            match_by_email: provider.may_claim_by_address,
+            allow_sign_up: provider.allow_sign_ups,
+        },
     };
     let outcome = app.external_logins.sign_in(sign_in, &by).await?;
     if let Some(error) = SignInError::of_outcome(&outcome, login_type, provider) {

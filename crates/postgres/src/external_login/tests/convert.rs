@@ -7,25 +7,25 @@ use usher_store::{
 use super::*;
 use crate::testing::{at_once, hash, passcode};
 
-/// What users of tests have.
+/// The password of test users.
 const PASSWORD: &str = "first";
 
 fn conversion(user: UserId, name: &str) -> Conversion {
     Conversion {
         user_id: user,
         replaces: hash(PASSWORD).fingerprint(),
-        identity: person(name),
+        identity: identity(name),
         ended: None,
         key: None,
     }
 }
 
-async fn outcome(store: &PgStore, conversion: Conversion) -> SignInOutcome {
+async fn convert(store: &PgStore, conversion: Conversion) -> SignInOutcome {
     store.convert(conversion, &callback()).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_user_changes_from_the_password_to_the_provider() {
+async fn a_user_converts_from_the_password_to_a_provider() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let (came_with, other) = (session(ada.id), session(ada.id));
@@ -86,11 +86,14 @@ async fn a_user_changes_from_the_password_to_the_provider() {
             "hashed_password": {"secret": true},
         })
     );
-    assert_eq!(let_in(&store, comes(person("ada"))).await.0.id, ada.id);
+    assert_eq!(
+        signed_in(&store, request(identity("ada"))).await.0.id,
+        ada.id
+    );
 }
 
 #[tokio::test]
-async fn whoever_comes_without_a_session_gets_one_and_a_dormant_user_is_woken() {
+async fn a_conversion_without_a_session_creates_one_and_activates_a_dormant_user() {
     let store = TestStore::new().await;
     let status = UserStatus::Dormant;
     let ada = store
@@ -100,9 +103,9 @@ async fn whoever_comes_without_a_session_gets_one_and_a_dormant_user_is_woken() 
         })
         .await;
     let before = store.audit().await.len();
-    let key = comes(person("ada")).key;
+    let key = request(identity("ada")).key;
 
-    let converted = outcome(
+    let converted = convert(
         &store,
         Conversion {
             key: Some(key.clone()),
@@ -120,9 +123,9 @@ async fn whoever_comes_without_a_session_gets_one_and_a_dormant_user_is_woken() 
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_changes_nothing() {
+async fn a_rejected_conversion_changes_nothing() {
     let store = TestStore::new().await;
-    let (taken, _) = let_in(&store, comes(person("taken"))).await;
+    let (taken, _) = signed_in(&store, request(identity("taken"))).await;
     let pat = store.add_user("pat").await;
     let sue = store.add_user("sue").await;
     let old = store.add_user("old").await;
@@ -143,17 +146,29 @@ async fn a_change_that_is_refused_changes_nothing() {
     let cases = [
         (
             conversion(taken.id, "taken"),
-            SignInOutcome::OtherLoginType(LoginType::Oidc),
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Oidc)),
         ),
-        (conversion(pat.id, "taken"), SignInOutcome::OtherAccount),
-        (conversion(old.id, "old"), SignInOutcome::OtherAccount),
-        (conversion(sue.id, "sue"), SignInOutcome::Suspended),
-        (at_anothers_address, SignInOutcome::AddressTaken),
+        (
+            conversion(pat.id, "taken"),
+            SignInOutcome::Rejected(SignInRejection::OtherAccount),
+        ),
+        (
+            conversion(old.id, "old"),
+            SignInOutcome::Rejected(SignInRejection::OtherAccount),
+        ),
+        (
+            conversion(sue.id, "sue"),
+            SignInOutcome::Rejected(SignInRejection::Suspended),
+        ),
+        (
+            at_anothers_address,
+            SignInOutcome::Rejected(SignInRejection::EmailTaken),
+        ),
     ];
     let before = everything(&store).await;
 
     for (conversion, expected) in cases {
-        assert_eq!(outcome(&store, conversion).await, expected);
+        assert_eq!(convert(&store, conversion).await, expected);
         assert_eq!(everything(&store).await, before, "{expected:?}");
     }
     for missing in [gone.id, UserId(Uuid::new_v4())] {
@@ -167,29 +182,29 @@ async fn a_change_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_repeated_at_once_changes_a_user_once() {
+async fn concurrent_conversions_convert_a_user_once() {
     let store = TestStore::with(patient).await;
     let ada = store.add_user("ada").await;
     let tasks = (0..10).map(|_| {
-        let (store, key) = (store.share(), comes(person("ada")).key);
+        let (store, key) = (store.share(), request(identity("ada")).key);
         async move {
             let conversion = Conversion {
                 key: Some(key),
                 ..conversion(ada.id, "ada")
             };
-            outcome(&store, conversion).await
+            convert(&store, conversion).await
         }
     });
 
     let outcomes = at_once(tasks.collect::<Vec<_>>()).await;
 
-    let refused = SignInOutcome::OtherLoginType(LoginType::Oidc);
+    let refused = SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Oidc));
     assert_eq!(outcomes.iter().filter(|it| **it == refused).count(), 9);
     assert_eq!(store.keys_of(ada.id).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_change_that_an_older_password_allowed_leaves_the_newer_one_alone() {
+async fn a_conversion_that_an_older_password_allowed_is_rejected() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let asked = conversion(ada.id, "ada");
@@ -204,14 +219,17 @@ async fn a_change_that_an_older_password_allowed_leaves_the_newer_one_alone() {
         .unwrap();
     let before = everything(&store).await;
 
-    let outdated = outcome(&store, asked.clone()).await;
+    let outdated = convert(&store, asked.clone()).await;
 
-    assert_eq!(outdated, SignInOutcome::PasswordChanged);
+    assert_eq!(
+        outdated,
+        SignInOutcome::Rejected(SignInRejection::PasswordChanged)
+    );
     assert_eq!(everything(&store).await, before);
     let asked = Conversion {
         replaces: hash("newer").fingerprint(),
         ..asked
     };
-    let converted = outcome(&store, asked).await;
+    let converted = convert(&store, asked).await;
     assert!(matches!(converted, SignInOutcome::SignedIn { .. }));
 }

@@ -6,7 +6,7 @@ use usher_store::{Conflict, StoreError, UserStore};
 use super::*;
 use crate::testing::{amid, at_once};
 
-/// Many who come at once, from two replicas in turn.
+/// Runs concurrent sign-ins, alternating between two replicas.
 async fn at_both(
     store: &TestStore,
     sign_ins: impl IntoIterator<Item = ExternalSignIn>,
@@ -17,29 +17,29 @@ async fn at_both(
         .zip(replicas.iter().cycle())
         .map(|(sign_in, replica)| {
             let replica = replica.clone();
-            async move { attempt(&replica, sign_in).await }
+            async move { outcome_of(&replica, sign_in).await }
         })
         .collect();
     at_once(tasks).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_who_comes_fifty_times_at_once_becomes_one_user_with_one_link() {
+async fn fifty_concurrent_sign_ins_of_one_account_create_one_user_with_one_link() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
 
-    let outcomes = at_both(&store, (0..50).map(|_| comes(person("ada")))).await;
+    let outcomes = at_both(&store, (0..50).map(|_| request(identity("ada")))).await;
 
     let mut ids = BTreeSet::new();
-    let mut made = 0;
+    let mut created = 0;
     for outcome in outcomes {
         let SignInOutcome::SignedIn { user, is_new } = outcome else {
             panic!("{outcome:?}");
         };
         ids.insert(user.id);
-        made += usize::from(is_new);
+        created += usize::from(is_new);
     }
-    assert_eq!((ids.len(), made), (1, 1));
+    assert_eq!((ids.len(), created), (1, 1));
     let users = "SELECT count(*) FROM users WHERE username <> 'owner' AND NOT is_system";
     assert_eq!(store.value(users).await, "1");
     assert_eq!(store.value("SELECT count(*) FROM user_links").await, "1");
@@ -49,19 +49,19 @@ async fn a_stranger_who_comes_fifty_times_at_once_becomes_one_user_with_one_link
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_of_one_name_get_a_username_each() {
+async fn concurrent_sign_ups_of_one_username_get_different_usernames() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
     let names: Vec<Username> = (0..12)
         .map(|n| Username::from_stored(format!("kyle-{n}")))
         .collect();
-    let strangers = (0..12).map(|n| {
-        let mut sign_in = comes(person(&format!("stranger{n}")));
+    let sign_ups = (0..12).map(|n| {
+        let mut sign_in = request(identity(&format!("new{n}")));
         sign_in.new_user.usernames.clone_from(&names);
         sign_in
     });
 
-    let outcomes = at_both(&store, strangers).await;
+    let outcomes = at_both(&store, sign_ups).await;
 
     let usernames: BTreeSet<String> = outcomes
         .into_iter()
@@ -74,18 +74,18 @@ async fn strangers_of_one_name_get_a_username_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_and_those_whom_an_administrator_makes_do_not_collide() {
+async fn sign_ups_do_not_collide_with_users_that_an_administrator_creates() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
     let sign_up = |n: usize| {
         let store = store.share();
         async move {
-            let mut sign_in = comes(person(&format!("same{n}")));
+            let mut sign_in = request(identity(&format!("same{n}")));
             sign_in
                 .new_user
                 .usernames
                 .push(Username::from_stored(format!("spare{n}")));
-            let_in(&store, sign_in).await;
+            signed_in(&store, sign_in).await;
             true
         }
     };
@@ -93,7 +93,7 @@ async fn strangers_and_those_whom_an_administrator_makes_do_not_collide() {
         let store = store.share();
         async move {
             let mut new = user(&format!("same{n}"));
-            new.email = Email::from_stored(format!("made{n}@example.com"));
+            new.email = Email::from_stored(format!("created{n}@example.com"));
             match store.create_user(new, &command_line()).await {
                 Ok(_) => true,
                 Err(StoreError::Conflict(Conflict::Username)) => false,
@@ -117,36 +117,39 @@ async fn strangers_and_those_whom_an_administrator_makes_do_not_collide() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_those_who_come_first_at_once_one_is_the_owner() {
+async fn one_of_the_concurrent_first_sign_ups_becomes_the_owner() {
     let store = TestStore::with(patient).await;
-    let strangers = (0..10).map(|n| ExternalSignIn {
-        allow_sign_up: false,
-        ..comes(person(&format!("stranger{n}")))
+    let sign_ups = (0..10).map(|n| ExternalSignIn {
+        policy: SignInPolicy {
+            allow_sign_up: false,
+            ..POLICY
+        },
+        ..request(identity(&format!("new{n}")))
     });
 
-    let outcomes = at_both(&store, strangers).await;
+    let outcomes = at_both(&store, sign_ups).await;
 
     let closed = outcomes
         .iter()
-        .filter(|it| **it == SignInOutcome::SignUpClosed);
+        .filter(|it| **it == SignInOutcome::Rejected(SignInRejection::SignUpDisabled));
     assert_eq!(closed.count(), 9);
     let owners = "SELECT count(*) FROM users WHERE 'owner' = ANY (rbac_roles)";
     assert_eq!(store.value(owners).await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deletion_ends_what_a_sign_in_began_or_makes_it_somebody_new() {
+async fn a_concurrent_deletion_ends_the_session_or_leads_to_a_new_user() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
     for round in 0..5 {
         let name = format!("ada{round}");
-        let (old, _) = let_in(&store, comes(person(&name))).await;
+        let (old, _) = signed_in(&store, request(identity(&name))).await;
         let delete = {
             let store = store.share();
             tokio::spawn(async move { store.delete_user(old.id, false, &command_line()).await })
         };
 
-        let outcomes = at_both(&store, (0..6).map(|_| comes(person(&name)))).await;
+        let outcomes = at_both(&store, (0..6).map(|_| request(identity(&name)))).await;
 
         delete.await.unwrap().unwrap();
         assert!(
@@ -164,7 +167,7 @@ async fn a_deletion_ends_what_a_sign_in_began_or_makes_it_somebody_new() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
+async fn a_concurrent_suspension_rejects_the_sign_in_and_is_never_undone() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
     let status = UserStatus::Dormant;
@@ -185,7 +188,7 @@ async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
             })
         };
 
-        let outcomes = at_both(&store, (0..6).map(|_| comes(person(&name)))).await;
+        let outcomes = at_both(&store, (0..6).map(|_| request(identity(&name)))).await;
 
         suspend.await.unwrap().unwrap();
         let let_in = |it: &&SignInOutcome| matches!(it, SignInOutcome::SignedIn { .. });
@@ -193,57 +196,60 @@ async fn nobody_comes_in_once_they_are_suspended_and_no_suspension_is_lost() {
         assert_eq!(outcomes.iter().filter(let_in).count(), keys);
         let refused = outcomes
             .iter()
-            .filter(|it| **it == SignInOutcome::Suspended);
+            .filter(|it| **it == SignInOutcome::Rejected(SignInRejection::Suspended));
         assert_eq!(refused.count(), 6 - keys);
         let status = format!("SELECT status FROM users WHERE id = '{}'", ada.id);
         assert_eq!(store.value(&status).await, "suspended");
     }
 }
 
-/// Lets the person come while another transaction has made `change` and not yet committed
-/// it, so that who they are comes out otherwise once their user is held.
-async fn come_amid(store: &TestStore, sign_in: ExternalSignIn, change: &str) -> SignInOutcome {
+/// Signs in while another transaction has made `change` and not yet committed it, so that the
+/// account matches another user by the time that the first one is locked.
+async fn sign_in_amid(store: &TestStore, sign_in: ExternalSignIn, change: &str) -> SignInOutcome {
     let coming = {
         let store = store.share();
-        async move { attempt(&store, sign_in).await }
+        async move { outcome_of(&store, sign_in).await }
     };
     amid(store, change, [coming]).await.remove(0)
 }
 
 #[tokio::test]
-async fn who_somebody_is_is_decided_by_what_holds_when_their_user_is_held() {
+async fn the_user_is_matched_again_under_the_lock() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
-    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let (ada, _) = signed_in(&store, request(identity("ada"))).await;
     let bob = add_expected(&store, "bob").await;
     let eve = add_expected(&store, "eve").await;
 
-    // A deletion makes them somebody new.
+    // After a deletion the account matches no user.
     let delete = format!("UPDATE users SET deleted = true WHERE id = '{}'", ada.id);
-    let outcome = come_amid(&store, comes(person("ada")), &delete).await;
+    let outcome = sign_in_amid(&store, request(identity("ada")), &delete).await;
     assert!(
         matches!(&outcome, SignInOutcome::SignedIn { user, is_new: true } if user.id != ada.id),
         "{outcome:?}"
     );
-    // So does an address that is not theirs any more.
+    // Nor after a change of the e-mail address.
     let move_away = format!(
         "UPDATE users SET email = 'b@x.example' WHERE id = '{}'",
         bob.id
     );
-    let mut sign_in = comes(person("bob"));
+    let mut sign_in = request(identity("bob"));
     sign_in.new_user.usernames = vec![Username::from_stored("bob-2".to_owned())];
-    let outcome = come_amid(&store, sign_in, &move_away).await;
+    let outcome = sign_in_amid(&store, sign_in, &move_away).await;
     assert!(
         matches!(&outcome, SignInOutcome::SignedIn { user, is_new: true } if user.id != bob.id),
         "{outcome:?}"
     );
-    // And whoever was linked to another account meanwhile is not theirs.
+    // A user that was linked to another account concurrently is rejected.
     let link = format!(
         "SELECT FROM users WHERE id = '{0}' FOR UPDATE;
          INSERT INTO user_links (user_id, login_type, linked_id)
          VALUES ('{0}', 'oidc', 'https://id.example||other')",
         eve.id
     );
-    let outcome = come_amid(&store, comes(person("eve")), &link).await;
-    assert_eq!(outcome, SignInOutcome::OtherAccount);
+    let outcome = sign_in_amid(&store, request(identity("eve")), &link).await;
+    assert_eq!(
+        outcome,
+        SignInOutcome::Rejected(SignInRejection::OtherAccount)
+    );
 }

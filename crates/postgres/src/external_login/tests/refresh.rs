@@ -12,27 +12,27 @@ fn later() -> DateTime<Utc> {
     now() + TimeDelta::hours(2)
 }
 
-async fn turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> Option<RefreshLease> {
-    turn_of(store, user, Uuid::new_v4(), at).await
+async fn begin(store: &PgStore, user: UserId, at: DateTime<Utc>) -> Option<RefreshLease> {
+    begin_with(store, user, Uuid::new_v4(), at).await
 }
 
-async fn turn_of(
+async fn begin_with(
     store: &PgStore,
     user: UserId,
-    turn: Uuid,
+    lease: Uuid,
     at: DateTime<Utc>,
 ) -> Option<RefreshLease> {
     store
-        .begin_refresh(user, LoginType::Oidc, turn, at, HOLD)
+        .begin_refresh(user, LoginType::Oidc, lease, at, HOLD)
         .await
         .unwrap()
 }
 
-/// A turn, and the link that it is at.
-async fn my_turn(store: &PgStore, user: UserId, at: DateTime<Utc>) -> (Uuid, ExternalLogin) {
-    let turn = Uuid::new_v4();
-    match turn_of(store, user, turn, at).await {
-        Some(RefreshLease::Mine(login)) => (turn, login),
+/// Takes the lease of the link, whose identifier is returned with its tokens.
+async fn take_lease(store: &PgStore, user: UserId, at: DateTime<Utc>) -> (Uuid, ExternalLogin) {
+    let lease = Uuid::new_v4();
+    match begin_with(store, user, lease, at).await {
+        Some(RefreshLease::Mine(login)) => (lease, login),
         other => panic!("{other:?}"),
     }
 }
@@ -46,18 +46,18 @@ fn fresh() -> ProviderTokens {
 }
 
 async fn ada(store: &TestStore) -> UserId {
-    let_in(store, comes(person("ada"))).await.0.id
+    signed_in(store, request(identity("ada"))).await.0.id
 }
 
 #[tokio::test]
-async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() {
+async fn one_caller_has_the_lease_until_it_ends_and_others_see_the_result() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
 
-    let (mine, login) = my_turn(&store, ada, later()).await;
+    let (mine, login) = take_lease(&store, ada, later()).await;
     assert_eq!(login.link_id, "https://id.example||ada");
     assert_eq!(shown(&login.tokens).1.as_deref(), Some("refresh ada"));
-    let others = turn(&store, ada, later()).await;
+    let others = begin(&store, ada, later()).await;
     assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
 
     store
@@ -65,7 +65,7 @@ async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() 
         .await
         .unwrap();
 
-    let done = turn(&store, ada, later()).await;
+    let done = begin(&store, ada, later()).await;
     assert!(matches!(done, Some(RefreshLease::Done)), "{done:?}");
     let link = link_of(&store, ada).await;
     let tokens = ("fresh access".to_owned(), Some("fresh refresh".to_owned()));
@@ -73,24 +73,24 @@ async fn one_has_the_turn_until_it_is_over_and_the_others_see_what_came_of_it() 
     assert_eq!(link.tokens.expires_at, fresh().expires_at);
     let sub = "SELECT claims -> 'merged' ->> 'sub' FROM user_links";
     assert_eq!(store.value(sub).await, "ada");
-    // They end in their turn.
-    let (_, again) = my_turn(&store, ada, later() + TimeDelta::hours(2)).await;
+    // The new tokens expire as well.
+    let (_, again) = take_lease(&store, ada, later() + TimeDelta::hours(2)).await;
     assert_eq!(shown(&again.tokens).1.as_deref(), Some("fresh refresh"));
 }
 
 #[tokio::test]
-async fn a_turn_that_came_to_nothing_is_free_again_at_once_or_after_its_time() {
+async fn a_failed_lease_is_free_after_its_release_or_expiry() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
-    let (mine, login) = my_turn(&store, ada, later()).await;
+    let (mine, login) = take_lease(&store, ada, later()).await;
 
     store.end_refresh(&login, mine, None).await.unwrap();
-    let (_, login) = my_turn(&store, ada, later()).await;
+    let (_, login) = take_lease(&store, ada, later()).await;
     assert_eq!(shown(&login.tokens).0, "access ada");
 
-    // By the clock of the database, whatever that of a replica says.
+    // By the clock of the database, not of a replica.
     for at in [later(), later() + TimeDelta::days(1)] {
-        let others = turn(&store, ada, at).await;
+        let others = begin(&store, ada, at).await;
         assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
     }
     let left = "SELECT oauth_refresh_leased_until - clock_timestamp()
@@ -99,11 +99,11 @@ async fn a_turn_that_came_to_nothing_is_free_again_at_once_or_after_its_time() {
     store
         .sql("UPDATE user_links SET oauth_refresh_leased_until = clock_timestamp()")
         .await;
-    my_turn(&store, ada, later()).await;
+    take_lease(&store, ada, later()).await;
 }
 
 #[tokio::test]
-async fn an_access_token_that_is_good_or_endless_is_left_alone() {
+async fn a_valid_or_unlimited_access_token_is_not_refreshed() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
 
@@ -115,27 +115,27 @@ async fn an_access_token_that_is_good_or_endless_is_left_alone() {
         store
             .sql(&format!("UPDATE user_links SET oauth_expiry = {expiry}"))
             .await;
-        let done = turn(&store, ada, at).await;
+        let done = begin(&store, ada, at).await;
         assert!(
             matches!(done, Some(RefreshLease::Done)),
             "{expiry}: {done:?}"
         );
     }
     store.sql("DELETE FROM user_links").await;
-    assert!(turn(&store, ada, later()).await.is_none());
+    assert!(begin(&store, ada, later()).await.is_none());
 }
 
 #[tokio::test]
-async fn without_a_refresh_token_nobody_waits_for_a_turn() {
+async fn without_a_refresh_token_no_caller_waits_for_a_lease() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
-    // An empty token is none, whatever its key.
+    // An empty token counts as missing, whatever its encryption key.
     store
         .sql("UPDATE user_links SET oauth_refresh_token = ''")
         .await;
 
     for _ in 0..2 {
-        let (mine, login) = my_turn(&store, ada, later()).await;
+        let (mine, login) = take_lease(&store, ada, later()).await;
         assert_eq!(shown(&login.tokens).1, None);
         store.end_refresh(&login, mine, None).await.unwrap();
     }
@@ -145,10 +145,10 @@ async fn without_a_refresh_token_nobody_waits_for_a_turn() {
 async fn tokens_of_a_sign_in_are_not_overwritten_by_those_of_an_older_refresh() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
-    let (mine, login) = my_turn(&store, ada, later()).await;
-    let mut identity = person("ada");
+    let (mine, login) = take_lease(&store, ada, later()).await;
+    let mut identity = identity("ada");
     identity.tokens = tokens("anew");
-    let_in(&store, comes(identity)).await;
+    signed_in(&store, request(identity)).await;
 
     store
         .end_refresh(&login, mine, Some(fresh()))
@@ -157,8 +157,8 @@ async fn tokens_of_a_sign_in_are_not_overwritten_by_those_of_an_older_refresh() 
 
     let link = link_of(&store, ada).await;
     assert_eq!(shown(&link.tokens).0, "access anew");
-    // And the sign-in ended the turn.
-    my_turn(&store, ada, later()).await;
+    // The sign-in has released the lease.
+    take_lease(&store, ada, later()).await;
     store.sql("DELETE FROM user_links").await;
     store
         .end_refresh(&login, mine, Some(fresh()))
@@ -168,7 +168,7 @@ async fn tokens_of_a_sign_in_are_not_overwritten_by_those_of_an_older_refresh() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_all_replicas_exactly_one_asks_the_provider() {
+async fn exactly_one_replica_asks_the_provider() {
     let store = TestStore::with(patient).await;
     let ada = ada(&store).await;
     let replicas = [store.share(), replica(&store).await];
@@ -178,16 +178,16 @@ async fn of_all_replicas_exactly_one_asks_the_provider() {
             let store = replicas[n % 2].clone();
             async move {
                 let mine = Uuid::new_v4();
-                (mine, turn_of(&store, ada, mine, at).await.unwrap())
+                (mine, begin_with(&store, ada, mine, at).await.unwrap())
             }
         });
 
-        let turns = at_once(tasks.collect::<Vec<_>>()).await;
+        let leases = at_once(tasks.collect::<Vec<_>>()).await;
 
-        let mine: Vec<_> = turns
+        let mine: Vec<_> = leases
             .into_iter()
-            .filter_map(|(turn, taken)| match taken {
-                RefreshLease::Mine(login) => Some((turn, login)),
+            .filter_map(|(lease, taken)| match taken {
+                RefreshLease::Mine(login) => Some((lease, login)),
                 RefreshLease::Others => None,
                 other => panic!("{other:?}"),
             })
@@ -205,16 +205,16 @@ async fn of_all_replicas_exactly_one_asks_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refreshes_and_the_deletion_of_the_user_do_not_wait_for_each_other() {
+async fn refreshes_and_the_deletion_of_the_user_do_not_deadlock() {
     let store = TestStore::with(patient).await;
     store.add_owner("owner").await;
     for round in 0..5 {
-        let (ada, _) = let_in(&store, comes(person(&format!("ada{round}")))).await;
+        let (ada, _) = signed_in(&store, request(identity(&format!("ada{round}")))).await;
         let refreshes = (0..6).map(|_| {
             let store = store.share();
             tokio::spawn(async move {
                 let mine = Uuid::new_v4();
-                let taken = turn_of(&store, ada.id, mine, later()).await;
+                let taken = begin_with(&store, ada.id, mine, later()).await;
                 if let Some(RefreshLease::Mine(login)) = taken {
                     store.end_refresh(&login, mine, None).await.unwrap();
                 }
@@ -232,7 +232,7 @@ async fn refreshes_and_the_deletion_of_the_user_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn tokens_that_do_not_open_hold_nobody_up_and_a_sign_in_mends_it() {
+async fn undecryptable_tokens_block_no_caller_and_a_sign_in_replaces_them() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
     for (spoil, key) in [
@@ -246,11 +246,11 @@ async fn tokens_that_do_not_open_hold_nobody_up_and_a_sign_in_mends_it() {
         ),
         ("oauth_refresh_token = oauth_access_token", ""),
     ] {
-        let_in(&store, comes(person("ada"))).await;
+        signed_in(&store, request(identity("ada"))).await;
         store.sql(&format!("UPDATE user_links SET {spoil}")).await;
 
         for _ in 0..2 {
-            match turn(&store, ada, later()).await {
+            match begin(&store, ada, later()).await {
                 Some(RefreshLease::Unreadable(why)) => assert!(why.contains(key), "{why}"),
                 other => panic!("{other:?}"),
             }
@@ -264,30 +264,30 @@ async fn tokens_that_do_not_open_hold_nobody_up_and_a_sign_in_mends_it() {
     let missing = store.list_missing_secret_keys().await.unwrap();
     assert_eq!(missing, ["feedbeef00000000"]);
 
-    let_in(&store, comes(person("ada"))).await;
+    signed_in(&store, request(identity("ada"))).await;
 
-    assert_eq!(my_turn(&store, ada, later()).await.1.user_id, ada);
+    assert_eq!(take_lease(&store, ada, later()).await.1.user_id, ada);
     assert_eq!(store.list_missing_secret_keys().await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]
-async fn who_has_the_turn_and_asks_again_has_it_again_and_ends_no_other() {
+async fn a_lease_can_be_renewed_and_releases_no_other_lease() {
     let store = TestStore::new().await;
     let ada = ada(&store).await;
-    let (mine, login) = my_turn(&store, ada, later()).await;
+    let (mine, login) = take_lease(&store, ada, later()).await;
 
-    // As after a connection that was lost with the answer.
-    let again = turn_of(&store, ada, mine, later()).await;
+    // As after a lost connection.
+    let again = begin_with(&store, ada, mine, later()).await;
     assert!(matches!(again, Some(RefreshLease::Mine(_))), "{again:?}");
 
-    // It took too long, and somebody else has the turn.
+    // The lease has expired, and another caller takes it.
     store
         .sql("UPDATE user_links SET oauth_refresh_leased_until = clock_timestamp()")
         .await;
-    let (theirs, _) = my_turn(&store, ada, later()).await;
+    let (theirs, _) = take_lease(&store, ada, later()).await;
     store.end_refresh(&login, mine, None).await.unwrap();
-    let others = turn(&store, ada, later()).await;
+    let others = begin(&store, ada, later()).await;
     assert!(matches!(others, Some(RefreshLease::Others)), "{others:?}");
     store.end_refresh(&login, theirs, None).await.unwrap();
-    my_turn(&store, ada, later()).await;
+    take_lease(&store, ada, later()).await;
 }

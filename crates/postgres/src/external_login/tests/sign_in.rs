@@ -5,13 +5,13 @@ use usher_store::UserStore;
 use super::*;
 
 #[tokio::test]
-async fn whoever_is_linked_comes_in_and_what_the_provider_says_is_taken_over() {
+async fn a_linked_user_signs_in_and_gets_the_providers_profile() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
-    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let (ada, _) = signed_in(&store, request(identity("ada"))).await;
     let before = store.audit().await.len();
     let later = now() + TimeDelta::hours(2);
-    let mut changed = person("ada");
+    let mut changed = identity("ada");
     changed.email = Email::from_stored("Lovelace@Other.example".to_owned());
     changed.username = "countess".to_owned();
     changed.name = DisplayName::default();
@@ -19,7 +19,7 @@ async fn whoever_is_linked_comes_in_and_what_the_provider_says_is_taken_over() {
     changed.tokens.refresh_token = None;
     changed.tokens.expires_at = None;
     changed.claims.merged = json!({"sub": "ada", "n": 2});
-    let sign_in = comes(changed);
+    let sign_in = request(changed);
     let by = callback().at(later);
 
     let outcome = ExternalLoginStore::sign_in(&*store, sign_in.clone(), &by).await;
@@ -62,13 +62,13 @@ async fn whoever_is_linked_comes_in_and_what_the_provider_says_is_taken_over() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_new_only_the_sign_in_is_logged() {
+async fn a_sign_in_with_an_unchanged_profile_audits_only_the_sign_in() {
     let store = TestStore::new().await;
-    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let (ada, _) = signed_in(&store, request(identity("ada"))).await;
     let before = store.audit().await.len();
     let by = callback().at(now() + TimeDelta::hours(2));
 
-    let again = ExternalLoginStore::sign_in(&*store, comes(person("ada")), &by).await;
+    let again = ExternalLoginStore::sign_in(&*store, request(identity("ada")), &by).await;
 
     assert!(matches!(again.unwrap(), SignInOutcome::SignedIn { user, .. } if *user == ada));
     let rows = store.audit().await.split_off(before);
@@ -76,7 +76,7 @@ async fn where_nothing_is_new_only_the_sign_in_is_logged() {
 }
 
 #[tokio::test]
-async fn an_account_that_waits_for_its_user_is_found_by_its_address_and_woken() {
+async fn a_user_without_a_link_is_matched_by_email_address_and_activated() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
     let (status, login_type) = (UserStatus::Dormant, LoginType::Oidc);
@@ -90,7 +90,7 @@ async fn an_account_that_waits_for_its_user_is_found_by_its_address_and_woken() 
     let waiting = store.add(waiting).await;
     let before = store.audit().await.len();
 
-    let (ada, is_new) = let_in(&store, comes(person("ada"))).await;
+    let (ada, is_new) = signed_in(&store, request(identity("ada"))).await;
 
     assert!(!is_new);
     assert_eq!(ada.id, waiting.id);
@@ -119,7 +119,7 @@ async fn an_account_that_waits_for_its_user_is_found_by_its_address_and_woken() 
 }
 
 #[tokio::test]
-async fn an_old_link_without_an_account_counts_as_none() {
+async fn an_old_link_without_an_account_counts_as_no_link() {
     let store = TestStore::new().await;
     let ada = add_expected(&store, "ada").await;
     store
@@ -133,7 +133,7 @@ async fn an_old_link_without_an_account_counts_as_none() {
     let plain = ("old".to_owned(), Some("older".to_owned()));
     assert_eq!(shown(&old.tokens), plain);
 
-    let (user, _) = let_in(&store, comes(person("ada"))).await;
+    let (user, _) = signed_in(&store, request(identity("ada"))).await;
 
     assert_eq!(user.id, ada.id);
     let link = link_of(&store, ada.id).await;
@@ -141,9 +141,9 @@ async fn an_old_link_without_an_account_counts_as_none() {
     assert_eq!(shown(&link.tokens).0, "access ada");
 }
 
-/// Of a provider that could say anybody's address.
+/// For providers that report unverified e-mail addresses.
 #[tokio::test]
-async fn an_address_that_is_no_claim_opens_nothing() {
+async fn a_policy_without_matching_by_email_rejects_users_without_a_link() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
     let ada = add_expected(&store, "ada").await;
@@ -152,40 +152,50 @@ async fn an_address_that_is_no_claim_opens_nothing() {
         .sql("INSERT INTO user_links (user_id, login_type) SELECT id, 'oidc' FROM users WHERE username = 'ken'")
         .await;
     let unclaiming = |name| ExternalSignIn {
-        may_claim_by_address: false,
-        ..comes(person(name))
+        policy: SignInPolicy {
+            match_by_email: false,
+            ..POLICY
+        },
+        ..request(identity(name))
     };
     let before = everything(&store).await;
 
     for name in ["ada", "ken"] {
-        let outcome = attempt(&store, unclaiming(name)).await;
-        assert_eq!(outcome, SignInOutcome::OtherAccount, "{name}");
+        let outcome = outcome_of(&store, unclaiming(name)).await;
+        assert_eq!(
+            outcome,
+            SignInOutcome::Rejected(SignInRejection::OtherAccount),
+            "{name}"
+        );
     }
-    // The Kelvin sign is a small k to most databases, and another mailbox.
-    let mut kelvin = person("ken");
+    // Most databases lower-case the Kelvin sign to `k`, but it is another mailbox.
+    let mut kelvin = identity("ken");
     kelvin.email = Email::from_stored("\u{212a}en@example.com".to_owned());
     if store.value("SELECT lower('\u{212a}') = 'k'").await == "t" {
-        let outcome = attempt(&store, comes(kelvin)).await;
-        assert_eq!(outcome, SignInOutcome::OtherAccount);
+        let outcome = outcome_of(&store, request(kelvin)).await;
+        assert_eq!(
+            outcome,
+            SignInOutcome::Rejected(SignInRejection::OtherAccount)
+        );
     }
     assert_eq!(everything(&store).await, before);
 
-    // Strangers and those who are linked come in as ever.
-    let_in(&store, comes(person("ada"))).await;
-    assert_eq!(let_in(&store, unclaiming("ada")).await.0.id, ada.id);
+    // Linked users and new users still sign in.
+    signed_in(&store, request(identity("ada"))).await;
+    assert_eq!(signed_in(&store, unclaiming("ada")).await.0.id, ada.id);
     let mut moved = unclaiming("ada");
     moved.identity.email = Email::from_stored("ada@example.org".to_owned());
-    assert_eq!(let_in(&store, moved).await.0.id, ada.id);
-    assert!(let_in(&store, unclaiming("eve")).await.1);
+    assert_eq!(signed_in(&store, moved).await.0.id, ada.id);
+    assert!(signed_in(&store, unclaiming("eve")).await.1);
 }
 
 #[tokio::test]
-async fn whoever_is_refused_changes_nothing() {
+async fn a_rejected_sign_in_changes_nothing() {
     let store = TestStore::new().await;
     store.add_user("pat").await;
     let eve = add_expected(&store, "eve").await;
-    let_in(&store, comes(person("ada"))).await;
-    let_in(&store, comes(person("sue"))).await;
+    signed_in(&store, request(identity("ada"))).await;
+    signed_in(&store, request(identity("sue"))).await;
     store
         .sql(&format!(
             "UPDATE users SET status = 'suspended' WHERE username = 'sue';
@@ -196,61 +206,64 @@ async fn whoever_is_refused_changes_nothing() {
         ))
         .await;
     let with = |name: &str, change: fn(&mut ExternalIdentity)| {
-        let mut identity = person(name);
+        let mut identity = identity(name);
         change(&mut identity);
-        comes(identity)
+        request(identity)
     };
     let cases = [
-        // By the address, by the link, and an account of the system.
+        // Matched by e-mail address, by link, and a system account.
         (
             with("pat", |_| ()),
-            SignInOutcome::OtherLoginType(LoginType::Password),
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Password)),
         ),
         (
             with("linked", |_| ()),
-            SignInOutcome::OtherLoginType(LoginType::Password),
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Password)),
         ),
         (
             with("eve", |it| it.login_type = LoginType::Github),
-            SignInOutcome::OtherLoginType(LoginType::Oidc),
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Oidc)),
         ),
         (
             with("x", |it| {
                 it.email = Email::from_stored("prebuilds@system".to_owned());
             }),
-            SignInOutcome::OtherLoginType(LoginType::None),
+            SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::None)),
         ),
         (
             with("ada", |it| it.link_id = "https://id.example||2".to_owned()),
-            SignInOutcome::OtherAccount,
+            SignInOutcome::Rejected(SignInRejection::OtherAccount),
         ),
         (
             with("ada", |it| {
                 it.link_id = "https://other.example||ada".to_owned();
             }),
-            SignInOutcome::OtherAccount,
+            SignInOutcome::Rejected(SignInRejection::OtherAccount),
         ),
-        (with("sue", |_| ()), SignInOutcome::Suspended),
+        (
+            with("sue", |_| ()),
+            SignInOutcome::Rejected(SignInRejection::Suspended),
+        ),
         (
             with("ada", |it| {
                 it.email = Email::from_stored("PAT@example.com".to_owned());
             }),
-            SignInOutcome::AddressTaken,
+            SignInOutcome::Rejected(SignInRejection::EmailTaken),
         ),
     ];
     let before = everything(&store).await;
 
     for (sign_in, expected) in cases {
         let who = sign_in.identity.clone();
-        assert_eq!(attempt(&store, sign_in).await, expected, "{who:?}");
+        assert_eq!(outcome_of(&store, sign_in).await, expected, "{who:?}");
         assert_eq!(everything(&store).await, before, "{who:?}");
     }
 }
 
 #[tokio::test]
-async fn whose_an_account_is_can_be_asked() {
+async fn find_user_matches_by_link_and_by_email_address() {
     let store = TestStore::new().await;
-    let (ada, _) = let_in(&store, comes(person("ada"))).await;
+    let (ada, _) = signed_in(&store, request(identity("ada"))).await;
     let pat = store.add_user("pat").await;
     let owner = async |identity: ExternalIdentity| {
         let found = ExternalLoginStore::find_user(&*store, &identity).await;
@@ -258,17 +271,17 @@ async fn whose_an_account_is_can_be_asked() {
     };
     let moved = ExternalIdentity {
         email: pat.email.clone(),
-        ..person("ada")
+        ..identity("ada")
     };
 
     assert_eq!(owner(moved).await, Some(ada.id));
-    assert_eq!(owner(person("pat")).await, Some(pat.id));
-    assert_eq!(owner(person("nobody")).await, None);
+    assert_eq!(owner(identity("pat")).await, Some(pat.id));
+    assert_eq!(owner(identity("nobody")).await, None);
     store
         .delete_user(pat.id, false, &command_line())
         .await
         .unwrap();
-    assert_eq!(owner(person("pat")).await, None);
+    assert_eq!(owner(identity("pat")).await, None);
     assert!(
         store
             .find_link(pat.id, LoginType::Oidc)

@@ -5,16 +5,16 @@ use usher_store::{SshKeyStore, UserLookup, UserStore};
 use super::*;
 
 #[tokio::test]
-async fn a_stranger_becomes_a_user_with_all_that_one_has() {
+async fn a_sign_up_creates_a_complete_user() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
     let before = store.audit().await.len();
-    let mut ada = person("ada");
+    let mut ada = identity("ada");
     ada.email = Email::from_stored("Ada@Example.com".to_owned());
-    let sign_in = comes(ada);
+    let sign_in = request(ada);
     let key = sign_in.key.id.clone();
 
-    let (user, is_new) = let_in(&store, sign_in.clone()).await;
+    let (user, is_new) = signed_in(&store, sign_in.clone()).await;
 
     assert!(is_new);
     assert_eq!(user.id, sign_in.new_user.id);
@@ -75,24 +75,30 @@ async fn a_stranger_becomes_a_user_with_all_that_one_has() {
 }
 
 #[tokio::test]
-async fn the_first_of_all_is_let_in_and_owns_the_place_and_the_next_is_not() {
+async fn the_first_user_signs_up_as_owner_even_if_sign_up_is_disabled() {
     let store = TestStore::new().await;
     let closed = |name| ExternalSignIn {
-        allow_sign_up: false,
-        ..comes(person(name))
+        policy: SignInPolicy {
+            allow_sign_up: false,
+            ..POLICY
+        },
+        ..request(identity(name))
     };
 
-    let (first, is_new) = let_in(&store, closed("ada")).await;
+    let (first, is_new) = signed_in(&store, closed("ada")).await;
     let before = everything(&store).await;
-    let second = attempt(&store, closed("bob")).await;
+    let second = outcome_of(&store, closed("bob")).await;
 
     assert!(is_new);
     assert_eq!(first.roles, ["owner"]);
     assert_eq!(first.organization_ids, [store.default_organization().await]);
-    assert_eq!(second, SignInOutcome::SignUpClosed);
+    assert_eq!(
+        second,
+        SignInOutcome::Rejected(SignInRejection::SignUpDisabled)
+    );
     assert_eq!(everything(&store).await, before);
-    // Who has an account comes in as ever.
-    assert_eq!(let_in(&store, closed("ada")).await.0.id, first.id);
+    // Existing users still sign in.
+    assert_eq!(signed_in(&store, closed("ada")).await.0.id, first.id);
 }
 
 #[tokio::test]
@@ -105,32 +111,35 @@ async fn the_first_free_username_is_taken() {
         let names = names
             .iter()
             .map(|name| Username::from_stored((*name).to_owned()));
-        let mut sign_in = comes(person("kyle-at-id"));
+        let mut sign_in = request(identity("kyle-at-id"));
         sign_in.new_user.usernames = names.collect();
         sign_in
     };
     let before = everything(&store).await;
 
-    let none = attempt(&store, called(&["kyle", "OTHER", &identifier])).await;
-    assert_eq!(none, SignInOutcome::UsernamesTaken);
+    let none = outcome_of(&store, called(&["kyle", "OTHER", &identifier])).await;
+    assert_eq!(
+        none,
+        SignInOutcome::Rejected(SignInRejection::UsernamesTaken)
+    );
     assert_eq!(everything(&store).await, before);
     let names = ["kyle", &identifier, "kyle-brave7", "kyle-calm1"];
-    let (user, _) = let_in(&store, called(&names)).await;
+    let (user, _) = signed_in(&store, called(&names)).await;
     assert_eq!(user.username.as_str(), "kyle-brave7");
 }
 
 #[tokio::test]
-async fn whoever_was_deleted_comes_back_as_somebody_new() {
+async fn a_deleted_user_signs_up_as_a_new_user() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
-    let (first, _) = let_in(&store, comes(person("ada"))).await;
+    let (first, _) = signed_in(&store, request(identity("ada"))).await;
     store
         .delete_user(first.id, false, &command_line())
         .await
         .unwrap()
         .unwrap();
 
-    let (second, is_new) = let_in(&store, comes(person("ada"))).await;
+    let (second, is_new) = signed_in(&store, request(identity("ada"))).await;
 
     assert!(is_new);
     assert_ne!(second.id, first.id);
@@ -145,41 +154,47 @@ async fn whoever_was_deleted_comes_back_as_somebody_new() {
 }
 
 #[tokio::test]
-async fn the_number_at_github_com_is_kept() {
+async fn the_number_at_github_com_is_stored() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
     let number = "SELECT github_com_user_id FROM users WHERE username = 'ada'";
-    let mut ada = person("ada");
+    let mut ada = identity("ada");
     ada.login_type = LoginType::Github;
     ada.link_id = "12".to_owned();
     ada.claims = LinkClaims::default();
 
-    let_in(&store, comes(ada.clone())).await;
+    signed_in(&store, request(ada.clone())).await;
     assert_eq!(store.value(number).await, "NULL");
     ada.github_com_user_id = Some(12);
-    let_in(&store, comes(ada.clone())).await;
+    signed_in(&store, request(ada.clone())).await;
     assert_eq!(store.value(number).await, "12");
-    // That number is somebody else's at another server.
+    // At another server that number belongs to another user.
     let elsewhere = ExternalIdentity {
         github_com_user_id: None,
         ..ada.clone()
     };
-    let outcome = attempt(&store, comes(elsewhere.clone())).await;
-    assert_eq!(outcome, SignInOutcome::OtherAccount);
+    let outcome = outcome_of(&store, request(elsewhere.clone())).await;
+    assert_eq!(
+        outcome,
+        SignInOutcome::Rejected(SignInRejection::OtherAccount)
+    );
     store
         .sql("UPDATE users SET github_com_user_id = 99 WHERE username = 'ada'")
         .await;
-    let outcome = attempt(&store, comes(ada)).await;
-    assert_eq!(outcome, SignInOutcome::OtherAccount);
-    // Who only has another account at github.com as well is the person at that server.
-    let_in(&store, comes(elsewhere)).await;
+    let outcome = outcome_of(&store, request(ada)).await;
+    assert_eq!(
+        outcome,
+        SignInOutcome::Rejected(SignInRejection::OtherAccount)
+    );
+    // Another number at github.com does not matter to the account at that server.
+    signed_in(&store, request(elsewhere)).await;
     assert_eq!(store.value(number).await, "99");
 
-    let mut bob = person("bob");
+    let mut bob = identity("bob");
     bob.login_type = LoginType::Github;
     bob.link_id = "13".to_owned();
     bob.github_com_user_id = Some(13);
-    let (bob, _) = let_in(&store, comes(bob)).await;
+    let (bob, _) = signed_in(&store, request(bob)).await;
     let number = "SELECT github_com_user_id FROM users WHERE username = 'bob'";
     assert_eq!(store.value(number).await, "13");
     assert_eq!(bob.login_type, LoginType::Github);
@@ -188,13 +203,13 @@ async fn the_number_at_github_com_is_kept() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_somebody_who_signs_up() {
+async fn a_sign_up_sends_no_notification() {
     let store = TestStore::new().await;
     store.add_owner("owner").await;
     let messages = "SELECT count(*) FROM notification_messages";
     let before = store.value(messages).await;
 
-    let_in(&store, comes(person("ada"))).await;
+    signed_in(&store, request(identity("ada"))).await;
 
     assert_eq!(store.value(messages).await, before);
 }

@@ -1,20 +1,17 @@
 use chrono::TimeDelta;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use usher_domain::{
     UserId,
     notification::{
-        CUSTOM, Delivery, NewNotification, NotificationMethod, ONE_TIME_PASSCODE, TROUBLESHOOTING,
-        USER_ACCOUNT_CREATED,
+        CUSTOM, Delivery, NewNotification, NotificationMethod, ONE_TIME_PASSCODE, Recipients,
+        TROUBLESHOOTING, USER_ACCOUNT_CREATED,
     },
 };
 use usher_store::{NotificationStore, UserStore};
 use uuid::Uuid;
 
-use super::{
-    super::enqueue::{InsertMessages, Message, Receivers},
-    MAIL, message, methods, outbox,
-};
+use super::{super::enqueue::InsertMessages, MAIL, message, methods, outbox};
 use crate::{
     PgError,
     testing::{
@@ -208,7 +205,7 @@ async fn what_was_said_on_the_same_day_is_not_said_again() {
     enqueue(&base, now() + TimeDelta::hours(19)).await;
     assert_eq!(count().await, 4);
     let to_another = NewNotification {
-        user_id: bob.id,
+        recipients: Recipients::User(bob.id),
         ..base.clone()
     };
     let of_another = NewNotification {
@@ -293,22 +290,22 @@ async fn receivers_are_found_by_an_index_at_a_hundred_thousand_users() {
     let store = TestStore::new().await;
     store.sql(LOAD).await;
     store.sql("VACUUM ANALYZE users").await;
-    let message = Message {
-        template_id: USER_ACCOUNT_CREATED,
-        labels: Map::new(),
-        targets: Vec::new(),
-        created_by: "tests",
-    };
-
-    for receivers in [
-        Receivers::UserManagers,
-        Receivers::User(UserId(Uuid::nil())),
+    for recipients in [
+        Recipients::UserManagers,
+        Recipients::User(UserId(Uuid::nil())),
     ] {
+        let message = NewNotification {
+            template_id: USER_ACCOUNT_CREATED,
+            recipients,
+            labels: Vec::new(),
+            targets: Vec::new(),
+            created_by: "tests",
+        };
         let explain = async |conn: &mut AsyncPgConnection| -> Result<Value, PgError> {
-            let statement = InsertMessages::new(MAIL, receivers, &message, now());
+            let statement = InsertMessages::new(MAIL, &message, now());
             Ok(Explain(statement).get_result(conn).await?)
         };
         let plan = store.share().pool.read(explain).await.unwrap();
-        assert_uses_an_index("users", &format!("{receivers:?}"), &plan);
+        assert_uses_an_index("users", &format!("{recipients:?}"), &plan);
     }
 }

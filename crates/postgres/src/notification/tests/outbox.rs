@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use usher_domain::{
     User, UserId,
     notification::{
-        CUSTOM, InboxFilter, NewNotification, NotificationMethod, ONE_TIME_PASSCODE,
-        USER_ACCOUNT_CREATED,
+        CUSTOM, InboxFilter, NewNotification, NotificationMethod, NotifierSettings,
+        ONE_TIME_PASSCODE, Recipients, USER_ACCOUNT_CREATED,
     },
 };
 use usher_store::{NotificationStore, OutboxMessage, OutboxStore, RenderedNotification, UserStore};
@@ -141,12 +141,9 @@ async fn a_lease_that_ended_makes_the_message_due_for_anybody() {
 #[tokio::test]
 async fn nothing_is_leased_while_the_notifier_is_paused() {
     let (store, _) = with_messages(1).await;
-    for (text, leased) in [
-        ("{\"notifier_paused\": true}", 0),
-        ("{\"notifier_paused\":false}", 1),
-    ] {
+    for (is_paused, leased) in [(true, 0), (false, 1)] {
         store
-            .set_notifier_settings(text, leased == 0, &command_line())
+            .set_notifier_settings(NotifierSettings { is_paused }, &command_line())
             .await
             .unwrap();
         assert_eq!(lease(&store, WORKER, now()).await.len(), leased);
@@ -332,7 +329,7 @@ async fn a_passcode_is_wiped_once_it_is_sent_or_given_up() {
         let store = TestStore::new().await.delivering(MAIL);
         let user_id = store.add_user("ada").await.id;
         let new = NewNotification {
-            user_id,
+            recipients: Recipients::User(user_id),
             ..passcode.clone()
         };
         store.enqueue_notifications(vec![new], now()).await.unwrap();

@@ -1,10 +1,11 @@
 use serde_json::{Value, json};
-use usher_domain::notification::{CUSTOM, NotificationMethod, TemplateKind};
+use usher_domain::notification::{CUSTOM, NotificationMethod, NotifierSettings, TemplateKind};
 use usher_store::{NotificationStore, StoreError};
 use uuid::Uuid;
 
 use crate::testing::{TestStore, command_line, now};
 
+const PAUSED: NotifierSettings = NotifierSettings { is_paused: true };
 const TASK_IDLE: Uuid = Uuid::from_u128(0xd4a6_271c_cced_4ed0_84ad_afd0_2a9c_7799);
 
 #[tokio::test]
@@ -102,24 +103,43 @@ async fn who_may_not_act_any_more_sets_no_way_and_pauses_nothing() {
 
     let set = store.set_template_method(TASK_IDLE, NotificationMethod::Smtp, &by);
     assert!(matches!(set.await, Err(StoreError::Conflict(_))));
-    let paused = store.set_notifier_settings("{}", true, &by).await;
+    let paused = store.set_notifier_settings(PAUSED, &by).await;
 
     assert!(matches!(paused, Err(StoreError::Conflict(_))));
     assert_eq!(store.find_notifier_settings().await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn the_settings_of_the_notifier_are_kept_as_their_text() {
+async fn the_settings_of_the_notifier_are_stored_as_json() {
     let store = TestStore::new().await;
+    let value = "SELECT value FROM site_configs WHERE key = 'notifications_settings'";
     assert_eq!(store.find_notifier_settings().await.unwrap(), None);
 
-    for text in ["{\"notifier_paused\":true}", "{\"notifier_paused\": false}"] {
+    for (is_paused, text) in [
+        (true, "{\"notifier_paused\":true}"),
+        (false, "{\"notifier_paused\":false}"),
+    ] {
+        let settings = NotifierSettings { is_paused };
         store
-            .set_notifier_settings(text, text.contains("true"), &command_line())
+            .set_notifier_settings(settings, &command_line())
             .await
             .unwrap();
         let found = store.find_notifier_settings().await.unwrap();
-        assert_eq!(found.as_deref(), Some(text));
+        assert_eq!(found, Some(settings));
+        assert_eq!(store.value(value).await, text);
+    }
+    for (text, expected) in [
+        ("{\"notifier_paused\": true}", Some(PAUSED)),
+        ("{}", Some(NotifierSettings::default())),
+        ("nonsense", None),
+    ] {
+        store
+            .sql(&format!(
+                "UPDATE site_configs SET value = '{text}' WHERE key = 'notifications_settings'"
+            ))
+            .await;
+        let found = store.find_notifier_settings().await.unwrap();
+        assert_eq!(found, expected, "{text}");
     }
 }
 
@@ -140,9 +160,8 @@ async fn pausing_is_logged_with_what_it_changes_and_going_on_without() {
         (3, false, json!({})),
     ] {
         let by = by.clone().at(now() + chrono::TimeDelta::seconds(second));
-        let text = json!({ "notifier_paused": is_paused }).to_string();
         store
-            .set_notifier_settings(&text, is_paused, &by)
+            .set_notifier_settings(NotifierSettings { is_paused }, &by)
             .await
             .unwrap();
 

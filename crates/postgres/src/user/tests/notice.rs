@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use usher_domain::{
     AuditContext, SiteRole, User, UserId, UserStatus,
     notification::{
-        Delivery, NotificationMethod, ONE_TIME_PASSCODE, USER_ACCOUNT_ACTIVATED,
-        USER_ACCOUNT_CREATED, USER_ACCOUNT_DELETED, USER_ACCOUNT_SUSPENDED, YOUR_ACCOUNT_ACTIVATED,
-        YOUR_ACCOUNT_SUSPENDED,
+        Delivery, NewNotification, NotificationMethod, ONE_TIME_PASSCODE, Recipients,
+        USER_ACCOUNT_ACTIVATED, USER_ACCOUNT_CREATED, USER_ACCOUNT_DELETED, USER_ACCOUNT_SUSPENDED,
+        YOUR_ACCOUNT_ACTIVATED, YOUR_ACCOUNT_SUSPENDED,
     },
 };
 use usher_store::{NewUser, NotificationStore, StoreError, UserLookup, UserStore};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     PgError,
-    notification::{Message, Receivers, insert_messages},
+    notification::insert_messages,
     testing::{TestStore, command_line, now, passcode, user},
 };
 
@@ -34,7 +34,7 @@ async fn add_with_role(store: &TestStore, name: &str, role: SiteRole) -> User {
         .await
 }
 
-/// An owner, a user-admin and others, with an empty outbox.
+/// Users of all roles, with an empty outbox.
 struct Staff {
     store: TestStore,
     owner: User,
@@ -66,8 +66,8 @@ impl Staff {
         self.store.sql("DELETE FROM notification_messages").await;
     }
 
-    /// Who was told what, each message as `username template`.
-    async fn told(&self) -> Vec<String> {
+    /// The messages in the outbox, each as `username template`.
+    async fn recipients(&self) -> Vec<String> {
         let query = "SELECT username || ' ' || notification_template_id \
                      FROM notification_messages m JOIN users ON users.id = m.user_id ORDER BY 1";
         self.store.column(query).await
@@ -89,7 +89,7 @@ async fn message_to(store: &TestStore, user: UserId, template: Uuid) -> Value {
 }
 
 #[tokio::test]
-async fn owners_and_user_admins_are_told_of_a_new_user_the_maker_included() {
+async fn owners_and_user_admins_are_notified_of_a_new_user_including_the_initiator() {
     let staff = Staff::new().await;
     let new = user("ada");
 
@@ -99,7 +99,7 @@ async fn owners_and_user_admins_are_told_of_a_new_user_the_maker_included() {
         .await
         .unwrap();
 
-    assert_eq!(staff.told().await, to_managers(USER_ACCOUNT_CREATED));
+    assert_eq!(staff.recipients().await, to_managers(USER_ACCOUNT_CREATED));
     let row = message_to(&staff.store, staff.user_admin.id, USER_ACCOUNT_CREATED).await;
     assert_eq!(row["targets"], json!([new.id.0]));
     assert_eq!(
@@ -111,7 +111,7 @@ async fn owners_and_user_admins_are_told_of_a_new_user_the_maker_included() {
 }
 
 #[tokio::test]
-async fn what_is_done_on_the_command_line_is_done_by_the_service() {
+async fn the_initiator_on_the_command_line_is_the_service() {
     let staff = Staff::new().await;
 
     staff.store.add_user("ada").await;
@@ -121,7 +121,7 @@ async fn what_is_done_on_the_command_line_is_done_by_the_service() {
 }
 
 #[tokio::test]
-async fn a_change_of_status_is_told_to_those_who_manage_users_and_to_the_user() {
+async fn user_managers_and_the_user_are_notified_of_a_changed_status() {
     let staff = Staff::new().await;
     let store = &staff.store;
     let ada = store.add_user("ada").await;
@@ -146,7 +146,7 @@ async fn a_change_of_status_is_told_to_those_who_manage_users_and_to_the_user() 
 
         let mut expected = vec![format!("ada {to_them}")];
         expected.extend(to_managers(to_all));
-        assert_eq!(staff.told().await, expected);
+        assert_eq!(staff.recipients().await, expected);
         for (id, template) in [(ada.id, to_them), (staff.owner.id, to_all)] {
             let row = message_to(store, id, template).await;
             assert_eq!(row["targets"], json!([ada.id.0]));
@@ -154,18 +154,18 @@ async fn a_change_of_status_is_told_to_those_who_manage_users_and_to_the_user() 
             assert_eq!(row["payload"]["labels"]["initiator"], "owner");
         }
 
-        // The same status once more is news to nobody.
+        // Setting the same status again notifies no user.
         staff.empty_outbox().await;
         store
             .set_user_status(ada.id, status, &staff.by)
             .await
             .unwrap();
-        assert_eq!(staff.told().await, [""; 0]);
+        assert_eq!(staff.recipients().await, [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn repeating_a_change_on_one_day_tells_nobody_again() {
+async fn repeating_a_change_on_one_day_sends_no_second_message() {
     let staff = Staff::new().await;
     let ada = staff.store.add_user("ada").await;
     staff.empty_outbox().await;
@@ -174,18 +174,18 @@ async fn repeating_a_change_on_one_day_tells_nobody_again() {
         let set = staff.store.set_user_status(ada.id, status, &staff.by);
         set.await.unwrap();
     }
-    assert_eq!(staff.told().await.len(), 6);
+    assert_eq!(staff.recipients().await.len(), 6);
 
     let tomorrow = command_line().at(now() + TimeDelta::days(1));
     let set = staff
         .store
         .set_user_status(ada.id, UserStatus::Suspended, &tomorrow);
     set.await.unwrap();
-    assert_eq!(staff.told().await.len(), 9);
+    assert_eq!(staff.recipients().await.len(), 9);
 }
 
 #[tokio::test]
-async fn going_dormant_and_waking_up_is_told_to_nobody() {
+async fn no_user_is_notified_when_a_user_becomes_dormant_or_is_activated_by_use() {
     let staff = Staff::new().await;
     let ada = staff.store.add_user("ada").await;
     staff.empty_outbox().await;
@@ -198,11 +198,11 @@ async fn going_dormant_and_waking_up_is_told_to_nobody() {
         .await
         .unwrap();
 
-    assert_eq!(staff.told().await, [""; 0]);
+    assert_eq!(staff.recipients().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_deletion_is_told_once_to_those_who_are_left() {
+async fn the_remaining_user_managers_are_notified_of_a_deletion_once() {
     let staff = Staff::new().await;
     let store = &staff.store;
     let eve = store.add_owner("eve").await;
@@ -212,14 +212,14 @@ async fn a_deletion_is_told_once_to_those_who_are_left() {
         store.delete_user(eve.id, false, &staff.by).await.unwrap();
     }
 
-    assert_eq!(staff.told().await, to_managers(USER_ACCOUNT_DELETED));
+    assert_eq!(staff.recipients().await, to_managers(USER_ACCOUNT_DELETED));
     let row = message_to(store, staff.owner.id, USER_ACCOUNT_DELETED).await;
     assert_eq!(row["targets"], json!([eve.id.0]));
     assert_eq!(row["payload"]["labels"]["username"], "eve");
 }
 
 #[tokio::test]
-async fn who_turned_a_notice_off_is_not_told() {
+async fn users_that_disabled_a_template_are_not_notified() {
     let staff = Staff::new().await;
     let said = vec![(USER_ACCOUNT_CREATED, true)];
     let set = staff
@@ -230,11 +230,11 @@ async fn who_turned_a_notice_off_is_not_told() {
     staff.store.add_user("ada").await;
 
     let expected = &to_managers(USER_ACCOUNT_CREATED)[1..];
-    assert_eq!(staff.told().await, expected);
+    assert_eq!(staff.recipients().await, expected);
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_told_is_not_made() {
+async fn a_change_whose_notification_fails_is_rolled_back() {
     let staff = Staff::new().await;
     let store = &staff.store;
     let ada = store.add_user("ada").await;
@@ -260,7 +260,7 @@ async fn a_change_that_cannot_be_told_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_not_made_is_not_told() {
+async fn a_rejected_change_sends_no_notification() {
     let staff = Staff::new().await;
     let store = &staff.store;
 
@@ -274,18 +274,18 @@ async fn a_change_that_is_not_made_is_not_told() {
         .delete_user(staff.owner.id, true, &command_line())
         .await;
     assert!(matches!(deleted, Err(StoreError::Conflict(_))));
-    // The log comes last, and takes all with it.
+    // The audit row is written last; if it fails, everything is rolled back.
     store
         .sql("ALTER TABLE audit_logs ADD CHECK (action = '') NOT VALID")
         .await;
     let created = store.create_user(user("ada"), &staff.by).await;
     assert!(matches!(created, Err(StoreError::Internal(_))));
 
-    assert_eq!(staff.told().await, [""; 0]);
+    assert_eq!(staff.recipients().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_passcode_is_queued_with_its_text_for_the_user_alone() {
+async fn a_passcode_is_enqueued_with_its_text_for_its_user_only() {
     let staff = Staff::new().await;
     let store = staff.store.delivering(MAIL);
     let ada = store.add_user("ada").await;
@@ -318,7 +318,7 @@ async fn a_passcode_is_queued_with_its_text_for_the_user_alone() {
 }
 
 #[tokio::test]
-async fn a_passcode_that_cannot_be_sent_is_good_all_the_same() {
+async fn a_passcode_is_valid_even_if_no_delivery_method_is_available() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let end = now() + TimeDelta::minutes(20);
@@ -339,7 +339,7 @@ async fn a_passcode_that_cannot_be_sent_is_good_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_passcode_that_cannot_be_queued_is_not_set() {
+async fn a_passcode_that_cannot_be_enqueued_is_not_set() {
     let store = TestStore::new().await.delivering(MAIL);
     let ada = store.add_user("ada").await;
     store
@@ -357,7 +357,7 @@ async fn a_passcode_that_cannot_be_queued_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_hundred_receivers_take_one_statement() {
+async fn a_message_to_a_hundred_recipients_is_one_statement() {
     let store = TestStore::new().await.delivering(MAIL);
     store
         .sql(
@@ -367,13 +367,14 @@ async fn a_hundred_receivers_take_one_statement() {
         )
         .await;
     let insert = async |conn: &mut AsyncPgConnection| -> Result<usize, PgError> {
-        let message = Message {
+        let message = NewNotification {
             template_id: USER_ACCOUNT_CREATED,
-            labels: serde_json::Map::new(),
+            recipients: Recipients::UserManagers,
+            labels: Vec::new(),
             targets: Vec::new(),
             created_by: "tests",
         };
-        insert_messages(conn, MAIL, Receivers::UserManagers, &message, now()).await
+        insert_messages(conn, MAIL, &message, now()).await
     };
 
     let inserted = store.share().pool.write(insert).await.unwrap();
