@@ -1,4 +1,4 @@
-//! Rows of the audit log. A change writes its own in its transaction, by
+//! Rows of the audit log. A change writes its row in its own transaction, with
 //! [`insert_audit`].
 
 #![expect(clippy::ref_option_ref, reason = "what diesel derives has them")]
@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::{PgError, PgStore, schema::audit_logs};
 
-/// The greatest length of a target, in bytes. An index entry cannot hold a long text, and
-/// the name of a token may be one.
+/// The greatest length of a target, in bytes. Index entries are limited in size, and names of
+/// tokens are not.
 const MAX_TARGET_BYTES: usize = 1000;
 
 mod log;
@@ -37,7 +37,7 @@ impl AuditStore for PgStore {
     }
 }
 
-/// Writes the row of a change.
+/// Writes an audit row.
 pub(crate) async fn insert_audit(
     conn: &mut AsyncPgConnection,
     entry: AuditEntry,
@@ -51,13 +51,12 @@ pub(crate) async fn insert_audit(
     Ok(())
 }
 
-/// A time as the database keeps it: what is less than a microsecond is cut off, as diesel
-/// does, and not rounded.
+/// Serializes a time in microseconds, truncated like diesel does and not rounded.
 pub(crate) fn as_micros<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// The beginning of a text, in whole characters.
+/// Truncates a text between characters.
 fn up_to(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
         return text;
@@ -113,7 +112,7 @@ impl<'a> NewAuditRow<'a> {
         }
     }
 
-    /// What a statement writes that makes a change and logs it at once.
+    /// The columns, for statements that write a change and its audit row together.
     pub(crate) const COLUMNS: &'static str = "\
 id, time, user_id, organization_id, ip, user_agent, resource_type, resource_id, \
 resource_target, resource_icon, action, diff, status_code, additional_fields, request_id";

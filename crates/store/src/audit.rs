@@ -1,4 +1,4 @@
-//! The audit log: what calls leave that changed nothing, and its list.
+//! The audit log.
 
 use std::net::IpAddr;
 
@@ -14,35 +14,35 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// What the audit log keeps of calls that changed nothing. Every changing method of the
-/// other traits writes its own row, in its own transaction.
+/// Records rejected and failed calls in the audit log. A successful change writes its row
+/// itself, in its own transaction.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// Writes the row of a call that was refused or failed, with the status of its answer.
+    /// Records a rejected or failed call, with the status of its response.
     async fn record_failure(&self, entry: AuditEntry, by: &AuditContext) -> Result<(), StoreError>;
 }
 
-/// The audit log, to be read.
+/// Reads the audit log.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuditLogStore: Send + Sync {
-    /// The page of rows that match, newest first, and how many match.
+    /// Returns a page of the matching rows, newest first, and how many match.
     async fn list_audit(&self, query: AuditQuery) -> Result<Listing<AuditRecord>, StoreError>;
 }
 
-/// Which rows of the audit log a list shows.
+/// Selects rows of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditQuery {
-    /// The filters of the search. Its `organization` is not looked at.
+    /// The filters of the search, except `organization`, which the store ignores.
     pub filter: AuditFilter,
-    /// Whoever asks, for `username:me`.
+    /// The caller, for `username:me`.
     pub caller: UserId,
     /// Only rows of this organization.
     pub organization: Option<OrganizationId>,
-    /// Only rows of these organizations; `None` is all rows.
+    /// Only rows of these organizations; `None` for all rows.
     pub visible: Option<Vec<OrganizationId>>,
-    /// Which part of the list.
+    /// Limit and offset.
     pub page: Page,
 }
 
@@ -51,47 +51,47 @@ pub struct AuditQuery {
 pub struct AuditRecord {
     /// The identifier.
     pub id: Uuid,
-    /// The request; nil if the service did it by itself.
+    /// The request; nil if the server acted by itself.
     pub request_id: Uuid,
-    /// When.
+    /// When it happened.
     pub time: DateTime<Utc>,
-    /// From where, if known.
+    /// The client's IP address, if known.
     pub ip: Option<IpAddr>,
-    /// With which client; may be empty.
+    /// The client's user agent; may be empty.
     pub user_agent: String,
-    /// What was done.
+    /// What happened.
     pub action: AuditAction,
-    /// To which kind of thing.
+    /// The kind of target.
     pub resource: AuditResource,
-    /// To which one.
+    /// The identifier of the target.
     pub resource_id: Uuid,
-    /// Its name at the time.
+    /// The name of the target at the time.
     pub target: String,
-    /// Its picture at the time.
+    /// The picture of the target at the time.
     pub icon: String,
     /// What changed, as JSON.
     pub diff: Value,
-    /// The status of the answer.
+    /// The HTTP status of the response.
     pub status_code: u16,
-    /// Facts besides, as JSON.
+    /// Additional facts, as JSON.
     pub additional_fields: Value,
-    /// The organization that it is of.
+    /// The organization that the target belongs to.
     pub organization: Option<AuditedOrganization>,
-    /// Who did it, if their row is still there.
+    /// The acting user, if their row still exists.
     pub user: Option<User>,
-    /// Whether the thing, if it is a user or an organization, was deleted since.
+    /// Whether the target is a user or an organization that has been deleted since.
     pub is_deleted: bool,
 }
 
-/// What the log shows of an organization.
+/// An organization as the audit log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditedOrganization {
     /// The identifier.
     pub id: OrganizationId,
-    /// The name for paths.
+    /// The name in paths.
     pub name: String,
-    /// The name that people read.
+    /// The display name.
     pub display_name: String,
-    /// Where a picture is; may be empty.
+    /// The URL of a picture; may be empty.
     pub icon: String,
 }

@@ -1,7 +1,7 @@
-//! The list of the audit log: page, filters and count.
+//! Queries of the audit log: filters, pages and counts.
 //!
-//! A row refers to nothing, since it outlives what it names. So the people and the
-//! organizations of a page are looked up after it, those of the whole page at once.
+//! Rows have no foreign keys, since they outlive what they name. So the users and organizations
+//! of a page are loaded after it, in one query each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -39,8 +39,8 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The username that stands for whoever asks.
-const ONESELF: &str = "me";
+/// The username that stands for the caller.
+const ME: &str = "me";
 
 #[async_trait]
 impl AuditLogStore for PgStore {
@@ -49,7 +49,7 @@ impl AuditLogStore for PgStore {
     }
 }
 
-/// Rows as yet without order and limit.
+/// A query for rows, without order and limit.
 type Matching<'a> = audit_logs::BoxedQuery<'a, Pg>;
 type Selected<'a> = Select<Matching<'a>, AsSelect<AuditRow, Pg>>;
 
@@ -70,15 +70,16 @@ async fn list_audit(
         Some(count) => count,
         None => count(conn, matching(query, &actors)).await?,
     };
-    let around = Surroundings::of(conn, &rows).await?;
-    let items = rows.into_iter().filter_map(|row| around.record(row));
+    let referenced = Referenced::load(conn, &rows).await?;
+    let items = rows.into_iter().filter_map(|row| referenced.record(row));
     Ok(Listing {
         items: items.collect::<Result<_, _>>()?,
         count,
     })
 }
 
-/// Who must have done it, each of them; `None` if one of them is nobody.
+/// Returns the users that the filters name as actors, all of whom must match; `None` if one of
+/// them does not exist.
 async fn find_actors(
     conn: &mut AsyncPgConnection,
     query: &AuditQuery,
@@ -87,7 +88,7 @@ async fn find_actors(
     let mut lookups = Vec::new();
     match query.filter.username.as_deref() {
         None => {}
-        Some(ONESELF) => actors.push(query.caller),
+        Some(ME) => actors.push(query.caller),
         Some(username) => lookups.push(UserLookup::Username(username.to_owned())),
     }
     if let Some(email) = &query.filter.email {
@@ -102,7 +103,7 @@ async fn find_actors(
     Ok(Some(actors))
 }
 
-/// Those that the filters and the visibility let through.
+/// Applies the filters and the visibility.
 fn matching<'a>(query: &'a AuditQuery, actors: &[UserId]) -> Matching<'a> {
     let mut matching = with_times(with_words(audit_logs::table.into_boxed(), query), query);
     let filter = &query.filter;
@@ -155,7 +156,7 @@ fn with_times<'a>(mut matching: Matching<'a>, query: &AuditQuery) -> Matching<'a
     matching
 }
 
-/// To the letter what `audit_logs_organization_id_time_idx` is for.
+/// The predicate of `audit_logs_organization_id_time_idx`, verbatim.
 fn has_organization() -> SqlLiteral<Bool> {
     sql("audit_logs.organization_id <> '00000000-0000-0000-0000-000000000000'")
 }
@@ -170,7 +171,8 @@ fn page(matching: Matching<'_>, page: Page) -> Selected<'_> {
     selected.offset(page.offset.into())
 }
 
-/// How many match, if the page tells it: it has rows, or is the first, and is not full.
+/// Returns the count if it follows from the page, which is then not full, and not empty unless
+/// it is the first.
 fn count_of_last_page(page: Page, len: usize) -> Option<u64> {
     let len = len as u64;
     let is_full = page.limit.is_some_and(|limit| len >= u64::from(limit));
@@ -183,24 +185,24 @@ async fn count(conn: &mut AsyncPgConnection, matching: Matching<'_>) -> Result<u
     Ok(count.unsigned_abs())
 }
 
-/// Those who are named by the rows of a page, as they are today.
-struct Surroundings {
+/// The users and organizations that the rows of a page refer to, as they are now.
+struct Referenced {
     users: HashMap<Uuid, User>,
     organizations: HashMap<Uuid, OrganizationRow>,
 }
 
-impl Surroundings {
-    async fn of(conn: &mut AsyncPgConnection, rows: &[AuditRow]) -> Result<Self, PgError> {
-        let things_of = |resource: AuditResource| {
+impl Referenced {
+    async fn load(conn: &mut AsyncPgConnection, rows: &[AuditRow]) -> Result<Self, PgError> {
+        let targets_of = |resource: AuditResource| {
             rows.iter()
                 .filter(move |row| row.resource_type == resource.as_str())
                 .map(|row| row.resource_id)
         };
         let actors = rows.iter().map(|row| row.user_id);
-        let user_ids = actors.chain(things_of(AuditResource::User)).collect();
+        let user_ids = actors.chain(targets_of(AuditResource::User)).collect();
         let owners = rows.iter().map(|row| row.organization_id);
         let organization_ids = owners
-            .chain(things_of(AuditResource::Organization))
+            .chain(targets_of(AuditResource::Organization))
             .collect();
         Ok(Self {
             users: load_users(conn, user_ids).await?,
@@ -208,8 +210,8 @@ impl Surroundings {
         })
     }
 
-    /// The row with what belongs to it; `None` if it is of a kind that only a later version
-    /// knows, which runs beside this one for as long as an upgrade takes.
+    /// Converts a row; `None` if its action or resource is unknown. During an upgrade a later
+    /// version may write such rows.
     fn record(&self, row: AuditRow) -> Option<Result<AuditRecord, PgError>> {
         let action = AuditAction::parse(&row.action);
         let resource = AuditResource::parse(&row.resource_type);
@@ -218,7 +220,7 @@ impl Surroundings {
                 audit.id = %row.id,
                 audit.action = row.action,
                 audit.resource_type = row.resource_type,
-                "left out a row of the audit log that is of an unknown kind"
+                "skipping an audit row of an unknown kind"
             );
             return None;
         };
@@ -268,7 +270,7 @@ async fn load_users(
         .load(conn)
         .await?;
     let users = rows.into_iter().map(|row| {
-        // The log does not show where they are members.
+        // The audit log does not show memberships.
         let organization_ids = Vec::new();
         let user = User {
             organization_ids,

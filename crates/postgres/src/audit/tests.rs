@@ -10,7 +10,7 @@ use super::up_to;
 use crate::testing::{TestStore, command_line};
 
 #[tokio::test]
-async fn an_attempt_is_recorded_with_the_status_of_its_answer() {
+async fn a_failed_call_is_recorded_with_its_status() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let by = AuditContext {
@@ -37,7 +37,7 @@ async fn an_attempt_is_recorded_with_the_status_of_its_answer() {
 }
 
 #[tokio::test]
-async fn a_long_target_is_cut_to_what_an_index_holds() {
+async fn a_long_target_is_truncated_to_fit_an_index_entry() {
     let store = TestStore::new().await;
     let name: String = (0..20_000_u32)
         .map(|i| char::from_u32(0x4e00 + i.wrapping_mul(7919) % 20_000).unwrap())

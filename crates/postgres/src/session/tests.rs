@@ -36,7 +36,7 @@ async fn add_dormant(store: &TestStore, name: &str) -> UserId {
 }
 
 #[tokio::test]
-async fn a_credential_has_the_key_the_user_and_their_memberships() {
+async fn a_credential_contains_the_key_its_user_and_their_memberships() {
     let store = TestStore::new().await;
     let organization = store.default_organization().await;
     let organization_ids = vec![organization];
@@ -76,7 +76,7 @@ async fn a_credential_has_the_key_the_user_and_their_memberships() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_there_has_no_credential() {
+async fn a_missing_key_has_no_credential() {
     let store = TestStore::new().await;
     for id in ["0123456789", "", "'; --"] {
         let id = ApiKeyId::from_stored(id.to_owned());
@@ -97,7 +97,7 @@ async fn a_suspended_user_has_a_credential_and_a_deleted_one_has_none() {
     store.sql("UPDATE users SET status = 'suspended'").await;
     let credential = store.find_credential(&new.id).await.unwrap().unwrap();
     assert_eq!(credential.user.status, UserStatus::Suspended);
-    // Even if the triggers had not run.
+    // Even if the triggers did not run.
     store
         .sql("SET session_replication_role = replica; UPDATE users SET deleted = true")
         .await;
@@ -144,7 +144,7 @@ async fn a_key_from_a_provider_needs_the_link_to_it() {
 }
 
 #[tokio::test]
-async fn a_touch_writes_what_is_due_of_the_key_and_that_the_user_was_seen() {
+async fn a_touch_updates_what_is_due_of_the_key_and_when_the_user_was_seen() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
@@ -193,7 +193,7 @@ async fn a_touch_writes_what_is_due_of_the_key_and_that_the_user_was_seen() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_ended_meanwhile_is_not_brought_back() {
+async fn a_key_that_expired_concurrently_is_not_extended() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = session(ada.id);
@@ -231,14 +231,14 @@ async fn a_key_that_was_ended_meanwhile_is_not_brought_back() {
 }
 
 #[tokio::test]
-async fn only_a_dormant_user_is_woken_and_the_log_says_by_whom() {
+async fn only_a_dormant_user_is_activated_and_the_audit_row_marks_it_as_automatic() {
     let store = TestStore::new().await;
     let ada = add_dormant(&store, "ada").await;
 
-    let woken = store.activate_user(ada, later()).await.unwrap().unwrap();
+    let activated = store.activate_user(ada, later()).await.unwrap().unwrap();
 
-    assert_eq!(woken.status, UserStatus::Active);
-    assert_eq!(woken.updated_at, later());
+    assert_eq!(activated.status, UserStatus::Active);
+    assert_eq!(activated.updated_at, later());
     assert_eq!(
         store.last_audit().await,
         json!({
@@ -281,7 +281,7 @@ async fn only_a_dormant_user_is_woken_and_the_log_says_by_whom() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_suspension_is_never_lost_against_the_waking() {
+async fn an_activation_never_undoes_a_concurrent_suspension() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     for round in 0..8 {
         let ada = add_dormant(&store, &format!("ada-{round}")).await;
@@ -292,10 +292,10 @@ async fn a_suspension_is_never_lost_against_the_waking() {
                     let suspended = UserStatus::Suspended;
                     store.set_user_status(ada, suspended, &command_line()).await
                 } else if i % 2 == 0 {
-                    let woken = store
+                    let activated = store
                         .log_in(session(ada), hash("first"), None, &command_line())
                         .await;
-                    assert!(woken.is_ok() || is_stale(&woken), "{woken:?}");
+                    assert!(activated.is_ok() || is_stale(&activated), "{activated:?}");
                     Ok(None)
                 } else {
                     store.activate_user(ada, now()).await
@@ -340,7 +340,7 @@ async fn a_password_account_is_that_of_a_live_user() {
 }
 
 #[tokio::test]
-async fn signing_in_wakes_the_user_rehashes_and_makes_the_key() {
+async fn signing_in_activates_the_user_rehashes_and_creates_the_key() {
     let store = TestStore::new().await;
     let ada = add_dormant(&store, "ada").await;
     let new = session(ada);
@@ -364,14 +364,14 @@ async fn signing_in_wakes_the_user_rehashes_and_makes_the_key() {
     let password = store.find_password_hash(ada).await.unwrap();
     assert_eq!(password, Some(hash("better")));
     let rows: Vec<Value> = store.audit().await;
-    let [_, waking, login] = rows.as_slice() else {
+    let [_, activation, login] = rows.as_slice() else {
         panic!("{rows:?}")
     };
     assert_eq!(
-        waking["additional_fields"]["automatic_subsystem"],
+        activation["additional_fields"]["automatic_subsystem"],
         "dormancy"
     );
-    assert_eq!(waking["time"], "2026-03-04T07:06:07.123456+00:00");
+    assert_eq!(activation["time"], "2026-03-04T07:06:07.123456+00:00");
     assert_eq!(login["time"], "2026-03-04T07:06:07.123457+00:00");
     for (field, value) in [
         ("action", json!("login")),
@@ -388,7 +388,7 @@ async fn signing_in_wakes_the_user_rehashes_and_makes_the_key() {
 }
 
 #[tokio::test]
-async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
+async fn a_replaced_password_does_not_sign_in() {
     for change in [
         "UPDATE users SET hashed_password = 'other'",
         "UPDATE users SET status = 'suspended'",
@@ -417,15 +417,15 @@ async fn nobody_signs_in_with_a_password_that_is_not_theirs_any_more() {
         );
     }
     let store = TestStore::new().await;
-    let stranger = session(UserId(Uuid::nil()));
+    let of_no_user = session(UserId(Uuid::nil()));
     let result = store
-        .log_in(stranger, hash("first"), None, &command_line())
+        .log_in(of_no_user, hash("first"), None, &command_line())
         .await;
     assert!(is_stale(&result), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_may_sign_in_at_once() {
+async fn concurrent_sign_ins_succeed() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     let ada = add_dormant(&store, "ada").await;
     let tasks = (0..16).map(|_| {
@@ -442,12 +442,12 @@ async fn many_may_sign_in_at_once() {
     }
 
     assert_eq!(store.keys_of(ada).await.len(), 16);
-    let woken = "SELECT count(*) FROM audit_logs WHERE action = 'write'";
-    assert_eq!(store.value(woken).await, "1");
+    let activated = "SELECT count(*) FROM audit_logs WHERE action = 'write'";
+    assert_eq!(store.value(activated).await, "1");
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_key_and_those_that_connect_to_applications() {
+async fn signing_out_deletes_the_key_and_those_that_connect_to_applications() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let connects = |user| NewApiKey {
@@ -488,7 +488,7 @@ async fn signing_out_ends_the_key_and_those_that_connect_to_applications() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_may_sign_out_at_once() {
+async fn concurrent_sign_outs_do_not_deadlock() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     let ada = store.add_user("ada").await;
     let mut keys = Vec::new();

@@ -1,4 +1,4 @@
-//! Writing down that a key was used: one statement for the key and its user.
+//! Records the use of a key, in one statement for the key and its user.
 
 use std::net::IpAddr;
 
@@ -15,9 +15,8 @@ use usher_domain::{ApiKeyId, api_key::Touch};
 
 use crate::{PgError, api_key::NOWHERE};
 
-/// The key is updated by what comes out of updating the user, which fixes the order of the
-/// locks. A key that has ended, perhaps since it was read, is left as it is: its use must
-/// not bring it back.
+/// The key is updated from the result of updating the user, which fixes the order of locks. A
+/// key that has expired, perhaps since it was read, is not updated: its use must not extend it.
 const STATEMENT: &str = "\
 WITH seen AS (\
 UPDATE users SET last_seen_at = $5, updated_at = $4 \
@@ -57,7 +56,7 @@ struct TouchKey<'a> {
     ip: IpNet,
 }
 
-/// The type that stands for the statement in the cache of prepared ones.
+/// The type under which diesel caches the prepared statement.
 struct TouchKeyStatement;
 
 impl QueryId for TouchKey<'_> {

@@ -35,14 +35,14 @@ fn query(q: &str) -> AuditQuery {
     }
 }
 
-/// The rows that match, by their targets.
+/// The targets of the matching rows, and their count.
 async fn targets(store: &TestStore, query: AuditQuery) -> (Vec<String>, u64) {
     let listing = store.list_audit(query).await.unwrap();
     let targets = listing.items.into_iter().map(|record| record.target);
     (targets.collect(), listing.count)
 }
 
-/// A database whose log is empty but for what a test writes into it.
+/// A database with an empty audit log.
 struct Log {
     store: TestStore,
 }
@@ -53,7 +53,7 @@ impl Log {
         Self { store }
     }
 
-    /// Writes a row of so many seconds after the beginning.
+    /// Writes a row at this many seconds after the start.
     async fn write(&self, second: i64, user: UserId, entry: AuditEntry) {
         let by = AuditContext {
             request_id: RequestId(Uuid::from_u128(u128::try_from(second).unwrap())),
@@ -70,7 +70,7 @@ fn entry(action: AuditAction, resource: AuditResource, target: &str) -> AuditEnt
 }
 
 #[tokio::test]
-async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
+async fn a_row_is_returned_in_full_with_its_user_and_organization() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     let by = AuditContext {
@@ -116,7 +116,7 @@ async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
         (shown.display_name.as_str(), shown.icon.as_str()),
         ("Lab", "/lab.png")
     );
-    // They became a member, which the log does not show.
+    // The audit log does not show memberships.
     let user = record.user.as_ref().unwrap();
     assert_eq!(user.organization_ids, []);
     assert_eq!((user.id, user.username.as_str()), (owner.id, "owner"));
@@ -124,7 +124,7 @@ async fn a_row_comes_with_all_that_it_has_and_with_whom_it_names() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_empty() {
+async fn unknown_fields_are_empty() {
     let store = TestStore::new().await;
     let by = AuditContext {
         ip: None,
@@ -142,7 +142,7 @@ async fn what_is_not_known_is_empty() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_since_is_marked() {
+async fn deleted_targets_are_marked() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     let by = store.sign_in(owner.id).await;
@@ -150,7 +150,7 @@ async fn what_was_deleted_since_is_marked() {
     let set = store.set_user_status(ada.id, UserStatus::Suspended, &by);
     set.await.unwrap();
     store.delete_user(ada.id, false, &by).await.unwrap();
-    // Of another kind, by which an identifier is not looked up among users.
+    // Only targets of the kind user are looked up among users.
     let key = AuditEntry::new(AuditAction::Create, AuditResource::ApiKey, ada.id, "key");
     store.record_failure(key, &by).await.unwrap();
     let gone = Uuid::from_u128(9);
@@ -179,12 +179,12 @@ async fn what_was_deleted_since_is_marked() {
         ("owner", false),
     ];
     assert_eq!(marked, expected.map(|(target, is)| (target.to_owned(), is)));
-    // Whoever did it is shown, deleted or not.
+    // The acting user is returned even if deleted.
     assert!(listing.items.iter().any(|record| record.user.is_some()));
 }
 
 #[tokio::test]
-async fn filters_hold_together() {
+async fn filters_are_combined() {
     let log = Log::new().await;
     let store = &log.store;
     let (ada, bob) = (store.add_user("Ada").await, store.add_user("bob").await);
@@ -265,7 +265,7 @@ async fn filters_hold_together() {
         (of(None, Some(vec![organization, another])), &["four"]),
         (of(Some(organization), Some(vec![another])), &[]),
         (of(None, Some(Vec::new())), &[]),
-        // Rows of none are of no organization that somebody could ask for.
+        // Rows without an organization match no organization filter.
         (of(None, Some(vec![OrganizationId(Uuid::nil())])), &[]),
     ] {
         let (found, count) = targets(store, query.clone()).await;
@@ -275,7 +275,7 @@ async fn filters_hold_together() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_free_again_is_that_of_its_new_holder() {
+async fn a_reused_username_filters_by_its_new_user() {
     let log = Log::new().await;
     let old = log.store.add_user("ada").await;
     log.store
@@ -293,9 +293,9 @@ async fn a_name_that_is_free_again_is_that_of_its_new_holder() {
 }
 
 #[tokio::test]
-async fn pages_are_newest_first_and_each_tells_how_many_match() {
+async fn pages_are_newest_first_with_the_total_count() {
     let log = Log::new().await;
-    // Two at a time.
+    // Two rows share each second.
     for n in 0..6_i64 {
         let entry = entry(AuditAction::Write, AuditResource::User, &format!("t{n}"));
         log.write(n / 2, UserId(Uuid::nil()), entry).await;
@@ -332,7 +332,7 @@ async fn pages_are_newest_first_and_each_tells_how_many_match() {
 }
 
 #[tokio::test]
-async fn rows_of_a_later_version_do_not_take_the_list_away() {
+async fn rows_of_a_later_version_are_skipped() {
     let log = Log::new().await;
     for (second, target) in [(1, "one"), (2, "two"), (3, "three")] {
         let entry = entry(AuditAction::Write, AuditResource::User, target);
@@ -438,7 +438,7 @@ async fn plans(store: &TestStore, query: &AuditQuery) -> (Value, Value) {
     store.share().pool.read(explain).await.unwrap()
 }
 
-/// Whether a plan reads all rows before it gives the first.
+/// Whether a plan reads all rows before it returns the first one.
 fn sorts_all(plan: &Value) -> bool {
     match plan {
         Value::Object(node) => {

@@ -46,7 +46,7 @@ async fn find(store: &TestStore, id: UserId) -> User {
 }
 
 #[tokio::test]
-async fn a_new_profile_moves_updated_at_and_is_logged_under_the_new_name() {
+async fn a_new_profile_sets_updated_at_and_is_audited_under_the_new_name() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
 
@@ -73,7 +73,7 @@ async fn a_new_profile_moves_updated_at_and_is_logged_under_the_new_name() {
 }
 
 #[tokio::test]
-async fn a_profile_that_stays_the_same_is_logged_with_an_empty_diff() {
+async fn an_unchanged_profile_is_audited_with_an_empty_diff() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
 
@@ -87,7 +87,7 @@ async fn a_profile_that_stays_the_same_is_logged_with_an_empty_diff() {
 }
 
 #[tokio::test]
-async fn a_username_of_another_or_their_identifier_is_refused_and_nothing_changes() {
+async fn the_username_or_identifier_of_another_user_is_a_conflict() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let bob = store.add_user("bob").await;
@@ -108,7 +108,7 @@ async fn a_username_of_another_or_their_identifier_is_refused_and_nothing_change
 }
 
 #[tokio::test]
-async fn changes_of_nobody_are_none() {
+async fn changing_a_missing_user_returns_none() {
     let store = TestStore::new().await;
     let (id, by) = (UserId(Uuid::nil()), command_line());
 
@@ -129,7 +129,7 @@ async fn changes_of_nobody_are_none() {
 }
 
 #[tokio::test]
-async fn a_status_is_set_logged_and_kept_in_the_history_if_it_changes() {
+async fn a_changed_status_is_audited_and_added_to_the_history() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store.sign_in(ada.id).await;
@@ -159,7 +159,7 @@ async fn a_status_is_set_logged_and_kept_in_the_history_if_it_changes() {
         ada.id
     );
     assert_eq!(store.column(&history).await, ["active", "suspended"]);
-    // They begin with the time: a page of their index is not one by chance.
+    // Version 7 begins with the time, so that new entries of the index share pages.
     let ids = format!(
         "SELECT id FROM user_status_changes WHERE user_id = '{}' ORDER BY changed_at",
         ada.id
@@ -172,7 +172,7 @@ async fn a_status_is_set_logged_and_kept_in_the_history_if_it_changes() {
 }
 
 #[tokio::test]
-async fn an_owner_is_not_suspended() {
+async fn an_owner_cannot_be_suspended() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     store.add_owner("other").await;
@@ -186,7 +186,7 @@ async fn an_owner_is_not_suspended() {
 }
 
 #[tokio::test]
-async fn roles_are_stored_sorted_and_once_and_leave_updated_at() {
+async fn roles_are_stored_sorted_without_duplicates_and_leave_updated_at() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = roles(&[], &["template-admin", "auditor", "template-admin"]);
@@ -203,7 +203,7 @@ async fn roles_are_stored_sorted_and_once_and_leave_updated_at() {
 }
 
 #[tokio::test]
-async fn the_same_roles_in_another_order_are_no_change() {
+async fn reordered_roles_are_audited_with_an_empty_diff() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -220,7 +220,7 @@ async fn the_same_roles_in_another_order_are_no_change() {
 }
 
 #[tokio::test]
-async fn roles_that_somebody_else_changed_meanwhile_are_not_replaced() {
+async fn concurrently_changed_roles_are_not_replaced() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store.sql("UPDATE users SET rbac_roles = '{owner}'").await;
@@ -234,11 +234,11 @@ async fn roles_that_somebody_else_changed_meanwhile_are_not_replaced() {
 }
 
 #[tokio::test]
-async fn the_last_owner_who_may_sign_in_stays() {
+async fn the_last_owner_who_may_sign_in_cannot_be_removed() {
     let store = TestStore::new().await;
     let by = command_line();
     let owner = store.add_owner("owner").await;
-    // None of these could take over.
+    // None of these counts as an active owner.
     for name in ["suspended", "gone", "system", "member"] {
         store.add_owner(name).await;
     }
@@ -264,7 +264,7 @@ async fn the_last_owner_who_may_sign_in_stays() {
 }
 
 #[tokio::test]
-async fn a_suspended_or_deleted_owner_may_go() {
+async fn a_suspended_or_deleted_owner_can_be_removed() {
     let store = TestStore::new().await;
     let by = command_line();
     let owner = store.add_owner("owner").await;
@@ -282,14 +282,14 @@ async fn a_suspended_or_deleted_owner_may_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn owners_who_demote_or_delete_each_other_at_once_leave_one() {
+async fn owners_who_remove_each_other_concurrently_leave_one() {
     for round in 0..6 {
         let store = TestStore::new().await;
         let (ada, bob) = (store.add_owner("ada").await, store.add_owner("bob").await);
         let by = [store.sign_in(ada.id).await, store.sign_in(bob.id).await];
         let tasks = [(bob.id, 0), (ada.id, 1)].map(|(target, actor): (UserId, usize)| {
             let (store, by) = (store.share(), by[actor].clone());
-            // With and without a caller who is locked too.
+            // With and without a caller whose row is locked too.
             let by = if round % 2 == 0 { by } else { command_line() };
             async move {
                 if round < 3 {
@@ -307,7 +307,7 @@ async fn owners_who_demote_or_delete_each_other_at_once_leave_one() {
         let done = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(done, 1, "{results:?}");
         let lost = results.into_iter().find(Result::is_err).unwrap();
-        // Whoever was deleted first may not act any more.
+        // A caller who was deleted first is rejected.
         let conflict = conflict(lost);
         assert!(
             matches!(conflict, Conflict::LastOwner | Conflict::StaleCredential),
@@ -319,7 +319,7 @@ async fn owners_who_demote_or_delete_each_other_at_once_leave_one() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_loses_keys_and_links_and_keeps_the_rest() {
+async fn a_deleted_user_loses_keys_and_links_only() {
     let store = TestStore::new().await;
     let organization_ids = vec![store.default_organization().await];
     let ada = store
@@ -367,7 +367,7 @@ async fn a_deleted_user_loses_keys_and_links_and_keeps_the_rest() {
 }
 
 #[tokio::test]
-async fn deleting_again_is_logged_with_an_empty_diff() {
+async fn a_repeated_deletion_is_audited_with_an_empty_diff() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
 
@@ -385,7 +385,7 @@ async fn deleting_again_is_logged_with_an_empty_diff() {
 }
 
 #[tokio::test]
-async fn an_owner_is_not_deleted_by_who_may_not() {
+async fn unless_owner_protects_an_owner_from_deletion() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     store.add_owner("other").await;
@@ -396,7 +396,7 @@ async fn an_owner_is_not_deleted_by_who_may_not() {
 }
 
 #[tokio::test]
-async fn a_name_is_free_again_after_deletion_and_inherits_nothing() {
+async fn a_username_can_be_reused_after_deletion_and_inherits_nothing() {
     let store = TestStore::new().await;
     let organization_ids = vec![store.default_organization().await];
     let roles = vec![SiteRole::Auditor];
@@ -419,7 +419,7 @@ async fn a_name_is_free_again_after_deletion_and_inherits_nothing() {
 }
 
 #[tokio::test]
-async fn who_may_not_act_any_more_changes_nothing() {
+async fn a_caller_whose_key_was_revoked_changes_nothing() {
     use usher_store::ApiKeyStore;
 
     for ending in [
@@ -467,7 +467,7 @@ async fn who_may_not_act_any_more_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_that_cross_each_other_do_not_deadlock() {
+async fn concurrent_changes_of_two_users_do_not_deadlock() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     let mut people = Vec::new();
     for i in 0..4 {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_new_user_is_read_back_as_they_were_made() {
+async fn a_new_user_is_read_back_as_created() {
     let store = TestStore::new().await;
     let organization = store.default_organization().await;
     let new = NewUser {
@@ -53,7 +53,7 @@ async fn a_new_user_is_read_back_as_they_were_made() {
 }
 
 #[tokio::test]
-async fn what_makes_a_user_is_prepared_once() {
+async fn statements_that_create_a_user_are_prepared_once() {
     let store = TestStore::with(|options| options.max_connections = 1).await;
     let new = NewUser {
         organization_ids: vec![store.default_organization().await],
@@ -89,7 +89,7 @@ struct Prepared {
 }
 
 #[tokio::test]
-async fn making_a_user_leaves_an_audit_row_with_every_field_that_has_a_value() {
+async fn creating_a_user_is_audited_with_every_field_that_has_a_value() {
     let store = TestStore::new().await;
     let actor = store.add_owner("owner").await;
     let mut by = store.sign_in(actor.id).await;
@@ -130,7 +130,7 @@ async fn making_a_user_leaves_an_audit_row_with_every_field_that_has_a_value() {
 }
 
 #[tokio::test]
-async fn the_log_does_not_tell_whether_a_user_has_a_password() {
+async fn the_audit_log_does_not_show_whether_a_user_has_a_password() {
     let store = TestStore::new().await;
     let password = PasswordHash::none();
 
@@ -147,7 +147,7 @@ async fn the_log_does_not_tell_whether_a_user_has_a_password() {
 }
 
 #[tokio::test]
-async fn a_membership_that_fails_leaves_no_user_behind() {
+async fn a_failed_membership_leaves_no_user_behind() {
     let store = TestStore::new().await;
     let organization_ids = vec![
         store.default_organization().await,
@@ -172,7 +172,7 @@ async fn a_membership_that_fails_leaves_no_user_behind() {
 }
 
 #[tokio::test]
-async fn nobody_becomes_a_member_of_a_deleted_organization() {
+async fn no_user_becomes_a_member_of_a_deleted_organization() {
     let store = TestStore::new().await;
     let gone = OrganizationId(Uuid::from_u128(1));
     store
@@ -201,7 +201,7 @@ async fn nobody_becomes_a_member_of_a_deleted_organization() {
 }
 
 #[tokio::test]
-async fn names_and_addresses_are_taken_without_regard_to_case() {
+async fn usernames_and_email_addresses_are_unique_ignoring_case() {
     let store = TestStore::new().await;
     store.add_user("Alice").await;
     let same_name = NewUser {
@@ -228,7 +228,7 @@ async fn names_and_addresses_are_taken_without_regard_to_case() {
 }
 
 #[tokio::test]
-async fn the_identifier_of_another_is_no_username() {
+async fn the_identifier_of_another_user_is_not_a_username() {
     let store = TestStore::new().await;
     let alice = store.add_user("alice").await;
     let digits = alice.id.0.simple().to_string();
@@ -245,7 +245,7 @@ async fn the_identifier_of_another_is_no_username() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_identifier_name_and_address() {
+async fn users_are_found_by_identifier_username_and_email_address() {
     let store = TestStore::new().await;
     let alice = store.add_user("Alice").await;
     let digits = "0123456789abcdef0123456789abcdef";
@@ -273,7 +273,7 @@ async fn users_are_found_by_identifier_name_and_address() {
 }
 
 #[tokio::test]
-async fn a_taken_name_or_address_is_found_also_of_hidden_accounts() {
+async fn a_taken_username_or_email_address_is_found_among_system_accounts_too() {
     let store = TestStore::new().await;
     let alice = store.add_user("alice").await;
     let find = async |username: &str, email: &str| {
@@ -301,7 +301,7 @@ async fn a_taken_name_or_address_is_found_also_of_hidden_accounts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_first_users_at_once_one_is_made() {
+async fn one_of_a_hundred_concurrent_first_users_is_created() {
     let store = TestStore::new().await;
     assert!(!store.has_users().await.unwrap());
     let tasks = (0..100).map(|i| {
@@ -320,17 +320,17 @@ async fn of_a_hundred_first_users_at_once_one_is_made() {
 
     let results = at_once(tasks).await;
 
-    let made: Vec<_> = results
+    let created: Vec<_> = results
         .iter()
         .filter_map(|result| result.as_ref().ok())
         .collect();
-    assert_eq!(made.len(), 1);
+    assert_eq!(created.len(), 1);
     let refused = results
         .iter()
         .filter(|result| matches!(result, Err(StoreError::Conflict(Conflict::FirstUserExists))));
     assert_eq!(refused.count(), 99);
     assert_eq!(
-        made[0].organization_ids,
+        created[0].organization_ids,
         [store.default_organization().await]
     );
     assert!(store.has_users().await.unwrap());
@@ -338,7 +338,7 @@ async fn of_a_hundred_first_users_at_once_one_is_made() {
 }
 
 #[tokio::test]
-async fn when_all_users_are_deleted_there_is_another_first_one() {
+async fn a_first_user_can_be_created_again_after_all_users_are_deleted() {
     let store = TestStore::new().await;
     let first = store.create_first_user(user("first")).await.unwrap();
     store
@@ -358,7 +358,7 @@ async fn when_all_users_are_deleted_there_is_another_first_one() {
 }
 
 #[tokio::test]
-async fn the_name_of_an_account_of_the_system_is_taken_for_the_first_user_too() {
+async fn the_first_user_cannot_take_the_username_of_a_system_account() {
     let store = TestStore::new().await;
 
     let error = store
@@ -370,7 +370,7 @@ async fn the_name_of_an_account_of_the_system_is_taken_for_the_first_user_too() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_users_of_one_name_at_once_one_is_made() {
+async fn one_of_many_concurrent_users_of_one_name_is_created() {
     let store = TestStore::new().await;
     let tasks = (0..16).map(|i| {
         let store = store.share();

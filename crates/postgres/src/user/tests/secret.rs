@@ -22,7 +22,7 @@ async fn password(store: &TestStore, user: UserId) -> String {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_key_of_the_user_and_voids_a_passcode() {
+async fn a_new_password_deletes_every_key_of_the_user_and_voids_a_passcode() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let (by, _) = (store.sign_in(ada.id).await, store.sign_in(bob.id).await);
@@ -47,7 +47,7 @@ async fn a_new_password_ends_every_key_of_the_user_and_voids_a_passcode() {
     let row = store.last_audit().await;
     assert_eq!(row["resource_target"], "ada");
     assert_eq!(row["diff"], json!({"hashed_password": {"secret": true}}));
-    // The caller's own key is gone with the others.
+    // The caller's own key is deleted with the others.
     let again = store.set_user_password(ada.id, change("third"), &by).await;
     assert!(matches!(
         again,
@@ -78,7 +78,7 @@ async fn a_password_is_replaced_only_if_it_is_still_the_one_that_was_checked() {
 }
 
 #[tokio::test]
-async fn an_owner_gets_no_password_from_who_may_not_set_it() {
+async fn unless_owner_protects_the_password_of_an_owner() {
     let store = TestStore::new().await;
     let owner = store.add_owner("owner").await;
     let change = PasswordChange {
@@ -98,7 +98,7 @@ async fn an_owner_gets_no_password_from_who_may_not_set_it() {
 }
 
 #[tokio::test]
-async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
+async fn a_passcode_is_stored_with_its_expiry_and_audited_as_requested_by_the_user() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let by = AuditContext {
@@ -138,7 +138,7 @@ async fn a_passcode_is_kept_with_its_end_and_logged_as_asked_for_by_the_user() {
 }
 
 #[tokio::test]
-async fn nobody_and_the_deleted_get_no_passcode() {
+async fn missing_and_deleted_users_get_no_passcode() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -154,7 +154,7 @@ async fn nobody_and_the_deleted_get_no_passcode() {
 }
 
 #[tokio::test]
-async fn a_passcode_changes_the_password_and_ends_all_keys() {
+async fn a_passcode_changes_the_password_and_deletes_all_keys() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store.sign_in(ada.id).await;
@@ -195,7 +195,7 @@ async fn a_passcode_changes_the_password_and_ends_all_keys() {
 }
 
 #[tokio::test]
-async fn a_passcode_ends_on_time() {
+async fn a_passcode_expires_on_time() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -211,7 +211,7 @@ async fn a_passcode_ends_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_passcode_works_once_however_often_it_is_tried_at_once() {
+async fn a_passcode_works_once_for_concurrent_attempts() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let end = now() + TimeDelta::minutes(20);
@@ -240,7 +240,7 @@ async fn a_passcode_works_once_however_often_it_is_tried_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_session_of_the_old_password_outlives_the_change() {
+async fn no_session_of_the_old_password_survives_the_change() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     for round in 0..8 {
         let ada = store.add_user(&format!("ada-{round}")).await;
@@ -272,7 +272,7 @@ async fn no_session_of_the_old_password_outlives_the_change() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_key_made_with_a_key_outlives_the_change_of_the_password() {
+async fn no_key_created_with_a_key_survives_a_new_password() {
     let store = TestStore::with(|options| options.max_connections = 16).await;
     for round in 0..8 {
         let ada = store.add_user(&format!("ada-{round}")).await;
