@@ -1,12 +1,12 @@
--- Users: who there is. Deleting one sets `deleted`; the row stays.
--- The enums of this and the other migrations are text with a check, not Postgres
--- enum types: a new value is then an ordinary, transactional change.
+-- Users. Deleting one sets `deleted`; the row stays.
+-- Enums in this and the other migrations are text with a check, not Postgres enum
+-- types, so that adding a value is an ordinary, transactional change.
 
 CREATE TABLE users (
     id uuid PRIMARY KEY,
     email text NOT NULL,
-    -- "C" is the order of the list, and what keeps an index bound on
-    -- lower(username) an index bound instead of a filter over all rows.
+    -- "C" is the order of the list. With it, comparisons of lower(username) can
+    -- use the index.
     username text COLLATE "C" NOT NULL,
     name text NOT NULL DEFAULT '',
     avatar_url text NOT NULL DEFAULT '',
@@ -28,7 +28,7 @@ CREATE TABLE users (
     CONSTRAINT users_one_time_passcode_check
         CHECK ((hashed_one_time_passcode IS NULL) = (one_time_passcode_expires_at IS NULL))
 ) WITH (
-    -- Room on each page for the hourly write of last_seen_at.
+    -- Leaves room on each page for the hourly update of last_seen_at.
     fillfactor = 90
 );
 
@@ -43,24 +43,24 @@ COMMENT ON COLUMN users.quiet_hours_schedule IS 'A cron line in the user''s time
 COMMENT ON COLUMN users.last_seen_at IS 'In UTC, about an hour exact. Year 1: never seen.';
 COMMENT ON COLUMN users.is_system IS 'A hidden account: its names are taken, but no list or count shows it.';
 
--- Names and addresses of deleted users are free again. The first one is also the order of
--- the list.
+-- Usernames and e-mail addresses of deleted users can be reused. The first index is also the
+-- order of the list.
 CREATE UNIQUE INDEX users_username_lower_idx ON users (lower(username)) WHERE NOT deleted;
 CREATE UNIQUE INDEX users_email_lower_idx ON users (lower(email)) WHERE NOT deleted;
 
--- The list of users shows rows that are neither deleted nor system; a query that
--- repeats an index's whole condition can use it.
--- The usual status and login type are found by walking the list itself.
+-- The list of users excludes deleted and system users. A query uses these indexes if
+-- it repeats their whole condition. The most common status and login type need no
+-- index: most users have them.
 CREATE INDEX users_status_idx ON users (status, lower(username))
     WHERE NOT deleted AND NOT is_system AND status <> 'active';
 CREATE INDEX users_login_type_idx ON users (login_type, lower(username))
     WHERE NOT deleted AND NOT is_system AND login_type <> 'password';
--- Few users have site roles, and a read must not wade through pending entries.
+-- Few users have site roles. Without fastupdate, so that reads scan no pending entries.
 CREATE INDEX users_rbac_roles_idx ON users USING gin (rbac_roles) WITH (fastupdate = off)
     WHERE NOT deleted AND NOT is_system AND rbac_roles <> '{}';
 CREATE INDEX users_created_at_idx ON users (created_at)
     WHERE NOT deleted AND NOT is_system;
--- With status and login type, so that a count need not visit the table.
+-- Includes status and login type, so that counts are index-only scans.
 CREATE INDEX users_last_seen_at_idx ON users (last_seen_at) INCLUDE (status, login_type)
     WHERE NOT deleted AND NOT is_system;
 CREATE INDEX users_github_com_user_id_idx ON users (github_com_user_id)
@@ -123,10 +123,9 @@ CREATE TRIGGER users_record_deletion AFTER UPDATE OF deleted ON users
     FOR EACH ROW WHEN (NEW.deleted AND NOT OLD.deleted)
     EXECUTE FUNCTION record_user_deletion();
 
--- For tables whose rows let somebody in (api_keys, user_links). The lock comes
--- before the look: it waits for a deletion under way, and a deletion waits for it,
--- so no row can slip past. FOR KEY SHARE would not do, since it gets along with
--- an UPDATE that leaves the key alone.
+-- For tables whose rows authenticate users (api_keys, user_links). The lock waits for a
+-- concurrent deletion, and a deletion waits for the lock, so that no row of a deleted
+-- user is inserted. FOR KEY SHARE would not conflict with an UPDATE of other columns.
 CREATE FUNCTION refuse_deleted_user() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     is_deleted boolean;
@@ -149,7 +148,7 @@ CREATE VIEW visible_users AS
 
 COMMENT ON VIEW visible_users IS 'What anybody may know of a user, deleted or not.';
 
--- The owner of prebuilt workspaces, at the id that clients know. Nobody can sign
--- in as it, and its address is none that somebody could register.
+-- The owner of prebuilt workspaces, with the id that clients know. It cannot sign in, and
+-- its e-mail address cannot be registered.
 INSERT INTO users (id, email, username, name, login_type, status, hashed_password, created_at, updated_at, is_system)
 VALUES ('c42fdf75-3097-471c-8c33-fb52454d81c0', 'prebuilds@system', 'prebuilds', 'Prebuilds', 'none', 'active', '', now(), now(), true);

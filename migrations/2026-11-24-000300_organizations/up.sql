@@ -1,4 +1,4 @@
--- Organizations, and who is in them with which roles.
+-- Organizations, their members, and the members' roles.
 
 CREATE TABLE organizations (
     id uuid PRIMARY KEY,
@@ -37,7 +37,7 @@ CREATE INDEX organization_members_user_id_idx ON organization_members (user_id);
 
 CREATE FUNCTION refuse_deletion_of_peopled_organization() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- Whoever deletes it may still be in it, so one member is no obstacle.
+    -- The user that deletes it may be a member, so one member is allowed.
     IF (
         SELECT count(*) > 1
         FROM (

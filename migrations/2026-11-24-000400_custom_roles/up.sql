@@ -23,7 +23,7 @@ CREATE UNIQUE INDEX custom_roles_name_lower_idx ON custom_roles
     (lower(name), coalesce(organization_id, '00000000-0000-0000-0000-000000000000'));
 CREATE INDEX custom_roles_organization_id_idx ON custom_roles (organization_id);
 
--- A later role of the same name must not find holders.
+-- A later role of the same name must not be assigned to anyone.
 CREATE FUNCTION remove_role_from_members() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE organization_members

@@ -1,5 +1,5 @@
--- API keys: browser and command-line sessions, and tokens that people make.
--- A printed key is `<id>-<secret>`.
+-- API keys: browser and command-line sessions, and tokens that users create.
+-- Clients send `<id>-<secret>`.
 
 CREATE TABLE api_keys (
     id text PRIMARY KEY,

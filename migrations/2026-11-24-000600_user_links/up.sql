@@ -1,4 +1,4 @@
--- External logins: which account at GitHub or an OpenID provider is which user.
+-- External logins: links between users and accounts at GitHub or an OpenID provider.
 
 CREATE TABLE user_links (
     user_id uuid REFERENCES users ON DELETE CASCADE,

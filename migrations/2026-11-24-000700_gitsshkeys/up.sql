@@ -1,4 +1,4 @@
--- The SSH key pair that each user is born with, for git.
+-- The SSH key pair for git that is created with each user.
 
 CREATE TABLE gitsshkeys (
     user_id uuid PRIMARY KEY REFERENCES users,

@@ -1,4 +1,4 @@
--- Settings of users: appearance and preferences. A missing row is a setting never made.
+-- Settings of users: appearance and preferences. A setting that was never set has no row.
 
 CREATE TABLE user_configs (
     user_id uuid REFERENCES users ON DELETE CASCADE,

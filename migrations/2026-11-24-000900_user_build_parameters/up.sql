@@ -1,6 +1,6 @@
--- What a user last entered for the parameters of a template, to fill the form the
--- next time. Written by whatever starts builds, which leaves ephemeral parameters
--- out; templates are not known here.
+-- The values that a user last entered for the parameters of a template, to prefill the
+-- form. Written by the service that starts builds, without ephemeral parameters;
+-- templates are not stored here.
 
 CREATE TABLE user_build_parameters (
     user_id uuid REFERENCES users ON DELETE CASCADE,

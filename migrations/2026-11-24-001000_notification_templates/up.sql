@@ -1,4 +1,4 @@
--- What notifications there are, their texts, and who has turned which on or off.
+-- The kinds of notifications, their texts, and the users' preferences.
 
 CREATE TABLE notification_templates (
     id uuid PRIMARY KEY,

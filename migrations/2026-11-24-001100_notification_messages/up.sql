@@ -1,8 +1,7 @@
--- The outbox: what is to be sent, one row for each message and way. A row is
--- written in the transaction of the change it tells about. A worker claims due
--- rows (`due_at <= now() ORDER BY due_at FOR UPDATE SKIP LOCKED`), leases them,
--- sends, and writes down what came of it; a lease that runs out makes the row due
--- again.
+-- The outbox: one row per message and delivery method, written in the transaction
+-- of the change that it reports. A worker claims due rows
+-- (`due_at <= now() ORDER BY due_at FOR UPDATE SKIP LOCKED`), leases them, sends,
+-- and records the outcome; a row whose lease expires is due again.
 
 CREATE TABLE notification_messages (
     id uuid PRIMARY KEY,
@@ -48,5 +47,5 @@ COMMENT ON COLUMN notification_messages.dedupe_hash IS 'Equal for messages that 
 
 CREATE INDEX notification_messages_due_at_idx ON notification_messages (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX notification_messages_user_id_idx ON notification_messages (user_id);
--- For clearing out what is old.
+-- For deleting old messages.
 CREATE INDEX notification_messages_created_at_idx ON notification_messages (created_at);

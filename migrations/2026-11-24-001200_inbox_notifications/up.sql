@@ -1,4 +1,4 @@
--- Notifications that reached the inbox of a user, with their texts filled in.
+-- Notifications in the inboxes of users, with their rendered texts.
 
 CREATE TABLE inbox_notifications (
     id uuid PRIMARY KEY,

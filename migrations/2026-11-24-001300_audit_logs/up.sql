@@ -1,5 +1,5 @@
--- The audit log: who did what to what, from where, and how it was answered.
--- Nothing refers to other tables, since a row outlives all that it names.
+-- The audit log: the user, the action, its target, the client and the response.
+-- There are no foreign keys, since a row outlives the rows that it names.
 
 CREATE TABLE audit_logs (
     id uuid PRIMARY KEY,
@@ -38,8 +38,8 @@ COMMENT ON COLUMN audit_logs.diff IS 'An object from field to {"old", "new", "se
 COMMENT ON COLUMN audit_logs.status_code IS 'The HTTP status of the answer.';
 COMMENT ON COLUMN audit_logs.request_id IS 'The nil UUID for what the service did by itself.';
 
--- The list is newest first; each key of the search language has an index in that
--- order. Where most rows have no value, a query has to repeat that it wants one.
+-- The list is sorted by time, newest first; each filter has an index in that order.
+-- To use a partial index, a query must repeat its condition.
 CREATE INDEX audit_logs_time_id_idx ON audit_logs (time DESC, id DESC);
 CREATE INDEX audit_logs_user_id_time_idx ON audit_logs (user_id, time DESC);
 CREATE INDEX audit_logs_organization_id_time_idx ON audit_logs (organization_id, time DESC)

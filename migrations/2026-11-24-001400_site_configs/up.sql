@@ -1,4 +1,4 @@
--- What the deployment as a whole has settled or learned about itself.
+-- Settings and facts of the deployment as a whole.
 
 CREATE TABLE site_configs (
     key varchar(256) PRIMARY KEY,

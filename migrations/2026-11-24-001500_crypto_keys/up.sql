@@ -1,6 +1,6 @@
--- Rotating keys, by which the service recognizes what it has signed itself, on
--- whichever replica. The newest that has started signs; any that is not past its
--- end verifies. Two replicas that rotate at once meet at the primary key.
+-- Rotating keys, with which all replicas verify what any of them has signed. The newest
+-- key that has started signs; each key that has not expired verifies. If two replicas
+-- rotate concurrently, the primary key lets one succeed.
 
 CREATE TABLE crypto_keys (
     feature text,

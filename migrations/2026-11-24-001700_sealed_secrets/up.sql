@@ -1,7 +1,7 @@
 -- Secrets that are read again are encrypted (AES-256-GCM) with a key from the
--- settings, or with one that stands in crypto_keys under the feature
--- stored_secrets. The text is base64 of nonce, ciphertext and tag; what is
--- authenticated with it is where it stands, so that it opens in no other row.
+-- settings, or with the one in crypto_keys with the feature stored_secrets. The text is
+-- base64 of nonce, ciphertext and tag. Table, column and row are authenticated
+-- with it, so that it cannot be decrypted in another place.
 
 ALTER TABLE gitsshkeys ADD COLUMN private_key_key_id text;
 

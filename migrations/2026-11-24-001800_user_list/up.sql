@@ -1,15 +1,15 @@
--- What is kept so that a page of the list of users costs the same at a thousand and at a
--- million of them: how many there are, and a narrow copy to search in. Triggers keep it, so
--- that rows changed by SQL or an import count too. docs/architecture.md says how.
+-- Counts of users and a narrow copy for searches, so that a page of the list costs the same
+-- with a thousand and with a million users. Triggers maintain them, so that changes by SQL and
+-- imports are included. The migration user_counts replaces the copy and the buckets.
 
--- Counts by last_seen_at and created_at are read from the index alone as far as vacuum has
--- been, which at the default comes after a fifth of the table has changed.
+-- Counts by last_seen_at and created_at are index-only scans of pages that vacuum has visited.
+-- By default, it visits a table only after a fifth of it has changed.
 ALTER TABLE users SET (
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_vacuum_insert_scale_factor = 0.05
 );
 
--- Users of each kind, but for the deltas.
+-- The number of users of each kind, without the deltas.
 CREATE TABLE user_totals (
     status text NOT NULL,
     login_type text NOT NULL,
@@ -19,8 +19,8 @@ CREATE TABLE user_totals (
 
 COMMENT ON TABLE user_totals IS 'How many users are neither deleted nor of the system, but for user_count_deltas.';
 
--- The same by the place in the list, so that the rank of a user, or the user of a rank,
--- costs one bucket and not half the list. Until somebody divides it, it is one bucket.
+-- The same for each part of the list, so that the rank of a user, or the user at a rank, costs
+-- one bucket and not half the list. At first there is one bucket.
 CREATE TABLE user_buckets (
     lo text COLLATE "C" NOT NULL,
     status text NOT NULL,
@@ -34,27 +34,27 @@ CREATE TABLE user_buckets (
 COMMENT ON TABLE user_buckets IS 'The numbers of user_totals for each part of the list.';
 COMMENT ON COLUMN user_buckets.lo IS 'The lower-cased username that the bucket begins at; it ends where the next one begins.';
 
--- Changes only ever add rows here, so that they wait for nobody.
+-- Changes only add rows here, so that they never wait for each other.
 CREATE TABLE user_count_deltas (
     key text COLLATE "C" NOT NULL,
     status text NOT NULL,
     login_type text NOT NULL,
     d integer NOT NULL
 ) WITH (
-    -- It is read with every page, and each row lives for seconds.
+    -- Every page reads the table, and each row lives for seconds.
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 500,
     autovacuum_vacuum_cost_delay = 0
 );
 
--- There is no key to tell a replica which row is meant.
+-- There is no key that identifies a row to a logical replica.
 ALTER TABLE user_count_deltas REPLICA IDENTITY FULL;
 
 COMMENT ON TABLE user_count_deltas IS 'What user_totals and user_buckets do not count yet. Servers fold it into them every few seconds.';
 COMMENT ON COLUMN user_count_deltas.key IS 'The lower-cased username.';
 COMMENT ON COLUMN user_count_deltas.d IS 'How many users of the kind came (1) or went (-1) there.';
 
--- A third of the size of users, so that a search which finds many reads as much less.
+-- A third of the size of users, so that searches with many matches read less.
 CREATE TABLE user_list (
     id uuid NOT NULL,
     key text COLLATE "C" NOT NULL,
@@ -69,7 +69,7 @@ COMMENT ON TABLE user_list IS 'Users that are neither deleted nor of the system,
 COMMENT ON COLUMN user_list.key IS 'The lower-cased username.';
 COMMENT ON COLUMN user_list.email IS 'The lower-cased address.';
 
--- Whole statements, so that a row costs a row and not a call.
+-- For each statement, so that there is one call and not one per row.
 CREATE FUNCTION list_new_users() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO user_count_deltas (key, status, login_type, d)
@@ -106,7 +106,7 @@ CREATE TRIGGER users_unlist_removed AFTER DELETE ON users
     FOR EACH STATEMENT
     EXECUTE FUNCTION unlist_removed_users();
 
--- Before it happens, while there is something to count.
+-- Runs before the truncation, while the rows can still be counted.
 CREATE FUNCTION unlist_truncated_users() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO user_count_deltas (key, status, login_type, d)
@@ -150,7 +150,7 @@ BEGIN
 END
 $$;
 
--- Only for what shows in the list: the frequent write of last_seen_at costs nothing here.
+-- Only for listed columns: the frequent update of last_seen_at does not call it.
 CREATE TRIGGER users_list_changed AFTER UPDATE ON users
     FOR EACH ROW WHEN (
         OLD.id IS DISTINCT FROM NEW.id
@@ -163,7 +163,7 @@ CREATE TRIGGER users_list_changed AFTER UPDATE ON users
     )
     EXECUTE FUNCTION list_changed_user();
 
--- Who is there already; in the order of the list, so that it is read as it lies.
+-- Existing users, in the order of the list, so that reads are sequential.
 INSERT INTO user_list (id, key, email, status, login_type)
 SELECT id, lower(username), lower(email), status, login_type
 FROM users
@@ -178,17 +178,16 @@ SELECT '', status, login_type, n FROM user_totals;
 
 CREATE INDEX user_list_key_idx ON user_list (key);
 
--- Without pg_trgm (see the migration users_search) the same queries give the same answers by
--- a scan of user_list.
--- New entries wait in a list that every search reads; 1 MB keeps that cheap, and doing
--- without the list would double the cost of creating a user.
+-- Without pg_trgm (see the migration users_search) the same queries scan user_list.
+-- Every search reads the list of pending entries; 1 MB keeps that cheap, and inserting without
+-- the list would double the cost of creating a user.
 DO $$
 BEGIN
     CREATE INDEX user_list_search_idx ON user_list
         USING gin (key gin_trgm_ops, email gin_trgm_ops)
         WITH (gin_pending_list_limit = 1024);
 EXCEPTION
-    -- There is none, or it is in a schema that is not on the search path.
+    -- The extension is missing, or in a schema that is not on the search path.
     WHEN undefined_object THEN
         RAISE NOTICE 'searching users will scan, for want of pg_trgm: %', SQLERRM;
 END

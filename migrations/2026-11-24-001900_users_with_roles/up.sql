@@ -1,13 +1,13 @@
--- Users with site roles, in the order of the list. They are few among many, and each elsewhere
--- in the table; here all that it takes to find and count those of a role lies together.
+-- Users with site roles, in the order of the list. They are few and scattered over the table;
+-- this index is enough to find and count the users with a role.
 
 CREATE INDEX users_with_roles_idx ON users (lower(username))
     INCLUDE (id, username, rbac_roles)
     WHERE NOT deleted AND NOT is_system AND rbac_roles <> '{}';
 
--- Where many have a role, and few the one that is asked for, this one is read instead. It says
--- the same in words that there are no statistics for, since the planner would take having roles
--- and having that role for a coincidence, and this index for the better one always.
+-- This index is better if many users have roles and few have the one in the filter. Its
+-- condition has the same meaning in a form without statistics: otherwise the planner would
+-- treat having roles and having that role as independent, and always choose this index.
 DROP INDEX users_rbac_roles_idx;
 CREATE INDEX users_rbac_roles_idx ON users USING gin (rbac_roles) WITH (fastupdate = off)
     WHERE NOT deleted AND NOT is_system AND cardinality(rbac_roles) > 0;

@@ -1,5 +1,5 @@
--- By the keys that secrets are sealed with, so that a start finds at once what is plain text or
--- sealed with an older key, which nearly always is nothing.
+-- Indexes on the encryption keys of secrets, so that a start quickly finds the secrets that are
+-- plain text or encrypted with an older key. Usually there are none.
 
 CREATE INDEX gitsshkeys_private_key_key_id_idx ON gitsshkeys (private_key_key_id)
     WHERE private_key <> '';

@@ -1,10 +1,10 @@
--- Username and address as one text, so that a search looks into the index once and not twice,
--- and what an address has of the username is in it once. A text without wildcards and line
--- feeds is in the whole exactly if it is in one of the two.
+-- Username and e-mail address as one text, so that a search scans the index once and not twice,
+-- and trigrams of both are stored once. A text without wildcards and line feeds is part of the
+-- whole if and only if it is part of one of the two.
 
 DROP INDEX IF EXISTS user_list_search_idx;
 
--- As before, only with pg_trgm, and with a list of new entries that a search reads through.
+-- As before: only with pg_trgm, and with a limited list of pending entries.
 DO $$
 BEGIN
     CREATE INDEX user_list_search_idx ON user_list

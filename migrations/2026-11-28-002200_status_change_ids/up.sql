@@ -1,10 +1,10 @@
--- Identifiers that begin with the time (UUID version 7, RFC 9562) stand side by side in the
--- index. By chance, each new user would touch another page of it, which after a checkpoint goes
--- into the write-ahead log as a whole.
+-- Identifiers that begin with the time (UUID version 7, RFC 9562) are adjacent in the index.
+-- With random ones, each new user would change another page of it, and after a checkpoint the
+-- write-ahead log includes each changed page as a whole.
 
 CREATE FUNCTION uuid_of_now() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
     SELECT encode(
-        -- Version 4 becomes 7.
+        -- Changes version 4 to 7.
         set_bit(set_bit(
             overlay(
                 uuid_send(gen_random_uuid())

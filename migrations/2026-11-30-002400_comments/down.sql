@@ -1,0 +1,2 @@
+-- The earlier texts have the same meaning.
+SELECT;
