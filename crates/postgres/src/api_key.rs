@@ -1,9 +1,6 @@
-//! API keys: sessions of the command line and long-lived tokens.
+//! API keys: sessions and long-lived tokens.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,13 +24,8 @@ use crate::{
 };
 
 mod create;
-mod create_many;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use create_many::CreateKeys;
-
-use create_many::KeyRequest;
 
 #[async_trait]
 impl ApiKeyStore for PgStore {
@@ -56,14 +48,6 @@ impl ApiKeyStore for PgStore {
     }
 
     async fn create_key(&self, key: NewApiKey, by: &AuditContext) -> Result<(), StoreError> {
-        let key = Arc::new(key);
-        let request = KeyRequest {
-            key: Arc::clone(&key),
-            by: by.clone(),
-        };
-        if self.new_keys.ask(request).await? {
-            return Ok(());
-        }
         self.run_idempotent(async |conn| create::create_key(conn, &key, by).await)
             .await
     }
@@ -141,8 +125,8 @@ async fn list_tokens(
         .collect()
 }
 
-/// How the column says that it does not know. An `Option` of a value would say it too, and
-/// have diesel prepare the statement anew each time.
+/// Stored if the client is unknown. With an `Option` instead, diesel would not cache the
+/// prepared statement.
 pub(crate) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 fn scopes(key: &NewApiKey) -> Vec<String> {
@@ -165,7 +149,7 @@ fn creation(key: &NewApiKey) -> AuditEntry {
     AuditEntry::of_key(AuditAction::Create, &key.token_name, &audited)
 }
 
-/// Inserts a key. Its trigger refuses the key of a deleted user.
+/// Inserts a key. A trigger rejects the key of a deleted user.
 pub(crate) async fn insert_key(
     conn: &mut AsyncPgConnection,
     key: &NewApiKey,
@@ -202,9 +186,8 @@ async fn delete_key(
         .optional()?)
 }
 
-/// A key without the digest of its secret.
-///
-/// `session/credential.rs` reads these columns in this order.
+/// A key without the digest of its secret. The authentication of requests selects these columns
+/// too.
 #[derive(HasQuery)]
 #[diesel(table_name = api_keys)]
 pub(crate) struct KeyRow {
@@ -224,8 +207,8 @@ pub(crate) struct KeyRow {
 impl TryFrom<KeyRow> for ApiKey {
     type Error = PgError;
 
-    /// Scopes and entries of the allow-list that we do not know, such as those of a later
-    /// version, let nothing through.
+    /// Drops unknown scopes and allow-list entries, such as those of a later version, so that
+    /// they grant nothing.
     fn try_from(row: KeyRow) -> Result<Self, PgError> {
         let scopes = row.scopes.iter().filter_map(|name| Scope::parse(name));
         let entries = row.allow_list.iter();

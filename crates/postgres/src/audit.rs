@@ -1,16 +1,11 @@
-//! Rows of the audit log. A change writes its row in its own transaction, with
+//! Rows of the audit log. Each change writes its row in its own transaction, with
 //! [`insert_audit`].
 
 #![expect(clippy::ref_option_ref, reason = "what diesel derives has them")]
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use diesel::{
-    pg::Pg,
-    prelude::*,
-    query_builder::AstPass,
-    sql_types::{Inet, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
-};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
@@ -21,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{PgError, PgStore, schema::audit_logs};
 
-/// The greatest length of a target, in bytes. Index entries are limited in size, and names of
+/// The maximum length of a target, in bytes. Index entries are limited in size, and names of
 /// tokens are not.
 const MAX_TARGET_BYTES: usize = 1000;
 
@@ -37,7 +32,7 @@ impl AuditStore for PgStore {
     }
 }
 
-/// Writes an audit row.
+/// Inserts the row of a change.
 pub(crate) async fn insert_audit(
     conn: &mut AsyncPgConnection,
     entry: AuditEntry,
@@ -51,12 +46,12 @@ pub(crate) async fn insert_audit(
     Ok(())
 }
 
-/// Serializes a time in microseconds, truncated like diesel does and not rounded.
-pub(crate) fn as_micros<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+/// Truncates to microseconds, as diesel does. Postgres would round.
+fn as_micros<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// Truncates a text between characters.
+/// Truncates a text at a character boundary.
 fn up_to(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
         return text;
@@ -67,7 +62,8 @@ fn up_to(text: &str, max_bytes: usize) -> &str {
     &text[..end.unwrap_or_default()]
 }
 
-/// A row to be written. As JSON it is a record of [`RECORD`](Self::RECORD).
+/// A new row. Its fields are all columns of the table, so that its JSON is a row for
+/// `jsonb_populate_record`.
 #[derive(Insertable, Serialize)]
 #[diesel(table_name = audit_logs, treat_none_as_default_value = false)]
 pub(crate) struct NewAuditRow<'a> {
@@ -110,39 +106,5 @@ impl<'a> NewAuditRow<'a> {
             additional_fields: Value::Object(entry.additional_fields.clone()),
             request_id: by.request_id.0,
         }
-    }
-
-    /// The columns, for statements that write a change and its audit row together.
-    pub(crate) const COLUMNS: &'static str = "\
-id, time, user_id, organization_id, ip, user_agent, resource_type, resource_id, \
-resource_target, resource_icon, action, diff, status_code, additional_fields, request_id";
-
-    /// The same with its types, for `json_to_recordset`.
-    pub(crate) const RECORD: &'static str = "\
-id uuid, time timestamptz, user_id uuid, organization_id uuid, ip inet, user_agent text, \
-resource_type text, resource_id uuid, resource_target text, resource_icon text, action text, \
-diff jsonb, status_code integer, additional_fields jsonb, request_id uuid";
-
-    /// The same as the first parameters of a statement.
-    pub(crate) const VALUES: &'static str = "\
-$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15";
-
-    /// Gives the parameters of [`VALUES`](Self::VALUES) their values.
-    pub(crate) fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.id)?;
-        out.push_bind_param_value_only::<Timestamptz, _>(&self.time)?;
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.user_id)?;
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.organization_id)?;
-        out.push_bind_param_value_only::<Nullable<Inet>, _>(&self.ip)?;
-        out.push_bind_param_value_only::<Nullable<Text>, _>(&self.user_agent)?;
-        out.push_bind_param_value_only::<Text, _>(self.resource_type)?;
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.resource_id)?;
-        out.push_bind_param_value_only::<Text, _>(self.resource_target)?;
-        out.push_bind_param_value_only::<Text, _>(self.resource_icon)?;
-        out.push_bind_param_value_only::<Text, _>(self.action)?;
-        out.push_bind_param_value_only::<Jsonb, _>(&self.diff)?;
-        out.push_bind_param_value_only::<Integer, _>(&self.status_code)?;
-        out.push_bind_param_value_only::<Jsonb, _>(&self.additional_fields)?;
-        out.push_bind_param_value_only::<SqlUuid, _>(&self.request_id)
     }
 }

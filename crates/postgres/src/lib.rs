@@ -21,8 +21,7 @@
 //! revoke a user's keys (suspension, deletion, a new password) change the user's row
 //! first, so that a concurrent request either commits before them or is rejected. See
 //! `lock.rs`, and `api_key/create.rs`, which also locks the key to need only one
-//! statement. Batched key creation (`api_key/create_many.rs`) takes only locks that are
-//! free.
+//! statement.
 //!
 //! # Encrypted secrets
 //!
@@ -84,13 +83,11 @@ pub use encryption::{InvalidSecretKeys, SecretKeys};
 pub use error::{PgError, QueryError};
 pub use migrate::{Inspection, inspect, migrate};
 
-use api_key::CreateKeys;
 use batcher::Batcher;
 use connect::Target;
 use encryption::Keyring;
 use pool::{Pool, Query, Work};
 use session::credential::Credentials;
-use settings::UpsertSettings;
 use user::stream::Readers;
 
 /// Connection options. With the default timeouts, every call returns within 5 seconds.
@@ -152,8 +149,6 @@ impl fmt::Debug for PgOptions {
 pub struct PgStore {
     pool: Pool,
     credentials: Batcher<Credentials>,
-    new_keys: Batcher<CreateKeys>,
-    new_settings: Batcher<UpsertSettings>,
     readers: Readers,
     outbox: notification::Listener,
     delivery: Delivery,
@@ -186,11 +181,8 @@ impl PgStore {
         }
         let outbox = notification::Listener::new(target.clone(), options.connect_timeout);
         let (pool, for_credentials) = Pool::pair(options, target)?;
-        let timeout = options.call_timeout;
         Ok(Self {
-            credentials: Batcher::new(Credentials(for_credentials), timeout),
-            new_keys: Batcher::new(CreateKeys(pool.clone()), timeout),
-            new_settings: Batcher::new(UpsertSettings(pool.clone()), timeout),
+            credentials: Batcher::new(Credentials(for_credentials), options.call_timeout),
             pool,
             readers: Readers::new(options.max_connections, options.acquire_timeout),
             outbox,

@@ -1,24 +1,15 @@
-//! What users set for themselves, each setting a row of `user_configs`. One that was never
-//! set has none.
-
-use std::collections::BTreeMap;
+//! Settings of users. Each is a row of `user_configs`; one that was never set has no row.
 
 use async_trait::async_trait;
-use diesel::{
-    pg::Pg,
-    prelude::*,
-    query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{Array, Text, Uuid as SqlUuid},
-};
+use diesel::{prelude::*, upsert::excluded};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     UserId,
     settings::{Appearance, Preferences, TerminalFont},
 };
 use usher_store::{SettingsStore, StoreError};
-use uuid::Uuid;
 
-use crate::{PgError, PgStore, batcher::Batched, pool::Pool, schema::user_configs};
+use crate::{PgError, PgStore, schema::user_configs};
 
 #[cfg(test)]
 mod tests;
@@ -40,9 +31,9 @@ impl SettingsStore for PgStore {
         theme: &str,
         font: TerminalFont,
     ) -> Result<Appearance, StoreError> {
-        let settings = vec![(THEME, theme.to_owned()), (FONT, font.as_str().to_owned())];
-        let request = SettingsRequest { user, settings };
-        self.new_settings.ask(request).await?;
+        let settings = [(THEME, theme), (FONT, font.as_str())];
+        self.read(async |conn| upsert_settings(conn, user, settings).await)
+            .await?;
         Ok(Appearance {
             theme: theme.to_owned(),
             terminal_font: font.as_str().to_owned(),
@@ -60,9 +51,11 @@ impl SettingsStore for PgStore {
         preferences: Preferences,
     ) -> Result<Preferences, StoreError> {
         let is_dismissed = preferences.task_notification_alert_dismissed;
-        let settings = vec![(ALERT_DISMISSED, is_dismissed.to_string())];
-        let request = SettingsRequest { user, settings };
-        self.new_settings.ask(request).await?;
+        let value = is_dismissed.to_string();
+        self.read(async |conn| {
+            upsert_settings(conn, user, [(ALERT_DISMISSED, value.as_str())]).await
+        })
+        .await?;
         Ok(preferences)
     }
 }
@@ -88,17 +81,13 @@ async fn find_preferences(
     let stored = find_settings(conn, user, &[ALERT_DISMISSED]).await?;
     let task_notification_alert_dismissed = match stored.into_iter().next() {
         None => false,
-        Some((key, value)) => {
-            parse_bool(&value).ok_or_else(|| PgError::Corrupt(format!("{key} {value:?}")))?
-        }
+        Some((key, value)) => value
+            .parse()
+            .map_err(|_| PgError::Corrupt(format!("{key} {value:?}")))?,
     };
     Ok(Preferences {
         task_notification_alert_dismissed,
     })
-}
-
-fn parse_bool(text: &str) -> Option<bool> {
-    text.parse().ok()
 }
 
 async fn find_settings(
@@ -114,70 +103,26 @@ async fn find_settings(
         .await?)
 }
 
-/// What somebody sets for themselves: all of it or nothing.
-pub(crate) struct SettingsRequest {
+/// Sets all of these or none. Concurrent calls lock the rows in the same order, since callers
+/// list the keys in the same order.
+async fn upsert_settings<const N: usize>(
+    conn: &mut AsyncPgConnection,
     user: UserId,
-    settings: Vec<(&'static str, String)>,
-}
-
-/// Sets what is asked for at the same time, in one statement. It waits for rows that somebody
-/// else is changing, which only statements of this kind do.
-pub(crate) struct UpsertSettings(pub(crate) Pool);
-
-impl Batched for UpsertSettings {
-    type Request = SettingsRequest;
-    type Outcome = ();
-
-    const MOST: usize = 32;
-
-    async fn run(&self, requests: &[SettingsRequest]) -> Result<Vec<()>, PgError> {
-        // Of the same setting the last one counts, which came last. In one order, since
-        // others may be changing the same rows.
-        let mut rows = BTreeMap::new();
-        for SettingsRequest { user, settings } in requests {
-            rows.extend(settings.iter().map(|(key, value)| ((user.0, *key), value)));
-        }
-        let mut upsert = UpsertQuery::default();
-        for ((user, key), value) in rows {
-            upsert.users.push(user);
-            upsert.keys.push(key);
-            upsert.values.push(value);
-        }
-        let upsert = async |conn: &mut AsyncPgConnection| -> Result<usize, PgError> {
-            Ok((&upsert).execute(conn).await?)
-        };
-        self.0.read(upsert).await?;
-        Ok(vec![(); requests.len()])
-    }
-}
-
-/// Rows of which diesel does not know the number are prepared anew each time, and arrays are
-/// not.
-const UPSERT: &str = "\
-INSERT INTO user_configs (user_id, key, value) \
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) \
-ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
-
-#[derive(Default)]
-struct UpsertQuery<'a> {
-    users: Vec<Uuid>,
-    keys: Vec<&'a str>,
-    values: Vec<&'a str>,
-}
-
-/// The type that stands for the statement in the cache of prepared ones.
-struct UpsertStatement;
-
-impl QueryId for UpsertQuery<'_> {
-    type QueryId = UpsertStatement;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl QueryFragment<Pg> for UpsertQuery<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(UPSERT);
-        out.push_bind_param_value_only::<Array<SqlUuid>, _>(&self.users)?;
-        out.push_bind_param_value_only::<Array<Text>, _>(&self.keys)?;
-        out.push_bind_param_value_only::<Array<Text>, _>(&self.values)
-    }
+    settings: [(&str, &str); N],
+) -> Result<(), PgError> {
+    let rows = settings.map(|(key, value)| {
+        (
+            user_configs::user_id.eq(user.0),
+            user_configs::key.eq(key),
+            user_configs::value.eq(value),
+        )
+    });
+    diesel::insert_into(user_configs::table)
+        .values(rows)
+        .on_conflict((user_configs::user_id, user_configs::key))
+        .do_update()
+        .set(user_configs::value.eq(excluded(user_configs::value)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }

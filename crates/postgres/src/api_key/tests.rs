@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
 use chrono::TimeDelta;
-use diesel_async::AsyncPgConnection;
 use serde_json::json;
 use usher_domain::{
     AllowEntry, AllowList, ApiKeyId, AuditContext, LoginType, Scope, TokenName, UserId, time::never,
@@ -9,14 +6,7 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
 
-use super::{
-    create::create_key,
-    create_many::{CreateKeys, KeyRequest},
-};
-use crate::{
-    batcher::Batched as _,
-    testing::{TestStore, amid, at_once, client, command_line, now, session, token},
-};
+use crate::testing::{TestStore, amid, at_once, command_line, now, session, token};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
     match result {
@@ -34,7 +24,7 @@ fn by_later() -> AuditContext {
 }
 
 #[tokio::test]
-async fn a_key_is_read_back_as_it_was_made() {
+async fn a_key_is_read_back_as_it_was_created() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let own = AllowEntry::parse(&format!("user:{}", ada.id)).unwrap();
@@ -74,7 +64,7 @@ async fn a_key_is_read_back_as_it_was_made() {
 }
 
 #[tokio::test]
-async fn a_key_from_nowhere_has_the_address_that_says_so() {
+async fn a_key_without_an_ip_address_has_the_unspecified_one() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = NewApiKey {
@@ -89,7 +79,7 @@ async fn a_key_from_nowhere_has_the_address_that_says_so() {
 }
 
 #[tokio::test]
-async fn making_and_ending_a_key_is_logged_with_its_times() {
+async fn creating_and_deleting_a_key_is_audited_with_its_times() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = token(ada.id, "deploy");
@@ -108,7 +98,7 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
     assert_eq!(row["resource_type"], "api_key");
     assert_eq!(row["resource_id"], ada.id.to_string());
     assert_eq!(row["resource_target"], "deploy");
-    let (none, made, end) = (
+    let (none, created, expires) = (
         "0001-01-01T00:00:00Z",
         "2026-03-04T05:06:07.123456Z",
         "2026-03-05T05:06:07.123456Z",
@@ -117,8 +107,8 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
         row["diff"],
         json!({
             "user_id": {"old": "", "new": ada.id.to_string(), "secret": false},
-            "created_at": {"old": none, "new": made, "secret": false},
-            "expires_at": {"old": none, "new": end, "secret": false},
+            "created_at": {"old": none, "new": created, "secret": false},
+            "expires_at": {"old": none, "new": expires, "secret": false},
             "last_used": {"old": none, "new": none, "secret": false},
         })
     );
@@ -136,8 +126,8 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
         row["diff"],
         json!({
             "user_id": {"old": ada.id.to_string(), "new": "", "secret": false},
-            "created_at": {"old": made, "new": none, "secret": false},
-            "expires_at": {"old": end, "new": none, "secret": false},
+            "created_at": {"old": created, "new": none, "secret": false},
+            "expires_at": {"old": expires, "new": none, "secret": false},
             "last_used": {"old": none, "new": none, "secret": false},
         })
     );
@@ -145,7 +135,7 @@ async fn making_and_ending_a_key_is_logged_with_its_times() {
 }
 
 #[tokio::test]
-async fn names_are_unique_among_the_tokens_of_a_user() {
+async fn token_names_are_unique_per_user() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let by = command_line();
@@ -165,7 +155,7 @@ async fn names_are_unique_among_the_tokens_of_a_user() {
 }
 
 #[tokio::test]
-async fn nobody_and_the_deleted_get_no_key() {
+async fn a_key_needs_an_owner_that_exists_and_is_not_deleted() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -180,7 +170,7 @@ async fn nobody_and_the_deleted_get_no_key() {
 }
 
 #[tokio::test]
-async fn a_key_is_found_by_its_user_and_exact_name() {
+async fn a_key_is_found_by_user_and_exact_name() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let named = token(ada.id, "deploy");
@@ -204,7 +194,7 @@ async fn a_key_is_found_by_its_user_and_exact_name() {
 }
 
 #[tokio::test]
-async fn tokens_are_listed_in_the_order_of_their_making_ended_ones_included() {
+async fn tokens_are_listed_by_creation_time_including_expired_ones() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("Bob").await);
     for (user, text, seconds) in [(ada.id, "b", 1), (bob.id, "c", 2), (ada.id, "a", 3)] {
@@ -238,7 +228,7 @@ async fn tokens_are_listed_in_the_order_of_their_making_ended_ones_included() {
 }
 
 #[tokio::test]
-async fn what_we_do_not_know_of_a_key_lets_nothing_through() {
+async fn unknown_scopes_and_allow_list_entries_grant_nothing() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -260,7 +250,7 @@ async fn what_we_do_not_know_of_a_key_lets_nothing_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_tokens_of_one_name_at_once_one_is_made() {
+async fn of_concurrent_tokens_with_one_name_one_is_created() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let tasks = (0..16).map(|_| {
@@ -277,7 +267,7 @@ async fn of_many_tokens_of_one_name_at_once_one_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_end_a_key_at_once_one_does() {
+async fn of_concurrent_deletions_of_a_key_one_succeeds() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let by = store.sign_in(ada.id).await;
@@ -290,10 +280,10 @@ async fn of_many_who_end_a_key_at_once_one_does() {
 
     let results = at_once(tasks).await;
 
-    let ended = results
+    let deleted = results
         .into_iter()
         .filter(|result| result.as_ref().unwrap().is_some());
-    assert_eq!(ended.count(), 1);
+    assert_eq!(deleted.count(), 1);
     let rows = "SELECT count(*) FROM audit_logs WHERE action = 'delete'";
     assert_eq!(store.value(rows).await, "1");
 }
@@ -329,7 +319,7 @@ async fn no_key_of_a_user_outlives_their_deletion() {
 }
 
 #[tokio::test]
-async fn an_error_never_shows_the_row() {
+async fn an_error_never_contains_the_row() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let new = NewApiKey {
@@ -350,7 +340,7 @@ async fn an_error_never_shows_the_row() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_made_again_is_made_once() {
+async fn creating_a_key_again_creates_it_once() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let by = store.sign_in(ada.id).await;
@@ -371,8 +361,8 @@ async fn a_key_that_is_made_again_is_made_once() {
 }
 
 #[tokio::test]
-async fn who_may_not_act_any_more_makes_no_key() {
-    for ending in [
+async fn a_caller_that_may_no_longer_act_creates_no_key() {
+    for revocation in [
         "UPDATE users SET status = 'suspended' WHERE username = 'ada'",
         "UPDATE users SET status = 'dormant' WHERE username = 'ada'",
         "UPDATE users SET deleted = true WHERE username = 'ada'",
@@ -383,23 +373,23 @@ async fn who_may_not_act_any_more_makes_no_key() {
         let store = TestStore::new().await;
         let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
         let by = store.sign_in(ada.id).await;
-        store.sql(ending).await;
+        store.sql(revocation).await;
         let rows = store.audit().await.len();
 
         for target in [ada.id, bob.id] {
             let result = store.create_key(token(target, "t"), &by).await;
-            assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
+            assert_eq!(conflict(result), Conflict::StaleCredential, "{revocation}");
         }
 
         let tokens = "SELECT count(*) FROM api_keys WHERE token_name = 't'";
-        assert_eq!(store.value(tokens).await, "0", "{ending}");
-        assert_eq!(store.audit().await.len(), rows, "{ending}");
+        assert_eq!(store.value(tokens).await, "0", "{revocation}");
+        assert_eq!(store.audit().await.len(), rows, "{revocation}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_waits_for_what_takes_the_right_to_it_away() {
-    for ending in [
+async fn creating_a_key_waits_for_a_change_that_revokes_the_right_to_it() {
+    for revocation in [
         "UPDATE users SET status = 'suspended'",
         "UPDATE users SET updated_at = now(); DELETE FROM api_keys",
         "DELETE FROM api_keys",
@@ -408,132 +398,28 @@ async fn a_key_waits_for_what_takes_the_right_to_it_away() {
         let store = TestStore::new().await;
         let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
         let by = store.sign_in(ada.id).await;
-        let making = [ada.id, bob.id].map(|target| {
+        let creations = [ada.id, bob.id].map(|target| {
             let (store, by) = (store.share(), by.clone());
             async move { store.create_key(token(target, "t"), &by).await }
         });
 
-        for result in amid(&store, ending, making).await {
-            assert_eq!(conflict(result), Conflict::StaleCredential, "{ending}");
+        for result in amid(&store, revocation, creations).await {
+            assert_eq!(conflict(result), Conflict::StaleCredential, "{revocation}");
         }
     }
 }
 
-/// Somebody who asks for a token for themselves, with the key that they do it with.
-async fn asking(store: &TestStore, name: &str) -> KeyRequest {
-    let user = store.add_user(name).await;
-    let by = store.sign_in(user.id).await;
-    KeyRequest {
-        key: Arc::new(token(user.id, "new")),
-        by,
-    }
-}
-
-#[tokio::test]
-async fn keys_made_together_are_as_if_made_alone() {
-    let store = TestStore::new().await;
-    let ada = store.add_user("ada").await;
-    let by = store
-        .sign_in(ada.id)
-        .await
-        .at("2026-03-04T05:06:07.123456789Z".parse().unwrap());
-    let keys = ["alone", "with \"others\" {ä,\\}"].map(|name| NewApiKey {
-        scopes: vec![Scope::parse("workspace:read").unwrap()],
-        ip: Some("2001:db8::7".parse().unwrap()),
-        created_at: by.initiator.at,
-        expires_at: by.initiator.at + TimeDelta::days(7),
-        ..token(ada.id, name)
-    });
-
-    let alone = async |conn: &mut AsyncPgConnection| create_key(conn, &keys[0], &by).await;
-    store.share().pool.read(alone).await.unwrap();
-    store.create_key(keys[1].clone(), &by).await.unwrap();
-
-    let of_key = |key: &NewApiKey| {
-        format!(
-            "SELECT (to_jsonb(k) - 'id' - 'hashed_secret' - 'token_name')::text \
-             FROM api_keys k WHERE id = '{}' AND token_name = '{}' AND hashed_secret = '\\x{}'",
-            key.id.as_str(),
-            key.token_name.as_str(),
-            hex::encode(key.hashed_secret),
-        )
-    };
-    let of_log = |key: &NewApiKey| {
-        let target = key.token_name.as_str();
-        format!(
-            "SELECT (to_jsonb(l) - 'id' - 'resource_target')::text FROM audit_logs l \
-             WHERE resource_target = '{target}'"
-        )
-    };
-    for query in [of_key, of_log as fn(&NewApiKey) -> String] {
-        let alone = store.value(&query(&keys[0])).await;
-        assert_eq!(store.value(&query(&keys[1])).await, alone);
-    }
-}
-
-#[tokio::test]
-async fn keys_that_may_not_be_made_or_would_have_to_wait_are_left() {
-    let store = TestStore::new().await;
-    let good = asking(&store, "good").await;
-    let (other, same) = (asking(&store, "other").await, asking(&store, "same").await);
-    let twice = KeyRequest {
-        key: Arc::new(token(same.key.user_id, "new")),
-        by: same.by.clone(),
-    };
-    let for_other = KeyRequest {
-        key: Arc::new(token(other.key.user_id, "from another")),
-        by: good.by.clone(),
-    };
-    let without_key = KeyRequest {
-        key: Arc::new(session(good.key.user_id)),
-        by: command_line(),
-    };
-    let mut requests = vec![good, other, same, twice, for_other, without_key];
-    for (name, change) in [
-        ("suspended", "UPDATE users SET status = 'suspended' WHERE"),
-        ("deleted", "UPDATE users SET deleted = true WHERE"),
-        (
-            "ended",
-            "UPDATE api_keys SET expires_at = '2020-01-01' WHERE user_id = (SELECT id FROM users WHERE",
-        ),
-    ] {
-        requests.push(asking(&store, name).await);
-        let end = if change.contains('(') { ")" } else { "" };
-        store
-            .sql(&format!("{change} username = '{name}'{end}"))
-            .await;
-    }
-    let locked = asking(&store, "locked").await;
-    let blocker = client(store.url()).await;
-    let lock = "BEGIN; SELECT FROM users WHERE username = 'locked' FOR NO KEY UPDATE";
-    blocker.batch_execute(lock).await.unwrap();
-    requests.push(locked);
-    let rows = store.audit().await.len();
-
-    let made = CreateKeys(store.share().pool).run(&requests).await.unwrap();
-
-    let expected = [
-        true, true, true, false, true, true, false, false, false, false,
-    ];
-    assert_eq!(made, expected);
-    assert_eq!(store.audit().await.len(), rows + 5);
-    for (request, is_made) in requests.iter().zip(expected) {
-        let key = store.find_key(&request.key.id).await.unwrap();
-        assert_eq!(key.is_some(), is_made, "{request:?}");
-    }
-    blocker.batch_execute("ROLLBACK").await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_ask_at_once_everybody_gets_their_key() {
+async fn concurrent_callers_all_get_their_keys() {
     let store = TestStore::new().await;
-    let mut askers = Vec::new();
+    let mut callers = Vec::new();
     for n in 0..8 {
-        askers.push(asking(&store, &format!("user-{n}")).await.by);
+        let user = store.add_user(&format!("user-{n}")).await;
+        callers.push(store.sign_in(user.id).await);
     }
     let rows = store.audit().await.len();
     let tasks = (0..100).map(|n| {
-        let (store, by) = (store.share(), askers[n % askers.len()].clone());
+        let (store, by) = (store.share(), callers[n % callers.len()].clone());
         let key = token(by.initiator.user_id, &format!("token-{n}"));
         async move { store.create_key(key, &by).await }
     });

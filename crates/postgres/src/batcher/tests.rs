@@ -5,15 +5,15 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 type Asked = Vec<String>;
 
-/// What comes of a request is its own text, once that is let.
+/// Answers each request with its own text, when permitted.
 struct Script {
     asked: mpsc::UnboundedSender<Asked>,
     may_answer: Arc<Semaphore>,
-    /// The request for which a statement is refused.
+    /// A batch with this request fails.
     refused: Option<&'static str>,
     must_fail: Arc<AtomicBool>,
     must_panic: Arc<AtomicBool>,
@@ -23,14 +23,12 @@ impl Batched for Script {
     type Request = String;
     type Outcome = String;
 
-    const MOST: usize = 128;
-
     async fn run(&self, requests: &[String]) -> Result<Vec<String>, PgError> {
         self.asked.send(requests.to_vec()).unwrap();
         self.may_answer.acquire().await.unwrap().forget();
-        assert!(!self.must_panic.swap(false, Ordering::Relaxed), "as told");
+        assert!(!self.must_panic.swap(false, Ordering::Relaxed), "scripted");
         if self.must_fail.swap(false, Ordering::Relaxed) {
-            return Err(PgError::Unavailable("as told".to_owned()));
+            return Err(PgError::Unavailable("scripted".to_owned()));
         }
         if requests
             .iter()
@@ -43,9 +41,9 @@ impl Batched for Script {
     }
 }
 
-/// A gathering on a script, and what is asked of that.
+/// A batcher on a script, and the batches that it receives.
 struct Stage {
-    gathering: Batcher<Script>,
+    batcher: Batcher<Script>,
     asked: mpsc::UnboundedReceiver<Asked>,
     may_answer: Arc<Semaphore>,
     must_fail: Arc<AtomicBool>,
@@ -56,10 +54,10 @@ type Asking = tokio::task::JoinHandle<Result<String, StoreError>>;
 
 impl Stage {
     fn new() -> Self {
-        Self::with(None, PATIENCE)
+        Self::with(None, CALL_TIMEOUT)
     }
 
-    fn with(refused: Option<&'static str>, patience: Duration) -> Self {
+    fn with(refused: Option<&'static str>, call_timeout: Duration) -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
         let may_answer = Arc::new(Semaphore::new(0));
         let (must_fail, must_panic) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
@@ -71,7 +69,7 @@ impl Stage {
             must_panic: Arc::clone(&must_panic),
         };
         Self {
-            gathering: Batcher::new(script, patience),
+            batcher: Batcher::new(script, call_timeout),
             asked,
             may_answer,
             must_fail,
@@ -79,32 +77,28 @@ impl Stage {
         }
     }
 
-    /// Has somebody ask, and returns when they stand in line.
+    /// Sends a request and returns when it is queued.
     async fn ask(&self, request: &str) -> Asking {
-        let (gathering, request) = (self.gathering.clone(), request.to_owned());
-        let asking = tokio::spawn(async move { gathering.ask(request).await });
-        // Those who ask run on this thread too, and stand in line when they first pause.
+        let (batcher, request) = (self.batcher.clone(), request.to_owned());
+        let asking = tokio::spawn(async move { batcher.ask(request).await });
+        // The task runs on this thread and queues its request before it first waits.
         tokio::task::yield_now().await;
         asking
     }
 
-    /// The same, when nobody has asked yet: returns when the statement is under way.
+    /// Sends a request to an idle batcher and returns when its statement runs.
     async fn begin(&mut self, request: &str) -> Asking {
         let asking = self.ask(request).await;
         assert_eq!(self.next().await, [request]);
         asking
     }
 
-    fn waiting(&self) -> usize {
-        self.gathering.0.line().waiting.len()
-    }
-
-    /// What the next statement asks for.
+    /// The next batch.
     async fn next(&mut self) -> Asked {
         self.asked.recv().await.unwrap()
     }
 
-    /// Lets so many statements be answered.
+    /// Permits this many answers.
     fn answer(&self, statements: usize) {
         self.may_answer.add_permits(statements);
     }
@@ -118,28 +112,22 @@ async fn is_unavailable(asking: Asking) -> bool {
     matches!(asking.await.unwrap(), Err(StoreError::Unavailable(_)))
 }
 
-fn is_idle(stage: &Stage) -> bool {
-    !stage.gathering.0.line().is_served
-}
-
 #[tokio::test]
-async fn who_finds_nobody_there_is_served_at_once() {
+async fn an_idle_batcher_starts_immediately() {
     let mut stage = Stage::new();
     for key in ["a", "b"] {
         let asking = stage.begin(key).await;
         stage.answer(1);
         assert_eq!(outcome(asking).await, key);
-        tokio::task::yield_now().await;
-        assert!(is_idle(&stage));
     }
 }
 
 #[tokio::test]
-async fn who_comes_during_a_statement_is_served_by_the_next_with_all_others() {
+async fn requests_that_arrive_during_a_statement_share_the_next_one() {
     let mut stage = Stage::new();
     let first = stage.begin("a").await;
     let mut later = Vec::new();
-    // One of them asks for what is being done already, and must not get that answer.
+    // One is the same as the request that is running, and must not get that answer.
     for key in ["c", "a", "b", "c"] {
         later.push(stage.ask(key).await);
     }
@@ -158,7 +146,7 @@ async fn who_comes_during_a_statement_is_served_by_the_next_with_all_others() {
 }
 
 #[tokio::test]
-async fn nobody_is_overtaken_and_no_statement_is_for_more_than_it_may() {
+async fn requests_are_answered_in_order_in_batches_of_limited_size() {
     let mut stage = Stage::new();
     let first = stage.begin("first").await;
     let key = |n: usize| format!("{n:04}");
@@ -177,14 +165,14 @@ async fn nobody_is_overtaken_and_no_statement_is_for_more_than_it_may() {
 }
 
 #[tokio::test]
-async fn who_goes_away_is_not_served_and_takes_nobody_along() {
+async fn a_cancelled_request_is_dropped_and_affects_no_other() {
     let mut stage = Stage::new();
     let first = stage.begin("first").await;
     let stays = stage.ask("stays").await;
     let goes = stage.ask("goes").await;
     goes.abort();
     goes.await.unwrap_err();
-    // Also the one for whom the asking was begun.
+    // Also the caller whose request started the statement.
     first.abort();
     first.await.unwrap_err();
 
@@ -196,25 +184,7 @@ async fn who_goes_away_is_not_served_and_takes_nobody_along() {
 }
 
 #[tokio::test]
-async fn those_who_went_away_take_no_room_in_the_line() {
-    let mut stage = Stage::new();
-    let first = stage.begin("first").await;
-    let stays = stage.ask("stays").await;
-    for _ in 0..10 * FIRST_SWEEP {
-        let goes = stage.ask("goes").await;
-        goes.abort();
-        goes.await.unwrap_err();
-        assert!(stage.waiting() <= FIRST_SWEEP);
-    }
-
-    stage.answer(2);
-
-    outcome(first).await;
-    outcome(stays).await;
-}
-
-#[tokio::test]
-async fn an_error_is_that_of_its_statement_and_not_of_the_next() {
+async fn a_transient_error_fails_its_batch_and_not_the_next() {
     let mut stage = Stage::new();
     let first = stage.begin("first").await;
     let (one, other) = (stage.ask("one").await, stage.ask("other").await);
@@ -233,8 +203,8 @@ async fn an_error_is_that_of_its_statement_and_not_of_the_next() {
 }
 
 #[tokio::test]
-async fn who_is_refused_fails_alone() {
-    let mut stage = Stage::with(Some("bad"), PATIENCE);
+async fn a_request_that_makes_its_batch_fail_fails_alone() {
+    let mut stage = Stage::with(Some("bad"), CALL_TIMEOUT);
     let first = stage.begin("first").await;
     let (bad, good) = (stage.ask("bad").await, stage.ask("good").await);
     stage.answer(1);
@@ -253,7 +223,7 @@ async fn who_is_refused_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_panic_is_no_end() {
+async fn a_panic_fails_its_batch_and_not_the_next() {
     let mut stage = Stage::new();
     let first = stage.begin("first").await;
     let second = stage.ask("second").await;
@@ -267,16 +237,16 @@ async fn a_panic_is_no_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_they_may_for_a_statement_that_hangs() {
-    let patience = Duration::from_millis(4500);
-    let mut stage = Stage::with(None, patience);
+async fn no_request_waits_longer_than_the_timeout_for_a_statement_that_hangs() {
+    let call_timeout = Duration::from_millis(4500);
+    let mut stage = Stage::with(None, call_timeout);
     let first = stage.begin("first").await;
     let late = stage.ask("late").await;
     let begin = tokio::time::Instant::now();
 
     assert!(is_unavailable(first).await && is_unavailable(late).await);
 
-    assert!(begin.elapsed() < patience + Duration::from_millis(10));
+    assert!(begin.elapsed() < call_timeout + Duration::from_millis(10));
     let next = stage.ask("next").await;
     stage.answer(2);
     assert_eq!(stage.next().await, ["next"]);

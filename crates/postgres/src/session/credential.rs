@@ -1,7 +1,7 @@
-//! The one statement by which requests are authenticated, as many as there are.
+//! The statement that authenticates requests, many at a time.
 //!
-//! Written out as a query of its own type, which diesel prepares once for each connection
-//! and whose text it does not put together again each time.
+//! It is a query type of its own, so that diesel prepares it once per connection and does not
+//! build its text again.
 
 use std::collections::HashMap;
 
@@ -20,42 +20,40 @@ use usher_domain::{
 use usher_store::{Credential, LinkState};
 use uuid::Uuid;
 
-use crate::{PgError, api_key::KeyRow, batcher::Batched, pool::Pool, user::row::UserRow};
+use crate::{
+    PgError,
+    api_key::KeyRow,
+    batcher::Batched,
+    pool::Pool,
+    user::row::{UserColumns, UserRow},
+};
 
 #[cfg(test)]
 mod tests;
 
-/// The columns are those of [`CredentialRow`], and so of `KeyRow` and `UserRow`, in their
-/// order. A user's link matters only to keys that came from a provider. The keys of a
-/// deleted user are gone; the condition is for the day when something goes wrong with that.
+/// A user's link matters only to keys that a provider's sign-in created. Deleting a user
+/// deletes their keys; the last condition is a second line of defense.
 ///
-/// `OFFSET 0` has users looked up by their keys, whatever a planner thinks who saw a database
-/// with hardly anybody in it.
-const STATEMENT: &str = "\
-SELECT k.hashed_secret, \
-k.id, k.user_id, k.last_used, k.expires_at, k.created_at, k.updated_at, k.login_type, \
-k.lifetime_seconds, k.token_name, k.scopes, k.allow_list, \
-u.id, u.username, u.email, u.name, u.avatar_url, u.created_at, u.updated_at, \
-u.last_seen_at, u.status, u.login_type, u.rbac_roles, u.deleted, u.is_system, \
-'{}'::uuid[], \
+/// `OFFSET 0` makes the planner look up users by their keys, even if its statistics are from a
+/// nearly empty database.
+const SELECT: &str = "SELECT api_keys.hashed_secret, ";
+const FROM: &str = ", \
 ARRAY(SELECT ROW(m.organization_id, m.roles, m.created_at, m.updated_at) \
 FROM organization_members m JOIN organizations o ON o.id = m.organization_id \
-WHERE m.user_id = u.id AND NOT o.deleted), \
+WHERE m.user_id = users.id AND NOT o.deleted), \
 l.user_id IS NOT NULL, l.oauth_expiry \
-FROM api_keys k \
-CROSS JOIN LATERAL (SELECT * FROM users WHERE users.id = k.user_id OFFSET 0) u \
-LEFT JOIN user_links l ON l.user_id = k.user_id AND l.login_type = k.login_type \
-AND k.login_type IN ('github', 'oidc') \
-WHERE k.id = ANY($1) AND NOT u.deleted";
+FROM api_keys \
+CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = api_keys.user_id OFFSET 0) users \
+LEFT JOIN user_links l ON l.user_id = api_keys.user_id AND l.login_type = api_keys.login_type \
+AND api_keys.login_type IN ('github', 'oidc') \
+WHERE api_keys.id = ANY($1) AND NOT users.deleted";
 
-/// Looks them up, on connections that do nothing else where there is more than one.
+/// Finds credentials. The pool has a connection of its own, if there is more than one.
 pub(crate) struct Credentials(pub(crate) Pool);
 
 impl Batched for Credentials {
     type Request = ApiKeyId;
     type Outcome = Option<Credential>;
-
-    const MOST: usize = 128;
 
     async fn run(&self, requests: &[ApiKeyId]) -> Result<Vec<Option<Credential>>, PgError> {
         let mut keys: Vec<&str> = requests.iter().map(ApiKeyId::as_str).collect();
@@ -78,7 +76,7 @@ async fn find_credentials(
     conn: &mut AsyncPgConnection,
     keys: &[&str],
 ) -> Result<HashMap<String, Credential>, PgError> {
-    let rows: Vec<CredentialRow> = CredentialQuery { keys }.load(conn).await?;
+    let rows: Vec<CredentialRow> = CredentialQuery::new(keys).load(conn).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let credential = Credential::try_from(row)?;
@@ -87,12 +85,24 @@ async fn find_credentials(
     Ok(found)
 }
 
-pub(crate) struct CredentialQuery<'a> {
-    pub(crate) keys: &'a [&'a str],
+type Columns = (AsSelect<KeyRow, Pg>, AsSelect<UserColumns, Pg>);
+
+struct CredentialQuery<'a> {
+    keys: &'a [&'a str],
+    columns: Columns,
 }
 
-/// The type that stands for the statement in the cache of prepared ones.
-pub(crate) struct CredentialStatement;
+impl<'a> CredentialQuery<'a> {
+    fn new(keys: &'a [&'a str]) -> Self {
+        Self {
+            keys,
+            columns: (KeyRow::as_select(), UserColumns::as_select()),
+        }
+    }
+}
+
+/// Identifies the statement in diesel's cache of prepared statements.
+struct CredentialStatement;
 
 impl QueryId for CredentialQuery<'_> {
     type QueryId = CredentialStatement;
@@ -101,7 +111,9 @@ impl QueryId for CredentialQuery<'_> {
 
 impl QueryFragment<Pg> for CredentialQuery<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(STATEMENT);
+        out.push_sql(SELECT);
+        self.columns.walk_ast(out.reborrow())?;
+        out.push_sql(FROM);
         out.push_bind_param_value_only::<Array<Text>, _>(&self.keys)
     }
 }
@@ -110,7 +122,7 @@ impl Query for CredentialQuery<'_> {
     type SqlType = (
         Bytea,
         SqlTypeOf<AsSelect<KeyRow, Pg>>,
-        SqlTypeOf<AsSelect<UserRow, Pg>>,
+        SqlTypeOf<AsSelect<UserColumns, Pg>>,
         Array<Record<(SqlUuid, Array<Text>, Timestamptz, Timestamptz)>>,
         Bool,
         Nullable<Timestamptz>,
@@ -123,7 +135,7 @@ type MembershipRecord = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>);
 struct CredentialRow {
     hashed_secret: Vec<u8>,
     key: KeyRow,
-    user: UserRow,
+    user: UserColumns,
     memberships: Vec<MembershipRecord>,
     has_link: bool,
     link_expires_at: Option<DateTime<Utc>>,
@@ -136,8 +148,13 @@ impl TryFrom<CredentialRow> for Credential {
         let key = ApiKey::try_from(row.key)?;
         let of_user = |record| membership(key.user_id, record);
         let memberships: Vec<Membership> = row.memberships.into_iter().map(of_user).collect();
-        let mut user = User::try_from(row.user)?;
-        user.organization_ids = memberships.iter().map(|own| own.organization_id).collect();
+        let user = UserRow {
+            columns: row.user,
+            organization_ids: memberships
+                .iter()
+                .map(|own| own.organization_id.0)
+                .collect(),
+        };
         let link = match key.login_type {
             LoginType::Github | LoginType::Oidc if row.has_link => {
                 LinkState::Linked(row.link_expires_at.filter(|end| *end != never()))
@@ -148,7 +165,7 @@ impl TryFrom<CredentialRow> for Credential {
         Ok(Self {
             hashed_secret: row.hashed_secret,
             key,
-            user,
+            user: User::try_from(user)?,
             memberships,
             link,
         })

@@ -5,11 +5,7 @@ use usher_domain::{
 use usher_store::{SettingsStore, StoreError};
 use uuid::Uuid;
 
-use super::{SettingsRequest, THEME, UpsertSettings};
-use crate::{
-    batcher::Batched as _,
-    testing::{TestStore, at_once},
-};
+use crate::testing::{TestStore, at_once};
 
 fn appearance(theme: &str, font: TerminalFont) -> Appearance {
     Appearance {
@@ -19,7 +15,7 @@ fn appearance(theme: &str, font: TerminalFont) -> Appearance {
 }
 
 #[tokio::test]
-async fn what_was_never_set_is_empty() {
+async fn settings_that_were_never_set_are_empty() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
 
@@ -30,7 +26,7 @@ async fn what_was_never_set_is_empty() {
 }
 
 #[tokio::test]
-async fn settings_are_kept_for_each_user_and_without_a_row_in_the_log() {
+async fn settings_are_stored_per_user_and_not_audited() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let rows = store.audit().await.len();
@@ -67,7 +63,7 @@ async fn a_theme_is_not_stored_without_its_font() {
 }
 
 #[tokio::test]
-async fn theme_and_font_are_of_one_call_however_many_are_made_at_once() {
+async fn theme_and_font_are_set_together_by_one_of_concurrent_calls() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let looks = [
@@ -92,7 +88,7 @@ async fn theme_and_font_are_of_one_call_however_many_are_made_at_once() {
 }
 
 #[tokio::test]
-async fn a_preference_is_kept_as_the_word_and_apart_from_the_appearance() {
+async fn a_preference_is_stored_as_a_word_and_apart_from_the_appearance() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -118,7 +114,7 @@ async fn a_preference_is_kept_as_the_word_and_apart_from_the_appearance() {
 }
 
 #[tokio::test]
-async fn nobody_has_no_settings() {
+async fn a_user_that_does_not_exist_has_no_settings() {
     let store = TestStore::new().await;
 
     let set = store
@@ -129,7 +125,7 @@ async fn nobody_has_no_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_set_something_at_once_everybody_gets_what_they_set() {
+async fn concurrent_changes_of_different_users_are_all_stored() {
     let store = TestStore::new().await;
     let mut users = Vec::new();
     for n in 0..20 {
@@ -157,36 +153,4 @@ async fn of_many_who_set_something_at_once_everybody_gets_what_they_set() {
         let theme = format!("theme-{n}");
         assert_eq!(found, appearance(&theme, TerminalFont::FiraCode));
     }
-}
-
-#[tokio::test]
-async fn of_the_same_setting_the_last_one_counts() {
-    let store = TestStore::new().await;
-    let ada = store.add_user("ada").await;
-    let requests = ["one", "two", "three"].map(|theme| SettingsRequest {
-        user: ada.id,
-        settings: vec![(THEME, theme.to_owned())],
-    });
-
-    let set = UpsertSettings(store.share().pool).run(&requests).await;
-
-    assert_eq!(set.unwrap().len(), 3);
-    let found = store.find_appearance(ada.id).await.unwrap();
-    assert_eq!(found.theme, "three");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whose_setting_is_refused_fails_alone() {
-    let store = TestStore::new().await;
-    let (ada, nobody) = (store.add_user("ada").await.id, UserId(Uuid::nil()));
-    let tasks = (0..40).map(|n| {
-        let store = store.share();
-        let user = if n % 4 == 0 { nobody } else { ada };
-        async move {
-            let set = store.set_preferences(user, Preferences::default()).await;
-            set.is_ok() == (user == ada)
-        }
-    });
-
-    assert!(at_once(tasks).await.into_iter().all(|is_right| is_right));
 }

@@ -1,5 +1,7 @@
 //! Rows of `users`.
 
+use std::ops::Deref;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::{
     expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping},
@@ -16,12 +18,11 @@ use uuid::Uuid;
 
 use crate::{PgError, schema::users};
 
-/// A user without their secrets.
-///
-/// `session/credential.rs` reads these columns in this order.
+/// The columns of a user that are not secret. The list of users and the authentication of
+/// requests select them too.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
-pub(crate) struct UserRow {
+pub(crate) struct UserColumns {
     pub(crate) id: Uuid,
     pub(crate) username: String,
     pub(crate) email: String,
@@ -35,11 +36,27 @@ pub(crate) struct UserRow {
     pub(crate) rbac_roles: Vec<String>,
     pub(crate) deleted: bool,
     pub(crate) is_system: bool,
+}
+
+/// A user with their organizations. Dereferences to the columns.
+#[derive(HasQuery)]
+#[diesel(table_name = users)]
+pub(crate) struct UserRow {
+    #[diesel(embed)]
+    pub(crate) columns: UserColumns,
     #[diesel(select_expression = OrganizationIds, select_expression_type = OrganizationIds)]
     pub(crate) organization_ids: Vec<Uuid>,
 }
 
-/// A user with their stored hashes.
+impl Deref for UserRow {
+    type Target = UserColumns;
+
+    fn deref(&self) -> &UserColumns {
+        &self.columns
+    }
+}
+
+/// A user with their password and one-time passcode.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
 pub(crate) struct AccountRow {
@@ -80,6 +97,10 @@ impl TryFrom<UserRow> for User {
     type Error = PgError;
 
     fn try_from(row: UserRow) -> Result<Self, PgError> {
+        let UserRow {
+            columns: row,
+            organization_ids,
+        } = row;
         let status = UserStatus::parse(&row.status)
             .ok_or_else(|| PgError::Corrupt(format!("status {:?} of a user", row.status)))?;
         Ok(Self {
@@ -94,11 +115,7 @@ impl TryFrom<UserRow> for User {
             status,
             login_type: parse_login_type(&row.login_type)?,
             roles: row.rbac_roles,
-            organization_ids: row
-                .organization_ids
-                .into_iter()
-                .map(OrganizationId)
-                .collect(),
+            organization_ids: organization_ids.into_iter().map(OrganizationId).collect(),
             is_deleted: row.deleted,
             is_system: row.is_system,
         })
@@ -109,8 +126,8 @@ pub(crate) fn parse_login_type(text: &str) -> Result<LoginType, PgError> {
     LoginType::parse(text).ok_or_else(|| PgError::Corrupt(format!("login type {text:?}")))
 }
 
-/// The live organizations of a row's user, as an expression. Written in SQL, so that
-/// statements with it have a static type and are cached by diesel.
+/// The organizations of a user, without deleted ones, as an expression. It is written as SQL so
+/// that statements with it have a static type and are prepared only once.
 #[derive(Clone, Copy, Debug, QueryId)]
 pub(crate) struct OrganizationIds;
 

@@ -17,13 +17,13 @@ use crate::{
 };
 
 #[tokio::test]
-async fn no_key_with_a_nul_is_there() {
+async fn a_key_with_a_nul_does_not_exist() {
     let store = TestStore::new().await;
     let key = ApiKeyId::from_stored("a\0b".to_owned());
     assert!(store.find_credential(&key).await.unwrap().is_none());
 }
 
-/// Sessions of so many users.
+/// Creates users with a session each.
 async fn sessions(store: &TestStore, users: usize) -> Vec<NewApiKey> {
     let mut keys = Vec::new();
     for n in 0..users {
@@ -39,7 +39,7 @@ async fn sessions(store: &TestStore, users: usize) -> Vec<NewApiKey> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_gets_their_own_credential() {
+async fn concurrent_requests_get_their_own_credentials() {
     let store = TestStore::new().await;
     let keys = sessions(&store, 20).await;
     let tasks = (0..1000).map(|n| {
@@ -56,44 +56,44 @@ async fn everybody_gets_their_own_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_has_ended_is_not_found_again_whoever_else_asks() {
+async fn a_deleted_key_is_not_found_again_despite_concurrent_requests() {
     let store = TestStore::new().await;
     let keys = sessions(&store, 4).await;
-    let (ended, others) = (&keys[0].id, &keys[1..]);
+    let (deleted, others) = (&keys[0].id, &keys[1..]);
     let is_over = Arc::new(AtomicBool::new(false));
-    let askers: Vec<_> = (0..16)
+    let requests: Vec<_> = (0..16)
         .map(|n| {
             let (store, is_over) = (store.share(), Arc::clone(&is_over));
-            let (ended, other) = (ended.clone(), others[n % others.len()].id.clone());
+            let (deleted, other) = (deleted.clone(), others[n % others.len()].id.clone());
             tokio::spawn(async move {
                 while !is_over.load(Ordering::Relaxed) {
-                    store.find_credential(&ended).await.unwrap();
+                    store.find_credential(&deleted).await.unwrap();
                     assert!(store.find_credential(&other).await.unwrap().is_some());
                 }
             })
         })
         .collect();
     for _ in 0..50 {
-        assert!(store.find_credential(ended).await.unwrap().is_some());
+        assert!(store.find_credential(deleted).await.unwrap().is_some());
         store
-            .delete_key(ended, &command_line())
+            .delete_key(deleted, &command_line())
             .await
             .unwrap()
             .unwrap();
-        assert!(store.find_credential(ended).await.unwrap().is_none());
+        assert!(store.find_credential(deleted).await.unwrap().is_none());
         store
             .create_key(keys[0].clone(), &command_line())
             .await
             .unwrap();
     }
     is_over.store(true, Ordering::Relaxed);
-    for asker in askers {
-        asker.await.unwrap();
+    for request in requests {
+        request.await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_authenticated_waits_for_no_other_work() {
+async fn authentication_waits_for_no_other_work() {
     let store = TestStore::with(|options| options.max_connections = 2).await;
     let keys = sessions(&store, 1).await;
     let blocker = client(store.url()).await;
@@ -117,14 +117,14 @@ async fn who_is_authenticated_waits_for_no_other_work() {
 }
 
 #[tokio::test]
-async fn keys_are_looked_up_by_indexes_even_if_hardly_anybody_is_there() {
+async fn credentials_are_found_by_indexes_even_with_hardly_any_users() {
     use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
     let store = TestStore::new().await;
     sessions(&store, 1).await;
     store.sql("ANALYZE").await;
     let explain = async |conn: &mut AsyncPgConnection| -> Result<serde_json::Value, PgError> {
-        let query = CredentialQuery { keys: &["a", "b"] };
+        let query = CredentialQuery::new(&["a", "b"]);
         Ok(Explain(query).get_result(conn).await?)
     };
 
