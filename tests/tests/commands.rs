@@ -187,7 +187,7 @@ async fn a_recount_checks_and_repairs_the_maintained_counts() {
 
     let right = run_on(&database, &["recount"], "");
     assert!(stdout(&right).contains("are correct"), "{right:?}");
-    let loss = "DELETE FROM user_count_deltas; DELETE FROM user_list";
+    let loss = "DELETE FROM user_count_deltas; DELETE FROM user_totals";
     database.query(loss).await.unwrap();
     let wrong = run_on(&database, &["recount"], "");
     assert!(wrong.status.success(), "{wrong:?}");

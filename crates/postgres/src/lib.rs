@@ -76,7 +76,7 @@ mod ssh_key;
 mod testing;
 mod tls;
 mod user;
-mod user_count;
+mod user_list;
 
 pub use connect::MINIMUM_MAJOR;
 pub use encryption::{InvalidSecretKeys, SecretKeys};
@@ -88,7 +88,7 @@ use connect::Target;
 use encryption::Keyring;
 use pool::{Pool, Query, Work};
 use session::credential::Credentials;
-use user::stream::Readers;
+use user_list::stream::Readers;
 
 /// Connection options. With the default timeouts, every call returns within 5 seconds.
 #[derive(Clone)]

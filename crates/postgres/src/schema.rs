@@ -27,16 +27,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    user_list (key) {
-        id -> Uuid,
-        key -> Text,
-        email -> Text,
-        status -> Text,
-        login_type -> Text,
-    }
-}
-
-diesel::table! {
     organizations (id) {
         id -> Uuid,
         name -> Text,
@@ -224,7 +214,6 @@ diesel::joinable!(inbox_notifications -> notification_templates (template_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     users,
-    user_list,
     organizations,
     organization_members,
     api_keys,

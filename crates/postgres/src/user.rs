@@ -9,18 +9,14 @@ use usher_store::{
     UserListStream, UserLookup, UserStore,
 };
 
-use crate::{PgStore, membership};
+use crate::{PgStore, membership, user_list};
 
 mod change;
 pub(crate) mod create;
 pub(crate) mod find;
-mod kept;
-mod list;
 mod notice;
 pub(crate) mod row;
 mod secret;
-mod statement;
-pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -45,12 +41,12 @@ impl UserStore for PgStore {
     }
 
     async fn list_users(&self, query: UserListQuery) -> Result<Listing<User>, StoreError> {
-        self.read(async |conn| list::list_users(conn, &query).await)
+        self.read(async |conn| user_list::list_users(conn, &query).await)
             .await
     }
 
     async fn stream_users(&self, query: UserListQuery) -> Result<UserListStream, StoreError> {
-        Ok(stream::stream_users(&self.pool, &self.readers, query).await?)
+        Ok(user_list::stream::stream_users(&self.pool, &self.readers, query).await?)
     }
 
     async fn list_memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {

@@ -41,7 +41,7 @@ pub async fn recount(command: Recount) -> Result<()> {
         let listed = drifts.iter().take(MAX_LISTED).map(|drift| {
             format!(
                 "{}: {} maintained, {} counted\n",
-                drift.what, drift.kept, drift.counted
+                drift.what, drift.maintained, drift.counted
             )
         });
         let listed: String = listed.collect();

@@ -1,36 +1,35 @@
-//! The numbers of users that the store keeps, so that lists need not count.
+//! Counts of users that the store maintains, so that a page of users does not count them.
 
 use async_trait::async_trait;
 
 use crate::StoreError;
 
-/// The numbers of users that the store keeps, so that lists need not count. Lists are right
-/// whether these methods are ever called or not, and quick if they are.
+/// Maintains the counts of users. Lists are correct without these calls, and fast with them.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait UserCountStore: Send + Sync {
-    /// Brings the kept numbers up to date, and refines them where the list has grown. To be
-    /// called every few seconds; does nothing while another process is at it.
+    /// Folds recent changes into the counts. To be called every few seconds; does nothing while
+    /// another process does it.
     async fn fold_user_counts(&self) -> Result<(), StoreError>;
 
-    /// Compares what is kept with the users themselves, at one moment, and tells every
-    /// difference. There should never be one. Reads every user.
+    /// Compares the counts with the users themselves, at one moment, and returns every
+    /// difference. There should be none. Reads every user.
     async fn check_user_counts(&self) -> Result<Vec<CountDrift>, StoreError>;
 
-    /// Makes what is kept anew from the users themselves, after an import that went past it.
+    /// Rebuilds the counts from the users, after an import that bypassed the store's triggers.
     async fn recount_users(&self) -> Result<(), StoreError>;
 
-    /// Whether texts are searched for with an index. Without it, a search reads every user.
+    /// Whether there is an index for substring search. Without it, a search reads every user.
     async fn has_search_index(&self) -> Result<bool, StoreError>;
 }
 
-/// A number that is kept wrong.
+/// A count that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountDrift {
     /// What is counted, for an operator to read.
     pub what: String,
-    /// The number that is kept.
-    pub kept: i64,
-    /// The number that there are.
+    /// The maintained count.
+    pub maintained: i64,
+    /// The number of users that exist.
     pub counted: i64,
 }

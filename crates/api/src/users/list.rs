@@ -16,8 +16,8 @@ use usher_store::{UserListPart, UserListQuery, UserListStream, UserStore, Visibi
 
 use crate::{ApiError, Caller, Json, json, query::QueryParameters};
 
-/// The maximum number of users in a response that is read completely before it is sent. A
-/// longer one is streamed.
+/// The largest number of users in a response that is built before it is sent. Longer lists are
+/// streamed.
 const MAX_BUFFERED: u32 = 1000;
 
 /// Lists the matching users that the caller may read, ordered by lower-cased username.
@@ -43,22 +43,34 @@ pub async fn list(
         after,
         page,
     };
-    let mut first = query.clone();
-    first.page.limit = Some(page.limit.unwrap_or(MAX_BUFFERED).min(MAX_BUFFERED));
-    let listing = users.list_users(first).await?;
-    let may_have_more = page.limit.is_none_or(|limit| limit > MAX_BUFFERED);
-    if may_have_more && listing.items.len() >= MAX_BUFFERED as usize {
-        return Ok(streamed(users.stream_users(query).await?));
+    if page.limit.is_none_or(|limit| limit > MAX_BUFFERED) {
+        return buffer_or_stream(users.stream_users(query).await?).await;
     }
-    let page = GetUsersResponse {
-        users: listing.items.into_iter().map(User::in_list).collect(),
-        count: listing.count,
-    };
-    Ok(Json(page).into_response())
+    let listing = users.list_users(query).await?;
+    Ok(whole(listing.items, listing.count))
 }
 
-/// Sends the users as the store reads them. If the store fails, the connection is closed
-/// early, so that the client cannot mistake the response for a complete list.
+fn whole(users: Vec<usher_domain::User>, count: u64) -> Response {
+    let users = users.into_iter().map(User::in_list).collect();
+    Json(GetUsersResponse { users, count }).into_response()
+}
+
+/// Responds with the whole list if it is short, and streams it otherwise.
+async fn buffer_or_stream(mut parts: UserListStream) -> Result<Response, ApiError> {
+    let mut beginning = Vec::new();
+    while beginning.len() <= MAX_BUFFERED as usize {
+        match parts.try_next().await? {
+            Some(UserListPart::Users(users)) => beginning.extend(users),
+            Some(UserListPart::Count(count)) => return Ok(whole(beginning, count)),
+            None => break,
+        }
+    }
+    let beginning = stream::iter([Ok(UserListPart::Users(beginning))]);
+    Ok(streamed(beginning.chain(parts).boxed()))
+}
+
+/// A response that is sent as it is read. If the store fails midway, the connection is closed,
+/// so that clients see an incomplete response and not a shorter list.
 fn streamed(parts: UserListStream) -> Response {
     let text = stream::try_unfold((parts, Progress::Start), write_next);
     let text = text.inspect_err(|error| {

@@ -1,5 +1,6 @@
 //! Stores for which every call succeeds, and stores for which every call fails.
 
+use futures_util::{StreamExt as _, stream};
 use secrecy::SecretBox;
 use serde_json::json;
 use usher_domain::{
@@ -11,7 +12,9 @@ use usher_domain::{
     settings::{Appearance, Preferences},
     ssh_key::SshPublicKey,
 };
-use usher_store::{BuildParameter, MockAuditStore, PasswordAccount, SigningKey, StoreError};
+use usher_store::{
+    BuildParameter, MockAuditStore, PasswordAccount, SigningKey, StoreError, UserListPart,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -97,6 +100,10 @@ fn answer_about_users(app: &mut TestApp) {
             items: vec![alice()],
             count: 1,
         })
+    });
+    users.expect_stream_users().returning(|_| {
+        let parts = [UserListPart::Users(vec![alice()]), UserListPart::Count(1)];
+        Ok(stream::iter(parts.map(Ok)).boxed())
     });
     users
         .expect_list_memberships()
@@ -335,6 +342,7 @@ pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
         .expect_find_user_with_name()
         .returning(move |_, _| Err(error()));
     users.expect_list_users().returning(move |_| Err(error()));
+    users.expect_stream_users().returning(move |_| Err(error()));
     users
         .expect_list_memberships()
         .returning(move |_| Err(error()));

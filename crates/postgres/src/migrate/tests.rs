@@ -172,8 +172,7 @@ async fn without_the_right_to_create_an_extension_only_the_index_is_missing() {
         admin.batch_execute(&sql).await.unwrap();
     }
 
-    let index = "pg_class WHERE relname = 'user_list_search_idx'";
+    let index = "pg_class WHERE relname = 'users_search_idx'";
     assert_eq!(count(database.url(), index).await, 0);
-    assert_eq!(count(database.url(), "user_list").await, 0);
     assert_eq!(count(database.url(), "users").await, 1);
 }

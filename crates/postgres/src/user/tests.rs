@@ -2,8 +2,6 @@
 
 mod change;
 mod create;
-mod list;
 mod notice;
 mod plans;
 mod secret;
-mod stream;

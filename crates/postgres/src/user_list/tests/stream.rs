@@ -1,19 +1,24 @@
-//! Lists in parts.
+//! Streamed lists.
 
 use std::time::Duration;
 
-use diesel::pg::Pg;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use futures_util::StreamExt as _;
+use serde_json::Value;
 use usher_domain::{Page, User, UserFilter, UserId};
 use usher_store::{UserListPart, UserListQuery, UserListStream, UserStore, Visibility};
 use uuid::Uuid;
 
 use crate::{
-    testing::TestStore,
-    user::{list::Cursor, statement::DeclareStatement},
+    PgError,
+    testing::{
+        TestStore,
+        plan::{Explain, assert_uses_an_index},
+    },
+    user_list::statement::{DeclareStatement, Start},
 };
 
-fn everybody() -> UserListQuery {
+fn all_users() -> UserListQuery {
     UserListQuery {
         filter: UserFilter::default(),
         visible: Visibility::All,
@@ -46,8 +51,8 @@ async fn next(stream: &mut UserListStream) -> Vec<User> {
     }
 }
 
-/// All the names, and the count at the end.
-async fn read(mut stream: UserListStream) -> (Vec<String>, u64) {
+/// All usernames, and the count at the end.
+pub(super) async fn read(mut stream: UserListStream) -> (Vec<String>, u64) {
     let mut names = Vec::new();
     while let Some(part) = stream.next().await {
         match part.unwrap() {
@@ -60,44 +65,32 @@ async fn read(mut stream: UserListStream) -> (Vec<String>, u64) {
             }
         }
     }
-    panic!("there is no count");
+    panic!("the count is missing");
 }
 
-/// A list of everybody begins with the first rows of an index, and not with sorting all.
+/// The first part of a list of all users needs only the beginning of an index.
 #[tokio::test]
 async fn a_whole_list_is_not_sorted_first() {
     let store = with_users(1500).await;
     store.sql("ANALYZE users").await;
     for (after, offset) in [(None, 0), (None, 700), (Some("user-0100"), 0)] {
-        let mut query = everybody();
+        let mut query = all_users();
         query.page.offset = offset;
-        let cursor = Cursor::after(after);
-        let statement = DeclareStatement::new(&query, &cursor);
-        let text = diesel::debug_query::<Pg, _>(&statement).to_string();
-        let (sql, values) = text.split_once(" -- binds: [").unwrap();
-        let mut sql = sql.to_owned();
-        let values = values.trim_end_matches(']').replace('"', "'");
-        // The last one first: $1 is the beginning of $10.
-        for (n, value) in values
-            .split(", ")
-            .enumerate()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-        {
-            sql = sql.replace(&format!("${}", n + 1), value);
-        }
+        let start = after.map_or_else(Start::beginning, Start::after);
+        let explain = async |conn: &mut AsyncPgConnection| -> Result<Value, PgError> {
+            let statement = DeclareStatement::new(&query, &start);
+            Ok(Explain(statement).get_result(conn).await?)
+        };
 
-        let plan = store.column(&format!("EXPLAIN {sql}")).await.join("\n");
+        let plan = store.share().pool.read(explain).await.unwrap();
 
-        assert!(plan.contains("users_username_lower_idx"), "{plan}");
-        assert!(!plan.contains("Sort Key: (lower("), "{plan}");
-        assert!(!plan.contains("Sort Key: users"), "{plan}");
+        assert_uses_an_index("users", "the whole list", &plan);
+        assert!(!plan.to_string().contains(r#""Sort""#), "{plan:#}");
     }
 }
 
 /// Waits until no transaction is open any more.
-async fn assert_all_is_given_back(store: &TestStore) {
+async fn assert_no_open_transaction(store: &TestStore) {
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'";
     for _ in 0..200 {
@@ -110,12 +103,12 @@ async fn assert_all_is_given_back(store: &TestStore) {
 }
 
 #[tokio::test]
-async fn a_list_in_parts_is_the_list() {
+async fn a_streamed_list_is_the_whole_list() {
     let store = with_users(1203).await;
     let names: Vec<String> = (1..=1203).map(|n| format!("user-{n:04}")).collect();
 
     assert_eq!(
-        read(open(&store, everybody()).await).await,
+        read(open(&store, all_users()).await).await,
         (names.clone(), 1203)
     );
     for (limit, offset, expected) in [
@@ -130,7 +123,7 @@ async fn a_list_in_parts_is_the_list() {
                 &store,
                 UserListQuery {
                     page,
-                    ..everybody()
+                    ..all_users()
                 },
             )
             .await,
@@ -140,14 +133,14 @@ async fn a_list_in_parts_is_the_list() {
     }
     let suspended = UserListQuery {
         filter: UserFilter::parse("status:suspended user-").unwrap(),
-        ..everybody()
+        ..all_users()
     };
     assert_eq!(read(open(&store, suspended).await).await.1, 401);
-    assert_all_is_given_back(&store).await;
+    assert_no_open_transaction(&store).await;
 }
 
 #[tokio::test]
-async fn a_list_in_parts_without_users_counts_none() {
+async fn a_streamed_list_without_users_has_count_zero() {
     let store = with_users(3).await;
     for (after, offset) in [(None, 3), (Some(UserId(Uuid::from_u128(5))), 0)] {
         let page = Page {
@@ -157,16 +150,16 @@ async fn a_list_in_parts_without_users_counts_none() {
         let query = UserListQuery {
             after,
             page,
-            ..everybody()
+            ..all_users()
         };
         assert_eq!(read(open(&store, query).await).await, (vec![], 0));
     }
 }
 
 #[tokio::test]
-async fn all_parts_are_of_one_moment() {
+async fn all_parts_are_of_one_snapshot() {
     let store = with_users(1500).await;
-    let mut stream = open(&store, everybody()).await;
+    let mut stream = open(&store, all_users()).await;
     let first = next(&mut stream).await.len();
 
     store
@@ -182,34 +175,34 @@ async fn all_parts_are_of_one_moment() {
 }
 
 #[tokio::test]
-async fn who_wants_no_more_gives_the_connection_back() {
+async fn a_dropped_stream_releases_its_connection() {
     let store = with_users(2500).await;
-    let mut stream = open(&store, everybody()).await;
+    let mut stream = open(&store, all_users()).await;
     next(&mut stream).await;
 
     drop(stream);
 
-    assert_all_is_given_back(&store).await;
-    assert_eq!(read(open(&store, everybody()).await).await.1, 2500);
+    assert_no_open_transaction(&store).await;
+    assert_eq!(read(open(&store, all_users()).await).await.1, 2500);
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_has_no_count() {
+async fn a_stream_that_fails_has_no_count() {
     let store = with_users(2500).await;
-    let mut stream = open(&store, everybody()).await;
+    let mut stream = open(&store, all_users()).await;
     next(&mut stream).await;
-    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND state = 'idle in transaction'";
-    // It reads ahead at first, and then waits within its transaction for who takes the parts.
-    let mut ended = store.value(end).await;
+    // The task reads ahead and then waits, inside its transaction, for the stream to be read.
+    let mut terminated = store.value(terminate).await;
     for _ in 0..1000 {
-        if ended != "0" {
+        if terminated != "0" {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        ended = store.value(end).await;
+        terminated = store.value(terminate).await;
     }
-    assert_eq!(ended, "1");
+    assert_eq!(terminated, "1");
 
     let mut counts = 0;
     while let Some(Ok(part)) = stream.next().await {
@@ -217,11 +210,11 @@ async fn a_list_that_breaks_off_has_no_count() {
     }
 
     assert_eq!(counts, 0);
-    assert_eq!(read(open(&store, everybody()).await).await.1, 2500);
+    assert_eq!(read(open(&store, all_users()).await).await.1, 2500);
 }
 
 #[tokio::test]
-async fn long_lists_leave_connections_to_others() {
+async fn long_lists_leave_connections_to_other_calls() {
     let store = TestStore::with(|options| {
         options.max_connections = 4;
         options.acquire_timeout = Duration::from_millis(300);
@@ -234,14 +227,14 @@ async fn long_lists_leave_connections_to_others() {
              FROM generate_series(1, 2000) n",
         )
         .await;
-    let slow = open(&store, everybody()).await;
+    let slow = open(&store, all_users()).await;
 
     assert!(
-        store.stream_users(everybody()).await.is_err(),
+        store.stream_users(all_users()).await.is_err(),
         "one at a time"
     );
     assert!(store.has_users().await.unwrap());
 
     drop(slow);
-    assert_eq!(read(open(&store, everybody()).await).await.1, 2000);
+    assert_eq!(read(open(&store, all_users()).await).await.1, 2000);
 }

@@ -1,14 +1,12 @@
 use chrono::TimeDelta;
 use usher_domain::{Page, User, UserFilter, UserId};
-use usher_store::{UserListQuery, UserStore, Visibility};
+use usher_store::{UserCountStore, UserListQuery, UserStore, Visibility};
 use uuid::Uuid;
 
-use crate::{
-    testing::{TestStore, command_line, now, user},
-    user_count::tests::tend_finely,
-};
+use super::stream::read;
+use crate::testing::{TestStore, command_line, now, user};
 
-fn everybody() -> UserListQuery {
+fn all_users() -> UserListQuery {
     UserListQuery {
         filter: UserFilter::default(),
         visible: Visibility::All,
@@ -20,14 +18,14 @@ fn everybody() -> UserListQuery {
 fn searching(q: &str) -> UserListQuery {
     UserListQuery {
         filter: UserFilter::parse(q).unwrap(),
-        ..everybody()
+        ..all_users()
     }
 }
 
 fn page(limit: Option<u32>, offset: u32) -> UserListQuery {
     UserListQuery {
         page: Page { limit, offset },
-        ..everybody()
+        ..all_users()
     }
 }
 
@@ -37,7 +35,7 @@ async fn list(store: &TestStore, query: UserListQuery) -> (Vec<String>, u64) {
     (listing.items.into_iter().map(name).collect(), listing.count)
 }
 
-/// The names that a search finds. The count of a whole list is that of its rows.
+/// The usernames that match. The count of a whole list is the number of its rows.
 async fn names(store: &TestStore, q: &str) -> Vec<String> {
     let (names, count) = list(store, searching(q)).await;
     assert_eq!(count, names.len() as u64, "{q}");
@@ -58,26 +56,26 @@ async fn id(store: &TestStore, username: &str) -> UserId {
 }
 
 #[tokio::test]
-async fn users_are_in_the_order_of_their_lower_cased_names() {
+async fn users_are_in_the_order_of_their_lower_case_usernames() {
     let store = with_users(&["yan1", "Yan-2", "b", "YAN-10", "A", "yan", "yana"]).await;
 
-    let (names, count) = list(&store, everybody()).await;
+    let (names, count) = list(&store, all_users()).await;
 
     assert_eq!(names, ["A", "b", "yan", "YAN-10", "Yan-2", "yan1", "yana"]);
     assert_eq!(count, 7);
 }
 
 #[tokio::test]
-async fn deleted_and_system_users_are_not_shown() {
+async fn deleted_and_system_users_are_not_listed() {
     let store = with_users(&["a", "b"]).await;
     let b = id(&store, "b").await;
     store.delete_user(b, false, &command_line()).await.unwrap();
 
-    assert_eq!(list(&store, everybody()).await, (vec!["a".to_owned()], 1));
+    assert_eq!(list(&store, all_users()).await, (vec!["a".to_owned()], 1));
 }
 
 #[tokio::test]
-async fn pages_count_all_that_match_and_an_empty_page_nobody() {
+async fn a_page_has_the_number_of_all_matches_and_an_empty_page_has_zero() {
     let store = with_users(&["a", "b", "c", "d", "e"]).await;
     let on = async |limit, offset| {
         let (names, count) = list(&store, page(limit, offset)).await;
@@ -95,13 +93,13 @@ async fn pages_count_all_that_match_and_an_empty_page_nobody() {
 }
 
 #[tokio::test]
-async fn the_list_goes_on_after_a_user_whoever_they_are() {
+async fn a_list_starts_after_any_existing_user_even_a_deleted_one() {
     let store = with_users(&["a", "B", "c", "d"]).await;
     let after = async |user, limit| {
         let query = UserListQuery {
             after: Some(user),
             page: Page { limit, offset: 0 },
-            ..everybody()
+            ..all_users()
         };
         let (names, count) = list(&store, query).await;
         (names.concat(), count)
@@ -134,7 +132,7 @@ async fn the_list_goes_on_after_a_user_whoever_they_are() {
 }
 
 #[tokio::test]
-async fn a_cursor_goes_with_filter_offset_and_visibility() {
+async fn after_id_combines_with_filter_offset_and_visibility() {
     let store = with_users(&["a", "ab", "b", "bab", "c"]).await;
     let visible = vec![id(&store, "ab").await, id(&store, "bab").await];
     let query = UserListQuery {
@@ -155,7 +153,7 @@ async fn a_cursor_goes_with_filter_offset_and_visibility() {
 }
 
 #[tokio::test]
-async fn a_caller_counts_only_whom_they_may_see() {
+async fn the_count_has_only_visible_users() {
     let store = with_users(&["a", "b", "c"]).await;
     let only = async |ids: Vec<UserId>| {
         let visible = Visibility::Only(ids);
@@ -163,7 +161,7 @@ async fn a_caller_counts_only_whom_they_may_see() {
             &store,
             UserListQuery {
                 visible,
-                ..everybody()
+                ..all_users()
             },
         )
         .await
@@ -178,14 +176,14 @@ async fn a_caller_counts_only_whom_they_may_see() {
 }
 
 #[tokio::test]
-async fn a_search_finds_parts_of_names_and_addresses_with_wildcards() {
-    // Also where the index of the search could not be made.
-    for statement in ["", "DROP INDEX user_list_search_idx"] {
-        a_search_finds_parts_after(statement).await;
+async fn a_search_finds_substrings_of_usernames_and_emails_with_wildcards() {
+    // Also without the index.
+    for statement in ["", "DROP INDEX users_search_idx"] {
+        a_search_finds_substrings_after(statement).await;
     }
 }
 
-async fn a_search_finds_parts_after(statement: &str) {
+async fn a_search_finds_substrings_after(statement: &str) {
     let store = with_users(&["Alice", "bob", "a1c"]).await;
     store.sql(statement).await;
     store
@@ -205,13 +203,13 @@ async fn a_search_finds_parts_after(statement: &str) {
         ("b\\_ob", &["bob"]),
         ("b\\%x", &["bob"]),
         ("%", &["a1c", "Alice", "bob"]),
-        // Not what a username and its address are together.
+        // Not across username and e-mail address.
         ("bob%B_ob", &[]),
         ("bob_b", &[]),
         ("bob\nb", &[]),
         ("bob_", &[]),
         ("b_b", &["bob"]),
-        // At the end a backslash is only itself.
+        // A backslash at the end stands for itself.
         ("a\\", &["a1c"]),
         ("b\\", &[]),
         ("\\\\", &["a1c"]),
@@ -223,7 +221,7 @@ async fn a_search_finds_parts_after(statement: &str) {
 }
 
 #[tokio::test]
-async fn a_search_for_what_is_no_text_fails_without_a_panic() {
+async fn a_search_for_a_nul_fails_without_a_panic() {
     let store = with_users(&["a"]).await;
 
     let result = store.list_users(searching("a\0b")).await;
@@ -233,7 +231,7 @@ async fn a_search_for_what_is_no_text_fails_without_a_panic() {
 }
 
 #[tokio::test]
-async fn filters_are_unions_within_and_must_all_match() {
+async fn filters_combine_with_and_and_their_values_with_or() {
     let store = with_users(&["active", "bot", "dormant", "github", "suspended"]).await;
     store
         .sql(
@@ -277,7 +275,7 @@ async fn filters_are_unions_within_and_must_all_match() {
 }
 
 #[tokio::test]
-async fn times_are_inclusive_and_who_was_never_seen_was_seen_before_any() {
+async fn times_are_inclusive_and_never_seen_is_before_any_time() {
     let store = TestStore::new().await;
     for (name, minutes) in [("first", 0), ("second", 10)] {
         let created_at = now() + TimeDelta::minutes(minutes);
@@ -325,7 +323,7 @@ async fn times_are_inclusive_and_who_was_never_seen_was_seen_before_any() {
 }
 
 #[tokio::test]
-async fn rows_of_the_list_have_their_organizations_and_roles() {
+async fn listed_users_have_their_organizations_and_roles() {
     let store = TestStore::new().await;
     let organization = store.default_organization().await;
     let new = user("a");
@@ -348,16 +346,16 @@ async fn rows_of_the_list_have_their_organizations_and_roles() {
         )
         .await;
 
-    let listing = store.list_users(everybody()).await.unwrap();
+    let listing = store.list_users(all_users()).await.unwrap();
 
     assert_eq!(listing.items[0].organization_ids, [organization]);
     assert_eq!(listing.items[0].roles, ["auditor"]);
     assert_eq!(listing.items[1].organization_ids, []);
 }
 
-/// Each of these shapes of a list, against a plain reading of the table.
+/// Compares pages, and streams where there is no limit, with a plain query.
 #[tokio::test]
-async fn every_combination_gives_the_page_and_the_count_of_a_plain_reading() {
+async fn every_combination_gives_the_page_and_the_count_of_a_plain_query() {
     let store = TestStore::new().await;
     let insert = |from: u32, to: u32| {
         format!(
@@ -373,8 +371,8 @@ async fn every_combination_gives_the_page_and_the_count_of_a_plain_reading() {
         )
     };
     store.sql(&insert(1, 30)).await;
-    tend_finely(&store).await;
-    // These are in no bucket yet.
+    store.fold_user_counts().await.unwrap();
+    // These are only in the deltas.
     store.sql(&insert(31, 44)).await;
     store
         .sql(
@@ -385,7 +383,7 @@ async fn every_combination_gives_the_page_and_the_count_of_a_plain_reading() {
         .await;
 
     let cursors = ["", "ann8", "anna-22", "Bob17", "zoe"];
-    let mut looked = 0;
+    let mut compared = 0;
     for (q, condition) in [
         ("", "true"),
         ("status:suspended", "status = 'suspended'"),
@@ -438,12 +436,14 @@ async fn every_combination_gives_the_page_and_the_count_of_a_plain_reading() {
                         .cloned()
                         .collect();
                     let count = if page.is_empty() { 0 } else { all.len() as u64 };
-                    let listed = list(&store, query).await;
-                    assert_eq!(listed, (page, count), "{q:?} {cursor:?} {limit:?} {offset}");
-                    looked += count.min(1);
+                    let what = format!("{q:?} {cursor:?} {limit:?} {offset}");
+                    let streamed = read(store.stream_users(query.clone()).await.unwrap()).await;
+                    assert_eq!(streamed, (page.clone(), count), "stream {what}");
+                    assert_eq!(list(&store, query).await, (page, count), "{what}");
+                    compared += count.min(1);
                 }
             }
         }
     }
-    assert!(looked > 300, "{looked} pages had users");
+    assert!(compared > 300, "{compared} pages had users");
 }

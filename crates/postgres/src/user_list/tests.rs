@@ -1,0 +1,5 @@
+//! The list of users on a real database.
+
+mod counts;
+mod page;
+mod stream;
