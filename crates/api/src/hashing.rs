@@ -1,26 +1,19 @@
-//! Where passwords are hashed and checked: off the serving threads, with a bound on how
-//! many at once.
+//! Hashes and verifies passwords on threads of their own.
 //!
-//! A few threads of their own take the work in the order of its arrival, each with memory
-//! that it uses again and gives back when there is nothing to do. They stand back behind all
-//! other threads. Work that would wait too long is refused, so that a flood of sign-ins
-//! costs neither memory nor other requests.
+//! There are as many threads as cores, at low priority, and a limit on how long work may
+//! queue: a storm of sign-ins must not take memory or CPU time from other requests.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
+    cell::RefCell,
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
 
-#[cfg(target_os = "linux")]
-use rustix::mm::{Advice, madvise};
 use secrecy::SecretString;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    runtime::{Builder, Runtime},
+    sync::Semaphore,
     time::timeout,
 };
 use usher_domain::{
@@ -30,74 +23,34 @@ use usher_domain::{
 
 use crate::ApiError;
 
-/// How long work may wait for its turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long a thread keeps its memory without work.
-const KEEP_MEMORY: Duration = Duration::from_secs(1);
-
-/// How far hashing stands back behind other threads, as `nice` has it: to a third of their
-/// share. It loses nothing by that where cores are free, and else requests that take
-/// microseconds do not wait for the end of its turn. Further back, other programs on the
-/// machine could keep people from signing in.
+/// How long work may wait for a thread.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How long an idle thread, and with it its memory, is kept.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// The `nice` value of the threads. It leaves them a third of the CPU share of others: a lower
+/// share would let other programs on the machine keep users from signing in.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
-
-/// Where passwords are hashed and checked. Clones share the threads, which end with the
-/// last of them.
+/// Hashes and verifies passwords. Clones share the threads.
 #[derive(Clone)]
 pub struct Hasher {
-    turns: Arc<Semaphore>,
-    idle: Idle,
+    threads: Arc<Threads>,
+    permits: Arc<Semaphore>,
     cost: HashCost,
-    nobody: Nobody,
+    /// A hash to verify the passwords of unknown users against, so that it takes as long.
+    decoy: Arc<OnceLock<PasswordHash>>,
 }
-
-/// The threads that have nothing to do, by the way to them; the last that had is the first to
-/// have again, so that others give back their memory.
-type Idle = Arc<Mutex<Vec<Sender<Job>>>>;
-
-/// The right to a thread, which is idle again when the value is dropped.
-struct Turn {
-    thread: Sender<Job>,
-    idle: Idle,
-    // Given back after the thread.
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(self.thread.clone());
-    }
-}
-
-/// What the password of an unknown user is checked against, so that it takes as long.
-/// Made when there is nothing else to do, and at the latest when any password is checked.
-type Nobody = Arc<OnceLock<PasswordHash>>;
 
 impl Hasher {
-    /// Starts one thread for each core, two at least.
+    /// Creates a hasher with one thread for each core, at least two.
     pub fn start(cost: HashCost) -> Self {
         let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        let nobody = Nobody::default();
-        let idle = (0..threads)
-            .map(|n| {
-                let (jobs, queue) = channel::<Job>();
-                let nobody = Arc::clone(&nobody);
-                thread::Builder::new()
-                    .name(format!("hashing-{n}"))
-                    .spawn(move || work(&queue, &nobody, cost))
-                    .expect("the system has a thread to give");
-                jobs
-            })
-            .collect();
         Self {
-            turns: Arc::new(Semaphore::new(threads)),
-            idle: Arc::new(Mutex::new(idle)),
+            threads: Arc::new(Threads::new(threads)),
+            permits: Arc::new(Semaphore::new(threads)),
             cost,
-            nobody,
+            decoy: Arc::default(),
         }
     }
 
@@ -105,7 +58,7 @@ impl Hasher {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Unavailable`] if too many others wait.
+    /// [`ApiError::Unavailable`] if too much work is queued, as for all methods.
     pub async fn hash(
         &self,
         secret: &SecretString,
@@ -117,10 +70,6 @@ impl Hasher {
     }
 
     /// Hashes a one-time passcode.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiError::Unavailable`] if too many others wait.
     pub async fn hash_passcode(
         &self,
         secret: &SecretString,
@@ -130,38 +79,31 @@ impl Hasher {
         self.run(move |_| PasswordHash::pbkdf2(&secret, salt)).await
     }
 
-    /// Whether `secret` is what was hashed. Nobody's hash, `None` or an empty one, matches
-    /// nothing and takes as long.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiError::Unavailable`] if too many others wait.
+    /// Returns whether `secret` is the hashed password. A missing or empty hash matches nothing
+    /// and takes as long.
     pub async fn verify(
         &self,
         secret: &SecretString,
         hash: Option<&PasswordHash>,
     ) -> Result<bool, ApiError> {
         let known = hash.filter(|hash| !hash.is_none()).cloned();
-        let (secret, cost, nobody) = (secret.clone(), self.cost, Arc::clone(&self.nobody));
+        let (secret, cost, decoy) = (secret.clone(), self.cost, Arc::clone(&self.decoy));
         self.run(move |scratch| {
-            // Whoever comes first after the start waits for it, known or not.
-            let nobody = hash_of_nobody(&nobody, cost, scratch);
+            // Computed by the first call for known users too, or its time would differ.
+            let decoy = decoy.get_or_init(|| {
+                PasswordHash::argon2id(&SecretString::from("decoy"), [0; 16], cost, scratch)
+            });
             if let Some(hash) = known {
                 return hash.verify(&secret, scratch);
             }
-            // Done for its time; the answer is known.
-            std::hint::black_box(nobody.verify(&secret, scratch));
+            std::hint::black_box(decoy.verify(&secret, scratch));
             false
         })
         .await
     }
 
-    /// Whether `secret` is the one-time passcode that was hashed. No passcode at all takes
-    /// as long.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiError::Unavailable`] if too many others wait.
+    /// Returns whether `secret` is the hashed one-time passcode. A missing passcode matches
+    /// nothing and takes as long.
     pub async fn verify_passcode(
         &self,
         secret: &SecretString,
@@ -172,14 +114,13 @@ impl Hasher {
             if let Some(hash) = hash {
                 return hash.verify(&secret, scratch);
             }
-            // Hashing takes what checking would.
             std::hint::black_box(PasswordHash::pbkdf2(&secret, [0; 16]));
             false
         })
         .await
     }
 
-    /// Whether the hash should be replaced at the next chance.
+    /// Returns whether the hash should be replaced at the next sign-in.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
         hash.is_outdated(self.cost)
     }
@@ -188,112 +129,61 @@ impl Hasher {
         &self,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let turn = timeout(LONGEST_WAIT, self.turn()).await;
-        let Ok(Some(turn)) = turn else {
+        let permit = timeout(MAX_WAIT, Arc::clone(&self.permits).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
             return Err(ApiError::Unavailable(None));
         };
-        let thread = turn.thread.clone();
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |scratch| {
-            let done = work(scratch);
-            drop(turn);
-            // A caller who hung up is answered too; nobody listens then.
-            let _ = answer.send(done);
+        let done = self.threads.spawn(move || {
+            // Released when the work is done, even if the caller has disconnected.
+            let _permit = permit;
+            SCRATCH.with_borrow_mut(work)
         });
-        thread.send(job).map_err(|_| ApiError::Unavailable(None))?;
-        answered.await.map_err(|_| ApiError::Unavailable(None))
-    }
-
-    /// Waits for a thread that is idle. There are as many permits as threads, so whoever has
-    /// one finds one.
-    async fn turn(&self) -> Option<Turn> {
-        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        let thread = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()?;
-        Some(Turn {
-            thread,
-            idle: Arc::clone(&self.idle),
-            _permit: permit,
-        })
+        done.await.map_err(|_| ApiError::Unavailable(None))
     }
 }
 
-fn hash_of_nobody<'a>(
-    nobody: &'a OnceLock<PasswordHash>,
-    cost: HashCost,
-    scratch: &mut Scratch,
-) -> &'a PasswordHash {
-    let secret = SecretString::from("nobody's password");
-    nobody.get_or_init(|| PasswordHash::argon2id(&secret, [0; 16], cost, scratch))
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-fn work(queue: &Receiver<Job>, nobody: &OnceLock<PasswordHash>, cost: HashCost) {
-    stand_back();
-    let mut scratch = take();
-    loop {
-        let job = match queue.recv_timeout(KEEP_MEMORY) {
-            Err(RecvTimeoutError::Timeout) => {
-                hash_of_nobody(nobody, cost, &mut scratch);
-                give_back(scratch);
-                // There is nothing more to give back, and so nothing to wake for.
-                let received = queue.recv().map_err(RecvTimeoutError::from);
-                scratch = take();
-                received
-            }
-            received => received,
-        };
-        let Ok(job) = job else {
-            return;
-        };
-        // A panic is told by the hook of the program and by an answer that never comes; the
-        // thread goes on.
-        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut scratch)));
+/// The blocking threads of a tokio runtime that runs nothing else.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new(count: usize) -> Self {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(count)
+            .thread_name("hashing")
+            .thread_keep_alive(THREAD_KEEP_ALIVE)
+            .on_thread_start(lower_priority)
+            .build()
+            .expect("a runtime without drivers needs no resources");
+        Self(Some(runtime))
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        let runtime = self.0.as_ref().expect("taken only by `drop`");
+        runtime.spawn_blocking(work)
     }
 }
 
-/// Memory for hashes in huge pages, if the system has them for those who ask: Argon2 goes
-/// through it by chance, and spends an eighth of its time on finding small ones.
-fn take() -> Scratch {
-    let scratch = Scratch::default();
-    #[cfg(target_os = "linux")]
-    let scratch = advised(scratch, Advice::LinuxHugepage);
-    scratch
-}
-
-/// Not in huge pages: the allocator may cut it into pieces for others.
-fn give_back(scratch: Scratch) {
-    #[cfg(target_os = "linux")]
-    let scratch = advised(scratch, Advice::LinuxNoHugepage);
-    drop(scratch);
-}
-
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "advice about memory is a call of the system")]
-fn advised(mut scratch: Scratch, advice: Advice) -> Scratch {
-    /// The largest that Linux has where it is not a huge one.
-    const PAGE: usize = 64 * 1024;
-    let memory = scratch.reserve();
-    let start = memory.as_mut_ptr().cast::<u8>();
-    let unaligned = start.align_offset(PAGE);
-    let Some(bytes) = size_of_val(memory).checked_sub(unaligned) else {
-        return scratch;
-    };
-    let (start, bytes) = (start.wrapping_add(unaligned), bytes / PAGE * PAGE);
-    // SAFETY: The memory is ours alone while this lasts, and the advice changes nothing in it.
-    if let Err(error) = unsafe { madvise(start.cast(), bytes, advice) } {
-        tracing::debug!(%error, "hashing cannot choose its pages");
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A runtime must not be dropped, and so waited for, on a thread of another one.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
-    scratch
 }
 
-fn stand_back() {
-    // Elsewhere all of the process would.
+fn lower_priority() {
+    // On other systems `nice` would apply to the whole process.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "hashing does not stand back");
+        tracing::debug!(%error, "failed to lower the priority of a hashing thread");
     }
 }
 
@@ -308,25 +198,21 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_hash_matches_its_secret_and_nobodys_matches_nothing() {
+    async fn a_hash_matches_its_secret_only_and_a_missing_hash_matches_nothing() {
         let hasher = Hasher::start(CHEAP);
         let secret = SecretString::from("right");
         let hash = hasher.hash(&secret, [1; 16]).await.unwrap();
         assert!(hasher.verify(&secret, Some(&hash)).await.unwrap());
         let wrong = SecretString::from("wrong");
         assert!(!hasher.verify(&wrong, Some(&hash)).await.unwrap());
-        let nobody = SecretString::from("nobody's password");
-        assert!(!hasher.verify(&nobody, None).await.unwrap());
-        assert!(
-            !hasher
-                .verify(&nobody, Some(&PasswordHash::none()))
-                .await
-                .unwrap()
-        );
+        let decoy = SecretString::from("decoy");
+        for hash in [None, Some(&PasswordHash::none())] {
+            assert!(!hasher.verify(&decoy, hash).await.unwrap());
+        }
     }
 
     #[tokio::test]
-    async fn a_caller_who_hangs_up_leaves_the_threads_free() {
+    async fn a_caller_that_disconnects_leaves_the_threads_free() {
         let hasher = Hasher::start(CHEAP);
         let secret = SecretString::from("right");
         for _ in 0..100 {
@@ -337,21 +223,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_would_wait_too_long_is_refused() {
+    async fn work_that_would_wait_too_long_is_rejected() {
         let hasher = Hasher::start(CHEAP);
-        let all = u32::try_from(hasher.turns.available_permits()).unwrap();
-        let busy = hasher.turns.acquire_many(all).await.unwrap();
+        let all = u32::try_from(hasher.permits.available_permits()).unwrap();
+        let busy = hasher.permits.acquire_many(all).await.unwrap();
         let secret = SecretString::from("right");
 
-        let refused = hasher.hash(&secret, [1; 16]).await;
+        let rejected = hasher.hash(&secret, [1; 16]).await;
 
-        assert!(matches!(refused, Err(ApiError::Unavailable(_))));
+        assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
         drop(busy);
         assert!(hasher.hash(&secret, [1; 16]).await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_panic_ends_no_thread() {
+    async fn a_panic_leaves_the_threads_usable() {
         let hasher = Hasher::start(CHEAP);
         for _ in 0..20 {
             let failed: Result<(), ApiError> = hasher.run(|_| std::panic::panic_any(())).await;
@@ -363,7 +249,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn hashing_stands_back_and_nothing_else_does() {
+    async fn only_hashing_threads_run_at_low_priority() {
         let hasher = Hasher::start(CHEAP);
         let of_hashing = hasher.run(|_| rustix::process::nice(0).unwrap()).await;
         let own = rustix::process::nice(0).unwrap();

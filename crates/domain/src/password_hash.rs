@@ -6,8 +6,6 @@
 //! Hashing is slow by design: call it from a thread that may block, with memory to reuse
 //! ([`Scratch`]).
 
-use std::mem::MaybeUninit;
-
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
@@ -82,14 +80,6 @@ impl Scratch {
     /// touched, and so taken, that are used. The allocator of glibc keeps for later what it
     /// is given back, from the second time on, unless it is larger than 32 MiB.
     const ROOM: usize = 33 * 1024;
-
-    /// The memory that hashes are made in, without what it has of the last one: so that its
-    /// owner can tell the system what pages it is to be made of.
-    pub fn reserve(&mut self) -> &mut [MaybeUninit<Block>] {
-        self.0.clear();
-        self.0.reserve_exact(Self::ROOM);
-        self.0.spare_capacity_mut()
-    }
 
     fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.0.len() < count {
