@@ -1,4 +1,4 @@
-//! `GET /audit`: who did what.
+//! `GET /audit`: the audit log.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use usher_api_types::{
     user::User,
 };
 use usher_domain::{
-    Action, Object, OrganizationId, Page, Resource, Violations,
+    Action, FieldError, Object, OrganizationId, Page, Resource,
     audit::{AuditAction, AuditResource},
     audit_filter::AuditFilter,
     organization::OrganizationReference,
@@ -23,24 +23,22 @@ use crate::{
     target::find_readable_organization,
 };
 
-/// How many rows a page has for which no other number was asked.
+/// The number of rows of a page without `limit`.
 const DEFAULT_LIMIT: u32 = 100;
 
-/// The routes, all of which need a credential.
-pub(crate) fn private_routes() -> Routes {
-    Routes::new().routes(routes!(list))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route(routes!(list))
 }
 
-/// Lists the rows of the audit log that match, newest first, as far as the caller may read
-/// them.
+/// Lists the matching rows of the audit log that the caller may read, newest first.
 #[utoipa::path(
     get, path = "/audit", tag = "Audit",
     params(("q" = Option<String>, Query, description = "Filters such as `resource_type:user action:create`."),
-           ("limit" = Option<u32>, Query, description = "The greatest number of rows; 0 is 100."),
-           ("offset" = Option<u32>, Query, description = "How many rows to leave out first.")),
+           ("limit" = Option<u32>, Query, description = "The maximum number of rows; 0 is 100."),
+           ("offset" = Option<u32>, Query, description = "The number of rows to skip.")),
     responses((status = 200, body = AuditLogResponse, description = "The page."),
-              (status = 400, body = Response, description = "A parameter breaks its rule."),
-              (status = 403, body = Response, description = "The caller may not read the log.")),
+              (status = 400, body = Response, description = "A parameter is invalid."),
+              (status = 403, body = Response, description = "The caller may not read the audit log.")),
 )]
 pub async fn list(
     caller: Caller,
@@ -50,7 +48,7 @@ pub async fn list(
 ) -> Result<Json<AuditLogResponse>, ApiError> {
     let visible = visible_organizations(&caller)?;
     let page = query.page()?;
-    let filter = AuditFilter::parse(query.search()?).map_err(invalid_search)?;
+    let filter = AuditFilter::parse(query.search()?).map_err(ApiError::InvalidQuery)?;
     let organization = find_organization(&*organizations, &caller, &filter).await?;
     let listing = log
         .list_audit(AuditQuery {
@@ -70,7 +68,7 @@ pub async fn list(
     }))
 }
 
-/// The organizations whose rows the caller may read; `None` is every row.
+/// Returns the organizations whose rows the caller may read, `None` for all rows.
 fn visible_organizations(caller: &Caller) -> Result<Option<Vec<OrganizationId>>, ApiError> {
     let rows = Object::any(Resource::AuditLog);
     if caller.may(Action::Read, rows) {
@@ -88,10 +86,6 @@ fn visible_organizations(caller: &Caller) -> Result<Option<Vec<OrganizationId>>,
     Ok(Some(readable))
 }
 
-fn invalid_search(faults: Violations) -> ApiError {
-    ApiError::InvalidQuery(faults)
-}
-
 async fn find_organization(
     organizations: &dyn OrganizationStore,
     caller: &Caller,
@@ -103,9 +97,8 @@ async fn find_organization(
     let reference = OrganizationReference::parse(name);
     let found = find_readable_organization(organizations, caller, reference).await?;
     let Some(organization) = found else {
-        let mut faults = Violations::new();
-        faults.push("organization", "There is no such organization.");
-        return Err(invalid_search(faults));
+        let error = FieldError::new("organization", "There is no such organization.");
+        return Err(ApiError::InvalidQuery(error.into()));
     };
     Ok(Some(organization.id))
 }
@@ -156,7 +149,7 @@ fn link(record: &AuditRecord) -> String {
     String::new()
 }
 
-/// A sentence whose placeholders the pages fill.
+/// Returns a sentence with placeholders that clients fill in.
 fn describe(record: &AuditRecord) -> String {
     let (base, past) = verbs(record.action);
     let failed = record.status_code >= 400;

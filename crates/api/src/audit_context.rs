@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use http::{StatusCode, request::Parts};
+use tokio_util::task::TaskTracker;
 use usher_domain::{
     ApiKeyId, AuditContext, Initiator, User, UserId,
     audit::{AuditAction, AuditEntry, AuditResource},
@@ -11,7 +12,7 @@ use usher_domain::{
 };
 use usher_store::AuditStore;
 
-use crate::{ApiError, AppState, Background, Caller, RequestFacts};
+use crate::{ApiError, AppState, Caller, RequestFacts};
 
 /// Extracts the audit context of a request.
 pub struct Audit {
@@ -19,7 +20,7 @@ pub struct Audit {
     caller: Option<(UserId, ApiKeyId)>,
     clock: Arc<dyn Clock>,
     store: Arc<dyn AuditStore>,
-    background: Background,
+    background: TaskTracker,
 }
 
 impl<S> FromRequestParts<S> for Audit

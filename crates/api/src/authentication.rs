@@ -1,81 +1,22 @@
 //! Authentication: from the credential of a request to its [`Caller`].
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, Uri},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
+    extract::Request,
+    http::{HeaderMap, Uri},
 };
 use usher_domain::{Actor, ApiToken, UserStatus};
 
-use crate::{
-    ApiError, AppState, Caller, RequestFacts, credential, error::Challenge, limits, renewal,
-};
-
-/// Requires a valid credential, so that handlers can extract a [`Caller`]. Use it as
-/// middleware for your own routes: `middleware::from_fn_with_state(state, require_caller)`.
-pub async fn require(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    match add_caller(&state, &mut request, Renewal::IfExpired).await {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-/// [`require`] with the rate limit, in one middleware since each has a cost. The limit comes
-/// second, so that it counts users rather than network addresses.
-pub(crate) async fn require_and_limit(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    require_with(Renewal::IfExpired, state, request, next).await
-}
-
-/// [`require_and_limit`], also for a session whose access at the provider has expired: users
-/// can sign out while the provider is down.
-pub(crate) async fn require_to_leave(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    require_with(Renewal::Never, state, request, next).await
-}
+use crate::{ApiError, AppState, Caller, RequestFacts, credential, renewal};
 
 /// Whether expired access at a provider is renewed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Renewal {
+pub(crate) enum Renewal {
     IfExpired,
     Never,
 }
 
-async fn require_with(
-    renewal: Renewal,
-    state: AppState,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match add_caller(&state, &mut request, renewal).await {
-        Ok(()) => limits::limit(State(state), request, next).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-/// [`require_and_limit`] whose 401 response has neither a reason nor a challenge. Clients
-/// expect that of the routes that their pages call before sign-in.
-pub(crate) async fn require_plainly_and_limit(
-    state: State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = require_and_limit(state, request, next).await;
-    if response.extensions_mut().remove::<Challenge>().is_some() {
-        return ApiError::rule(StatusCode::UNAUTHORIZED, "Authentication required.")
-            .into_response();
-    }
-    response
-}
-
-async fn add_caller(
+/// Authenticates a request, so that its handler can extract a [`Caller`].
+pub(crate) async fn add_caller(
     state: &AppState,
     request: &mut Request,
     renewal: Renewal,
@@ -83,8 +24,7 @@ async fn add_caller(
     let facts = request.extensions().get::<RequestFacts>().cloned();
     let (headers, uri) = (request.headers(), request.uri());
     let actor = identify(state, headers, uri, facts.as_ref(), renewal).await;
-    let actor = actor.map_err(|error| limits::count_stranger(state, request, error))?;
-    request.extensions_mut().insert(Caller::new(actor));
+    request.extensions_mut().insert(Caller::new(actor?));
     Ok(())
 }
 
@@ -95,15 +35,6 @@ async fn add_caller(
 ///
 /// [`ApiError::Unauthenticated`] if the credential is missing or invalid, or the user is not
 /// active.
-pub(crate) async fn authenticate(
-    state: &AppState,
-    headers: &HeaderMap,
-    uri: &Uri,
-    facts: Option<&RequestFacts>,
-) -> Result<Actor, ApiError> {
-    identify(state, headers, uri, facts, Renewal::IfExpired).await
-}
-
 async fn identify(
     state: &AppState,
     headers: &HeaderMap,

@@ -1,5 +1,4 @@
-//! `POST /authcheck`: what the caller may do, asked beforehand. `GET /auth/scopes`: what
-//! keys may be asked for with.
+//! `POST /authcheck`: permission checks in advance. `GET /auth/scopes`: the scopes of tokens.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,27 +13,23 @@ use usher_store::{UserLookup, UserStore};
 
 use crate::{
     ApiError, Caller, Json, RequestBody,
-    routes::{Routes, routes},
+    routes::{Declare as _, Routes, routes},
 };
 
-/// The greatest number of questions about things that must be looked up.
+/// The maximum number of checks that need a query.
 const MAX_LOOKUPS: usize = 10;
-/// The greatest number of questions of one call.
+/// The maximum number of checks in a request.
 const MAX_CHECKS: usize = 1000;
 
-/// The routes that need no credential.
-pub(crate) fn public_routes() -> Routes {
-    Routes::new().routes(routes!(list_scopes))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route(routes!(list_scopes).public())
+        .route(routes!(check))
 }
 
-/// The routes that need one.
-pub(crate) fn private_routes() -> Routes {
-    Routes::new().routes(routes!(check))
-}
-
-/// Lists the scopes that a token may be asked for with.
+/// Lists the scopes that a token can be created with.
 #[utoipa::path(
-    get, path = "/auth/scopes", tag = "Keys", security(()),
+    get, path = "/auth/scopes", tag = "Keys",
     responses((status = 200, body = ExternalApiKeyScopes, description = "The scopes, sorted.")),
 )]
 pub async fn list_scopes() -> Json<ExternalApiKeyScopes> {
@@ -43,13 +38,13 @@ pub async fn list_scopes() -> Json<ExternalApiKeyScopes> {
     })
 }
 
-/// Answers for each question whether the caller may do that. What does not exist, may not
-/// be known of, or is no kind of thing is not allowed.
+/// Returns for each check whether the caller is allowed to perform the action. Actions on
+/// objects that do not exist, that the caller may not read, or of unknown types are not allowed.
 #[utoipa::path(
     post, path = "/authcheck", tag = "Authorization",
     request_body = AuthorizationRequest,
-    responses((status = 200, body = BTreeMap<String, bool>, description = "The answers, by the names of the questions."),
-              (status = 400, body = Response, description = "A question breaks its rule.")),
+    responses((status = 200, body = BTreeMap<String, bool>, description = "The results, by the names of the checks."),
+              (status = 400, body = Response, description = "A check is invalid.")),
 )]
 pub async fn check(
     caller: Caller,
@@ -57,42 +52,42 @@ pub async fn check(
     body: RequestBody,
 ) -> Result<Json<BTreeMap<String, bool>>, ApiError> {
     let request: AuthorizationRequest = body.parse()?;
-    let asks_of = |check: &&AuthorizationCheck| !resource_id(&check.object).is_empty();
-    if request.checks.values().filter(asks_of).count() > MAX_LOOKUPS {
+    let needs_query = |check: &&AuthorizationCheck| !resource_id(&check.object).is_empty();
+    if request.checks.values().filter(needs_query).count() > MAX_LOOKUPS {
         return Err(ApiError::bad_request(format!(
-            "At most {MAX_LOOKUPS} questions may name a `resource_id`."
+            "At most {MAX_LOOKUPS} checks may have a `resource_id`."
         )));
     }
     if request.checks.len() > MAX_CHECKS {
         return Err(ApiError::bad_request(format!(
-            "At most {MAX_CHECKS} questions are answered."
+            "A request may have at most {MAX_CHECKS} checks."
         )));
     }
-    let mut answers = BTreeMap::new();
+    let mut results = BTreeMap::new();
     for (name, check) in request.checks {
-        let answer = answer(&caller, &*users, &check).await?;
-        answers.insert(name, answer);
+        let is_allowed = is_allowed(&caller, &*users, &check).await?;
+        results.insert(name, is_allowed);
     }
-    Ok(Json(answers))
+    Ok(Json(results))
 }
 
-async fn answer(
+async fn is_allowed(
     caller: &Caller,
     users: &dyn UserStore,
     check: &AuthorizationCheck,
 ) -> Result<bool, ApiError> {
-    let word = check.object.resource_type.as_deref().unwrap_or_default();
-    if word.is_empty() {
+    let resource_type = check.object.resource_type.as_deref().unwrap_or_default();
+    if resource_type.is_empty() {
         return Err(ApiError::bad_request(
-            "Every question must name a `resource_type`.",
+            "Every check must have a `resource_type`.",
         ));
     }
-    let kind = Resource::parse(word);
+    let kind = Resource::parse(resource_type);
     let id = resource_id(&check.object);
-    if !id.is_empty() && !kind.is_some_and(is_looked_up) {
+    if !id.is_empty() && !kind.is_some_and(takes_id) {
         return Err(ApiError::field(
             "resource_type",
-            "Only users, workspaces, templates and groups can be named by a `resource_id`.",
+            "Only users, workspaces, templates and groups can have a `resource_id`.",
         ));
     }
     let id = match id {
@@ -107,24 +102,24 @@ async fn answer(
         return Ok(false);
     };
     if let Some(id) = id {
-        return answer_for(caller, users, action, kind, UserId(id)).await;
+        return is_allowed_on(caller, users, action, kind, UserId(id)).await;
     }
-    Ok(answer_for_any(caller, action, kind, &check.object))
+    Ok(is_allowed_on_any(caller, action, kind, &check.object))
 }
 
 fn resource_id(object: &AuthorizationObject) -> &str {
     object.resource_id.as_deref().unwrap_or_default()
 }
 
-fn is_looked_up(kind: Resource) -> bool {
+fn takes_id(kind: Resource) -> bool {
     matches!(
         kind,
         Resource::User | Resource::Workspace | Resource::Template | Resource::Group
     )
 }
 
-/// Of the things that are looked up only users exist here.
-async fn answer_for(
+/// Of the resources with IDs only users exist here.
+async fn is_allowed_on(
     caller: &Caller,
     users: &dyn UserStore,
     action: Action,
@@ -138,14 +133,14 @@ async fn answer_for(
     Ok(exists && caller.may(action, Object::user(id)))
 }
 
-fn answer_for_any(
+fn is_allowed_on_any(
     caller: &Caller,
     action: Action,
     kind: Resource,
-    about: &AuthorizationObject,
+    described: &AuthorizationObject,
 ) -> bool {
     let mut object = Object::any(kind);
-    object.owner = match about.owner_id.as_deref().unwrap_or_default() {
+    object.owner = match described.owner_id.as_deref().unwrap_or_default() {
         "" => None,
         "me" => Some(caller.id()),
         text => match parse_uuid(text) {
@@ -153,8 +148,8 @@ fn answer_for_any(
             None => return false,
         },
     };
-    match about.organization_id.as_deref().unwrap_or_default() {
-        "" if about.any_org.unwrap_or_default() => {
+    match described.organization_id.as_deref().unwrap_or_default() {
+        "" if described.any_org.unwrap_or_default() => {
             return caller.may_in_some_organization(action, object);
         }
         "" => {}

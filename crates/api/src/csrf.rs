@@ -1,14 +1,16 @@
-//! Protection of browsers against requests that other sites make in their name.
+//! Protection against cross-site request forgery.
 //!
-//! A request that a browser sends by itself carries the session cookie and nothing else
-//! that only our pages know. So an unsafe request with that cookie must also carry the
-//! token of another cookie in a header, or the session once more where only a program
-//! puts it.
+//! A browser attaches the session cookie to requests of other sites too. So a request with that
+//! cookie and an unsafe method must prove that it is not one of those: by the token of another
+//! cookie in a header, or by the session itself in a place where only programs put it.
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::Request,
+    response::{IntoResponse, Response},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Uri,
+    HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, SET_COOKIE},
 };
 use rand::RngExt as _;
@@ -23,37 +25,44 @@ use crate::{
 const TOKEN_COOKIE: &str = "csrf_token";
 const TOKEN_HEADER: &str = "x-csrf-token";
 const TOKEN_BYTES: usize = 32;
-/// There is nobody yet in whose name it could be called.
-const EXEMPT: &str = "/api/v2/users/first";
 
-/// The answer to a request that may be another site's; `None` if it is not.
-pub(crate) fn refuse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-    if method.is_safe() || !uri.path().starts_with("/api") || uri.path() == EXEMPT {
-        return None;
+/// Why a request may come from another site. Clients expect the response as plain text.
+#[derive(Debug)]
+pub(crate) struct CsrfError(String);
+
+impl IntoResponse for CsrfError {
+    fn into_response(self) -> Response {
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        let headers = [(CONTENT_TYPE, content_type)];
+        (StatusCode::BAD_REQUEST, headers, self.0).into_response()
     }
-    let session = cookie(headers, SESSION_COOKIE)?;
-    if bearer(headers).is_some()
-        || query_parameter(uri, SESSION_COOKIE).as_deref() == Some(&*session)
-    {
-        return None;
+}
+
+/// Checks that the request does not come from another site.
+pub(crate) fn check(request: &Request) -> Result<(), CsrfError> {
+    let headers = request.headers();
+    if request.method().is_safe() {
+        return Ok(());
     }
-    let message = match session_header(headers) {
-        Some(header) if header == session => return None,
-        Some(_) => format!("The cookie and the header {SESSION_HEADER} hold different sessions."),
-        None if has_token(headers) => return None,
-        None => format!(
-            "A request with the session cookie must carry the value of the cookie {TOKEN_COOKIE} in the header {TOKEN_HEADER}."
-        ),
+    let Some(session) = cookie(headers, SESSION_COOKIE) else {
+        return Ok(());
     };
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    Some(
-        (
-            StatusCode::BAD_REQUEST,
-            [(CONTENT_TYPE, content_type)],
-            message,
-        )
-            .into_response(),
-    )
+    if bearer(headers).is_some()
+        || query_parameter(request.uri(), SESSION_COOKIE).as_deref() == Some(&*session)
+    {
+        return Ok(());
+    }
+    match session_header(headers) {
+        Some(header) if header == session => Ok(()),
+        Some(_) => Err(CsrfError(format!(
+            "The session cookie and the {SESSION_HEADER} header differ."
+        ))),
+        None if has_token(headers) => Ok(()),
+        None => Err(CsrfError(format!(
+            "A request with the session cookie must send the value of the {TOKEN_COOKIE} cookie \
+             in the {TOKEN_HEADER} header."
+        ))),
+    }
 }
 
 fn has_token(headers: &HeaderMap) -> bool {
@@ -65,7 +74,7 @@ fn has_token(headers: &HeaderMap) -> bool {
         .is_some_and(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
 }
 
-/// The token of the request's cookie, if it is one that this service may have made.
+/// Returns the token of the cookie, if it has the form of the tokens that this service issues.
 fn valid_token(headers: &HeaderMap) -> Option<String> {
     cookie(headers, TOKEN_COOKIE).filter(|token| {
         STANDARD
@@ -74,10 +83,10 @@ fn valid_token(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// The token of the browser that a request comes from.
+/// The CSRF token of the browser that sent a request.
 ///
-/// It is among the extensions of every request that reaches a page of
-/// [`router_with_pages`](crate::router_with_pages), and what that page has to send in the
+/// An extension of every request that reaches a page of
+/// [`router_with_pages`](crate::router_with_pages). Scripts of the page must send it in the
 /// header `X-CSRF-TOKEN`.
 #[derive(Clone)]
 pub struct CsrfToken {
@@ -86,7 +95,7 @@ pub struct CsrfToken {
 }
 
 impl CsrfToken {
-    /// The one that the request brings, or else a new one.
+    /// Returns the token of the request, or else a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         if let Some(text) = valid_token(headers) {
             return Self {
@@ -101,12 +110,12 @@ impl CsrfToken {
         }
     }
 
-    /// The text that goes into the page.
+    /// Returns the token as text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Gives it to the client if it is new.
+    /// Sets the cookie if the token is new.
     pub(crate) fn issue(&self, headers: &mut HeaderMap, settings: &Settings) {
         if self.is_new {
             let value = set_cookie(TOKEN_COOKIE, &self.text, settings);
@@ -117,78 +126,56 @@ impl CsrfToken {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     const TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-    fn is_refused(headers: &[(&'static str, &str)], uri: &str) -> bool {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()))
-            .collect();
-        refuse(&Method::POST, &uri.parse().unwrap(), &headers).is_some()
+    fn is_rejected(headers: &[(&'static str, &str)], uri: &str) -> bool {
+        let mut request = Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        check(&request.body(Body::empty()).unwrap()).is_err()
     }
 
     #[test]
-    fn a_session_cookie_alone_is_refused() {
+    fn a_session_cookie_alone_is_rejected() {
         let session = [("cookie", "coder_session_token=s")];
-        assert!(is_refused(&session, "/api/v2/users/logout"));
-        assert!(is_refused(&session, "/api/v2/no/such/path"));
-        assert!(!is_refused(&session, "/api/v2/users/first"));
-        assert!(!is_refused(&session, "/healthz"));
-        assert!(!is_refused(
-            &[("cookie", "coder_session_token=")],
-            "/api/v2/users"
-        ));
-        assert!(!is_refused(&[], "/api/v2/users"));
+        assert!(is_rejected(&session, "/"));
+        assert!(!is_rejected(&[("cookie", "coder_session_token=")], "/"));
+        assert!(!is_rejected(&[], "/"));
     }
 
     #[test]
     fn the_token_must_be_in_the_cookie_and_in_the_header() {
         let cookies = format!("coder_session_token=s; csrf_token={TOKEN}");
         let both = [("cookie", cookies.as_str()), ("x-csrf-token", TOKEN)];
-        assert!(!is_refused(&both, "/api/v2/users"));
-        assert!(is_refused(&both[..1], "/api/v2/users"));
+        assert!(!is_rejected(&both, "/"));
+        assert!(is_rejected(&both[..1], "/"));
         let no_cookie = [("cookie", "coder_session_token=s"), ("x-csrf-token", TOKEN)];
-        assert!(is_refused(&no_cookie, "/api/v2/users"));
-        let other = [
-            ("cookie", cookies.as_str()),
-            (
-                "x-csrf-token",
-                "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB=",
-            ),
-        ];
-        assert!(is_refused(&other, "/api/v2/users"));
-        let chosen = [
+        assert!(is_rejected(&no_cookie, "/"));
+        let other_token = TOKEN.replace('A', "B");
+        let other = [both[0], ("x-csrf-token", other_token.as_str())];
+        assert!(is_rejected(&other, "/"));
+        let malformed = [
             ("cookie", "coder_session_token=s; csrf_token=x"),
             ("x-csrf-token", "x"),
         ];
-        assert!(is_refused(&chosen, "/api/v2/users"));
+        assert!(is_rejected(&malformed, "/"));
     }
 
     #[test]
-    fn a_program_that_sends_the_session_once_more_is_let_through() {
+    fn a_program_that_repeats_the_session_is_accepted() {
         let session = ("cookie", "coder_session_token=s");
-        assert!(!is_refused(
-            &[session, ("coder-session-token", "s")],
-            "/api/v2/users"
-        ));
-        assert!(is_refused(
-            &[session, ("coder-session-token", "t")],
-            "/api/v2/users"
-        ));
-        assert!(!is_refused(
-            &[session],
-            "/api/v2/users?coder_session_token=s"
-        ));
-        assert!(is_refused(
-            &[session],
-            "/api/v2/users?coder_session_token=t"
-        ));
-        assert!(!is_refused(
-            &[session, ("authorization", "Bearer t")],
-            "/api/v2/users"
-        ));
-        assert!(is_refused(&[session], "/api/v2/users?access_token=s"));
+        for (repeated, rejected) in [("s", false), ("t", true)] {
+            let header = ("coder-session-token", repeated);
+            assert_eq!(is_rejected(&[session, header], "/"), rejected);
+            let uri = format!("/?coder_session_token={repeated}");
+            assert_eq!(is_rejected(&[session], &uri), rejected);
+        }
+        assert!(!is_rejected(&[session, ("authorization", "Bearer t")], "/"));
+        assert!(is_rejected(&[session], "/?access_token=s"));
     }
 }

@@ -1,4 +1,4 @@
-//! The deployment as a whole: what clients ask before anything else.
+//! The deployment as a whole: health, versions, features.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,16 +13,17 @@ use usher_api_types::{
 };
 use usher_domain::time::Clock;
 use usher_store::SiteStore;
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::{
-    ApiError, Caller, Json, Settings,
-    routes::{Routes, routes},
+    ApiError, AppState, Caller, Json, Settings,
+    routes::{Declare as _, Routes, routes},
 };
 
-/// Where the source and the documentation are.
+/// The URL of the source and of the documentation.
 const HOME: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// The features that a licence would open at the reference.
+/// The features that need a licence in Coder.
 const FEATURES: [&str; 23] = [
     "access_control",
     "advanced_template_scheduling",
@@ -49,37 +50,28 @@ const FEATURES: [&str; 23] = [
     "workspace_proxy",
 ];
 
-/// The routes that need no credential.
-pub(crate) fn public_routes() -> Routes {
+pub(crate) fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(greet))
-        .routes(routes!(build_info))
-        .routes(routes!(update_check))
-        .routes(routes!(entitlements))
-}
-
-/// The routes that need one.
-pub(crate) fn private_routes() -> Routes {
-    Routes::new()
-        .routes(routes!(experiments))
-        .routes(routes!(available_experiments))
-        .routes(routes!(regions))
-        .routes(routes!(ssh_config))
-        .routes(routes!(workspaces))
-        .routes(routes!(templates))
-        .routes(routes!(tasks))
-}
-
-/// The routes that need one and say so [plainly](crate::caller::require_plainly).
-pub(crate) fn plain_routes() -> Routes {
-    Routes::new().routes(routes!(appearance))
+        .route(routes!(greet).public())
+        .route(routes!(build_info).public())
+        .route(routes!(update_check).public())
+        .route(routes!(entitlements).public())
+        .route(routes!(appearance).without_challenge())
+        .route(routes!(experiments))
+        .route(routes!(available_experiments))
+        .route(routes!(regions))
+        .route(routes!(ssh_config))
+        .route(routes!(workspaces))
+        .route(routes!(templates))
+        .route(routes!(tasks))
 }
 
 /// The routes outside of `/api/v2`.
-pub(crate) fn root_routes() -> Routes {
+pub(crate) fn health_routes() -> Routes {
+    let open = |route: UtoipaMethodRouter<AppState>| route.public().unlimited().csrf_exempt();
     Routes::new()
-        .routes(routes!(health))
-        .routes(routes!(latency_check))
+        .route(open(routes!(health)))
+        .route(open(routes!(latency_check)))
 }
 
 const PLAIN_TEXT: (HeaderName, HeaderValue) = (
@@ -87,11 +79,11 @@ const PLAIN_TEXT: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("text/plain; charset=utf-8"),
 );
 
-/// Whether the service answers, its database included.
+/// Checks that the service and its database are available.
 #[utoipa::path(
-    get, path = "/healthz", tag = "Deployment", security(()),
+    get, path = "/healthz", tag = "Deployment",
     responses((status = 200, body = String, description = "`OK`."),
-              (status = 503, body = Response, description = "The database cannot be reached.")),
+              (status = 503, body = Response, description = "The database is unavailable.")),
 )]
 async fn health(
     State(site): State<Arc<dyn SiteStore>>,
@@ -100,9 +92,9 @@ async fn health(
     Ok(([PLAIN_TEXT], "OK"))
 }
 
-/// Answers at once, so that pages can measure how far the service is.
+/// Responds immediately, so that pages can measure the latency.
 #[utoipa::path(
-    get, path = "/latency-check", tag = "Deployment", security(()),
+    get, path = "/latency-check", tag = "Deployment",
     responses((status = 200, body = String, description = "`OK`.")),
 )]
 async fn latency_check() -> ([(HeaderName, HeaderValue); 6], &'static str) {
@@ -127,19 +119,19 @@ async fn latency_check() -> ([(HeaderName, HeaderValue); 6], &'static str) {
     (headers, "OK")
 }
 
-/// Greets.
+/// Returns a greeting.
 #[utoipa::path(
-    get, path = "/", tag = "Deployment", security(()),
+    get, path = "/", tag = "Deployment",
     responses((status = 200, body = Response, description = "A greeting.")),
 )]
 async fn greet() -> Json<Response> {
     Json(Response::message("👋"))
 }
 
-/// Tells what is running.
+/// Returns the version of the server.
 #[utoipa::path(
-    get, path = "/buildinfo", tag = "Deployment", security(()),
-    responses((status = 200, body = BuildInfoResponse, description = "What is running.")),
+    get, path = "/buildinfo", tag = "Deployment",
+    responses((status = 200, body = BuildInfoResponse, description = "The version.")),
 )]
 async fn build_info(State(settings): State<Arc<Settings>>) -> Json<BuildInfoResponse> {
     Json(BuildInfoResponse {
@@ -159,10 +151,10 @@ async fn build_info(State(settings): State<Arc<Settings>>) -> Json<BuildInfoResp
     })
 }
 
-/// Tells whether a newer version is known. Nobody is asked.
+/// Always reports the running version as current, without a request to another server.
 #[utoipa::path(
-    get, path = "/updatecheck", tag = "Deployment", security(()),
-    responses((status = 200, body = UpdateCheckResponse, description = "No newer version is known.")),
+    get, path = "/updatecheck", tag = "Deployment",
+    responses((status = 200, body = UpdateCheckResponse, description = "The current version.")),
 )]
 async fn update_check(State(settings): State<Arc<Settings>>) -> Json<UpdateCheckResponse> {
     Json(UpdateCheckResponse {
@@ -172,11 +164,10 @@ async fn update_check(State(settings): State<Arc<Settings>>) -> Json<UpdateCheck
     })
 }
 
-/// Tells what a licence would open. There are none here, and nothing of the users service
-/// needs one.
+/// Lists Coder's licensed features, all of them not entitled. Nothing here needs a licence.
 #[utoipa::path(
-    get, path = "/entitlements", tag = "Deployment", security(()),
-    responses((status = 200, body = Entitlements, description = "Nothing.")),
+    get, path = "/entitlements", tag = "Deployment",
+    responses((status = 200, body = Entitlements, description = "The features.")),
 )]
 async fn entitlements(State(clock): State<Arc<dyn Clock>>) -> Json<Entitlements> {
     let features = FEATURES
@@ -201,10 +192,10 @@ async fn entitlements(State(clock): State<Arc<dyn Clock>>) -> Json<Entitlements>
     })
 }
 
-/// Tells how the pages look.
+/// Returns the appearance of the pages.
 #[utoipa::path(
     get, path = "/appearance", tag = "Deployment",
-    responses((status = 200, body = AppearanceConfig, description = "How the pages look.")),
+    responses((status = 200, body = AppearanceConfig, description = "The appearance.")),
 )]
 async fn appearance(_: Caller) -> Json<AppearanceConfig> {
     Json(AppearanceConfig {
@@ -217,25 +208,25 @@ async fn appearance(_: Caller) -> Json<AppearanceConfig> {
     })
 }
 
-/// Lists what is being tried out: nothing.
+/// Lists the enabled experiments: always empty.
 #[utoipa::path(
     get, path = "/experiments", tag = "Deployment",
-    responses((status = 200, body = Vec<String>, description = "Nothing.")),
+    responses((status = 200, body = Vec<String>, description = "An empty list.")),
 )]
 async fn experiments(_: Caller) -> Json<Vec<String>> {
     Json(Vec::new())
 }
 
-/// Lists what is being tried out and safe to try: nothing.
+/// Lists the experiments that are safe to enable: always empty.
 #[utoipa::path(
     get, path = "/experiments/available", tag = "Deployment",
-    responses((status = 200, body = AvailableExperiments, description = "Nothing.")),
+    responses((status = 200, body = AvailableExperiments, description = "An empty list.")),
 )]
 async fn available_experiments(_: Caller) -> Json<AvailableExperiments> {
     Json(AvailableExperiments { safe: Vec::new() })
 }
 
-/// Lists where workspaces can be reached from: this server.
+/// Lists the regions: always this server only.
 #[utoipa::path(
     get, path = "/regions", tag = "Deployment",
     responses((status = 200, body = RegionsResponse, description = "The regions.")),
@@ -258,7 +249,7 @@ async fn regions(_: Caller, State(settings): State<Arc<Settings>>) -> Json<Regio
     })
 }
 
-/// Tells how SSH clients name workspaces.
+/// Returns the host names of workspaces for SSH clients.
 #[utoipa::path(
     get, path = "/deployment/ssh", tag = "Deployment",
     responses((status = 200, body = SshConfigResponse, description = "The names.")),
@@ -271,28 +262,28 @@ async fn ssh_config(_: Caller) -> Json<SshConfigResponse> {
     })
 }
 
-/// Lists workspaces: the users service has none.
+/// Lists workspaces: always empty.
 #[utoipa::path(
     get, path = "/workspaces", tag = "Deployment",
-    responses((status = 200, body = NoWorkspaces, description = "None.")),
+    responses((status = 200, body = NoWorkspaces, description = "An empty list.")),
 )]
 async fn workspaces(_: Caller) -> Json<NoWorkspaces> {
     Json(NoWorkspaces::default())
 }
 
-/// Lists templates: the users service has none.
+/// Lists templates: always empty.
 #[utoipa::path(
     get, path = "/templates", tag = "Deployment",
-    responses((status = 200, body = Vec<String>, description = "None.")),
+    responses((status = 200, body = Vec<String>, description = "An empty list.")),
 )]
 async fn templates(_: Caller) -> Json<Vec<String>> {
     Json(Vec::new())
 }
 
-/// Lists tasks: the users service has none.
+/// Lists tasks: always empty.
 #[utoipa::path(
     get, path = "/tasks", tag = "Deployment",
-    responses((status = 200, body = NoTasks, description = "None.")),
+    responses((status = 200, body = NoTasks, description = "An empty list.")),
 )]
 async fn tasks(_: Caller) -> Json<NoTasks> {
     Json(NoTasks::default())

@@ -1,95 +1,99 @@
-//! What can go wrong with a request, and how it is told. The only place that knows the
-//! shape of error answers.
+//! The errors of handlers and their responses. No other module knows the JSON of errors.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use usher_api_types::{Response as Body, ValidationError};
 use usher_domain::{FieldError, Violations, error_chain};
 use usher_store::{Conflict, StoreError};
 
-use crate::{
-    json::Json,
-    limits::{LIMIT, REMAINING, RESET},
-};
+use crate::Json;
 
-/// The text that clients look for to learn that a user does not exist.
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+pub(crate) const RATE_LIMIT_REMAINING: HeaderName =
+    HeaderName::from_static("x-ratelimit-remaining");
+pub(crate) const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The message by which clients recognize that a user does not exist.
 const UNKNOWN_USER: &str = "\"user\" must be an existing uuid or username.";
-/// How long to wait before another attempt, in seconds.
+/// The `Retry-After` of a 503 response.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// Why a request is not answered as asked.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The body is not JSON of the right types.
     #[error("Request body must be valid JSON.")]
     Malformed(String),
-    /// Fields of the body break their rules.
+    /// Fields of the body are invalid.
     #[error("Validation failed.")]
     Invalid(Violations),
-    /// Query parameters break their rules.
+    /// Query parameters are invalid.
     #[error("Query parameters have invalid values.")]
     InvalidQuery(Violations),
-    /// The body is longer than the server reads.
-    #[error("Request body is too large: at most {max_bytes} bytes are read.")]
+    /// The body is larger than the server accepts.
+    #[error("Request body is too large. The limit is {max_bytes} bytes.")]
     BodyTooLarge {
         /// The limit.
         max_bytes: usize,
     },
-    /// A rule of this call, told in its own words.
+    /// A rule of this endpoint, with its own message.
     #[error("{message}")]
     Rule {
         /// The status.
         status: StatusCode,
-        /// The sentence.
+        /// The message.
         message: String,
-        /// More about it; may be empty.
+        /// The detail; may be empty.
         detail: String,
-        /// The field that it is about, if it is about one.
+        /// The invalid field, if the rule is about one.
         field: Option<&'static str>,
     },
-    /// The credential is missing or not good, or its user may not act.
+    /// The credential is missing or invalid, or its user is not active.
     #[error("{message}")]
     Unauthenticated {
-        /// The sentence.
+        /// The message.
         message: String,
-        /// What exactly is wrong; may be empty.
+        /// The reason; may be empty.
         detail: String,
     },
     /// The path names a user that does not exist or that the caller may not read.
     #[error("{UNKNOWN_USER}")]
     UnknownUser {
-        /// What the path said.
+        /// The user in the path.
         queried: String,
     },
-    /// The caller has made too many such calls in this minute.
-    #[error("You've been rate limited: at most {limit} such calls are taken in a minute.")]
+    /// The client has exceeded a rate limit.
+    #[error(
+        "You've been rate limited to {limit} requests a minute. \
+         Try again in {retry_after_seconds} seconds."
+    )]
     TooManyRequests {
-        /// How many are taken.
+        /// The number of requests in a minute.
         limit: u32,
-        /// When the minute ends, in seconds since 1970.
-        window_ends: i64,
-        /// How long to wait, in seconds.
+        /// When the window ends, in seconds since 1970.
+        resets_at: i64,
+        /// The seconds until then.
         retry_after_seconds: u32,
     },
-    /// There is no such thing, or the caller may not know of it.
+    /// The resource does not exist, or the caller may not read it.
     #[error("Resource not found or you do not have access to this resource")]
     NotFound,
-    /// There is no such path.
+    /// No route has this path.
     #[error("Route not found.")]
     NoSuchRoute,
-    /// The caller may not.
+    /// The caller lacks a permission.
     #[error("Forbidden.")]
     Forbidden,
-    /// The service cannot answer now.
-    #[error("The service is not available at the moment. Please try again.")]
+    /// The service is temporarily unavailable.
+    #[error("The service is temporarily unavailable. Try again.")]
     Unavailable(#[source] Option<StoreError>),
-    /// A fault of the service.
+    /// An unexpected failure of the service.
     #[error("An internal server error occurred.")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ApiError {
-    /// A rule without more words.
+    /// A broken rule.
     pub fn rule(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Rule {
             status,
@@ -99,17 +103,17 @@ impl ApiError {
         }
     }
 
-    /// A rule that makes the request a bad one.
+    /// A broken rule with status 400.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::rule(StatusCode::BAD_REQUEST, message)
     }
 
-    /// A fault of one field, found after the body was read.
+    /// One invalid field of the body.
     pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid(FieldError::new(field, detail).into())
     }
 
-    /// The same rule with more words.
+    /// Adds a detail to a [rule](Self::Rule).
     pub fn with_detail(mut self, more: impl Into<String>) -> Self {
         if let Self::Rule { detail, .. } = &mut self {
             *detail = more.into();
@@ -117,7 +121,7 @@ impl ApiError {
         self
     }
 
-    /// The same rule, told of a field too.
+    /// Adds the invalid field to a [rule](Self::Rule).
     pub fn of_field(mut self, name: &'static str) -> Self {
         if let Self::Rule { field, .. } = &mut self {
             *field = Some(name);
@@ -125,7 +129,7 @@ impl ApiError {
         self
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_)
@@ -160,8 +164,8 @@ impl ApiError {
 
     fn validations(&self) -> Vec<ValidationError> {
         match self {
-            Self::Invalid(faults) | Self::InvalidQuery(faults) => {
-                faults.iter().map(validation).collect()
+            Self::Invalid(errors) | Self::InvalidQuery(errors) => {
+                errors.iter().map(validation).collect()
             }
             Self::Rule {
                 message,
@@ -176,16 +180,16 @@ impl ApiError {
     }
 }
 
-fn validation(fault: &FieldError) -> ValidationError {
+fn validation(error: &FieldError) -> ValidationError {
     ValidationError {
-        field: fault.field.clone().into_owned(),
-        detail: fault.detail.clone(),
+        field: error.field.clone().into_owned(),
+        detail: error.detail.clone(),
     }
 }
 
 impl From<Violations> for ApiError {
-    fn from(faults: Violations) -> Self {
-        Self::Invalid(faults)
+    fn from(errors: Violations) -> Self {
+        Self::Invalid(errors)
     }
 }
 
@@ -199,7 +203,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// What a conflict means where the call has no words of its own for it.
+/// The response to a conflict that a handler does not treat itself.
 impl From<Conflict> for ApiError {
     fn from(conflict: Conflict) -> Self {
         let conflicting = |message: &str| Self::rule(StatusCode::CONFLICT, message);
@@ -212,37 +216,37 @@ impl From<Conflict> for ApiError {
             }
             Conflict::FirstUserExists => conflicting("The initial user has already been created."),
             Conflict::OrganizationName => {
-                conflicting("An organization with that name exists already.").of_field("name")
+                conflicting("An organization with that name already exists.").of_field("name")
             }
             Conflict::TokenName => {
-                conflicting("A token with that name exists already.").of_field("name")
+                conflicting("A token with that name already exists.").of_field("name")
             }
             Conflict::NoSuchOrganization => Self::NotFound,
             Conflict::DefaultOrganization => {
                 Self::bad_request("The default organization cannot be deleted.")
             }
             Conflict::OrganizationNotEmpty => {
-                Self::bad_request("The organization still has members: remove them first.")
+                Self::bad_request("The organization still has members. Remove them first.")
             }
             Conflict::AlreadyMember => Self::bad_request("User is already an organization member")
-                .with_detail("The user is in the organization; nothing was changed."),
+                .with_detail("Nothing was changed."),
             Conflict::NoSuchTemplate => {
-                Self::bad_request("There is no notification template of that id.")
+                Self::bad_request("There is no notification template with that ID.")
             }
             Conflict::UserDeleted => Self::bad_request("The user was deleted."),
             Conflict::LastOwner => Self::bad_request(
-                "The last active owner must stay: make somebody else an owner first.",
+                "This is the last active owner. Give another user the owner role first.",
             ),
-            Conflict::StaleCredential => Self::signed_out("The credential has ended."),
+            Conflict::StaleCredential => Self::signed_out("The credential has been revoked."),
             Conflict::ConcurrentModification => conflicting(
-                "Somebody else changed this at the same time. Please look again and retry.",
+                "This was changed by another request at the same time. Reload it and try again.",
             ),
         }
     }
 }
 
 impl ApiError {
-    /// The answer to a credential that is missing or not good.
+    /// The response to a missing or invalid credential.
     pub(crate) fn signed_out(detail: impl Into<String>) -> Self {
         Self::Unauthenticated {
             message:
@@ -253,8 +257,7 @@ impl ApiError {
     }
 }
 
-/// Marks an answer to which the challenge of RFC 6750 is to be added, which needs the
-/// address of the server.
+/// Marks a response that needs the challenge of RFC 6750, which contains the access URL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Challenge;
 
@@ -287,14 +290,14 @@ impl IntoResponse for ApiError {
             }
             Self::TooManyRequests {
                 limit,
-                window_ends,
+                resets_at,
                 retry_after_seconds,
             } => {
                 let headers = response.headers_mut();
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
-                headers.insert(LIMIT, HeaderValue::from(limit));
-                headers.insert(REMAINING, HeaderValue::from(0));
-                headers.insert(RESET, HeaderValue::from(window_ends));
+                headers.insert(RATE_LIMIT, HeaderValue::from(limit));
+                headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(0));
+                headers.insert(RATE_LIMIT_RESET, HeaderValue::from(resets_at));
             }
             _ => {}
         }

@@ -1,10 +1,9 @@
-//! How many calls are taken in a minute, from whom and of what.
+//! Rate limits: how many requests are answered in a minute, for each client and path.
 //!
-//! A count is kept for each caller and path: the user where the credential is good, else
-//! the client's address, so that people behind one address do not use up each other's
-//! calls. Paths count in their normal form, so that no spelling opens another count.
-//! Windows begin with the minute, as clients of this API expect; the general purpose
-//! limiters of the ecosystem refill all the time and would let more through.
+//! A client is the user if the credential is valid, else the network address, so that users
+//! behind one address do not share a limit. Paths are counted in a normal form, so that another
+//! spelling is not another count. Windows start with the minute, as clients of this API expect;
+//! the ecosystem's rate limiters refill continuously and would let more requests through.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,42 +12,26 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::extract::{MatchedPath, Request};
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 use usher_domain::{UserId, id::parse_uuid};
 
-use crate::{ApiError, AppState, Caller, RequestFacts};
+use crate::{
+    ApiError, Caller, RequestFacts,
+    error::{RATE_LIMIT, RATE_LIMIT_REMAINING, RATE_LIMIT_RESET},
+};
 
 const WINDOW_SECONDS: i64 = 60;
-pub(crate) const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-pub(crate) const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-pub(crate) const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const BYPASS: HeaderName = HeaderName::from_static("x-coder-bypass-ratelimit");
 
-/// The paths that sign in, and so could be used to guess, below `/api/v2`.
-const LOGIN_PATHS: [&str; 8] = [
-    "/users/login",
-    "/users/otp/request",
-    "/users/otp/change-password",
-    "/users/validate-password",
-    "/users/oauth2/github/callback",
-    "/users/oauth2/github/device",
-    "/users/oidc/callback",
-    "/users/oidc/{provider}/callback",
-];
-
-/// How many calls are taken in a minute; `None` is any number.
+/// The numbers of requests in a minute; `None` is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of any one path.
+    /// For each path.
     pub general: Option<u32>,
-    /// Of any one path that signs in, and of new passwords.
+    /// For each path of sign-in, and for changes of each user's password.
     pub login: Option<u32>,
 }
 
@@ -69,85 +52,113 @@ impl Limits {
     };
 }
 
-/// Who makes a call.
+/// Which of the [`Limits`] applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitKind {
+    General,
+    SignIn,
+}
+
+/// A client, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Identity {
+enum Client {
     User(UserId),
     Address(Option<IpAddr>),
 }
 
-/// What is called.
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counted {
-    /// A path, by its hash: a long one takes no more room than a short one.
+    /// The hash of a path, so that long paths take no more memory.
     Path(u64),
     PasswordOf(UserId),
 }
 
-type Key = (Identity, Counted);
+type Key = (Client, Counted);
 
-/// The counts of one process. Clones share them.
+/// The counts of this process. Clones share them.
 #[derive(Clone)]
 pub struct RateLimits {
     limits: Limits,
-    paths: RandomState,
+    path_hasher: RandomState,
     general: Arc<Mutex<Counts<Key>>>,
-    login: Arc<Mutex<Counts<Key>>>,
+    sign_in: Arc<Mutex<Counts<Key>>>,
 }
 
 impl RateLimits {
-    /// Counts nothing yet.
+    /// Creates limits with no requests counted yet.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            paths: RandomState::new(),
+            path_hasher: RandomState::new(),
             general: Arc::default(),
-            login: Arc::default(),
+            sign_in: Arc::default(),
         }
     }
 
-    fn count(&self, key: Key, signs_in: bool, now: DateTime<Utc>) -> Option<Verdict> {
-        let (limit, counts) = if signs_in {
-            (self.limits.login?, &self.login)
-        } else {
-            (self.limits.general?, &self.general)
+    fn count(&self, key: Key, kind: LimitKind, now: DateTime<Utc>) -> Option<Quota> {
+        let (limit, counts) = match kind {
+            LimitKind::General => (self.limits.general?, &self.general),
+            LimitKind::SignIn => (self.limits.login?, &self.sign_in),
         };
         let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         Some(counts.count(key, limit, now))
     }
 
-    /// Counts a new password of `target`, after its path was resolved: one count for one
-    /// user, however the path names them. `None` if it was not counted.
+    /// Counts a request: by user if it has a [`Caller`], else by network address. `None` if
+    /// there is no limit.
+    pub(crate) fn count_request(
+        &self,
+        request: &Request,
+        kind: LimitKind,
+        now: DateTime<Utc>,
+    ) -> Option<Quota> {
+        let extensions = request.extensions();
+        let (client, path) = if let Some(caller) = extensions.get::<Caller>() {
+            let path = normal_path(request.uri().path(), caller);
+            (Client::User(caller.id()), self.path_hasher.hash_one(&*path))
+        } else {
+            let address = extensions.get::<RequestFacts>().and_then(|facts| facts.ip);
+            // Parameters are left out, or each value would have a limit of its own.
+            let matched = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+            let path = self.path_hasher.hash_one(matched.unwrap_or_default());
+            (Client::Address(address.map(network)), path)
+        };
+        self.count((client, Counted::Path(path)), kind, now)
+    }
+
+    /// Counts a change of the password of `target`, by user rather than by path. `None` if
+    /// there is no limit, or an owner bypasses it.
     ///
     /// # Errors
     ///
-    /// 429 beyond the limit. 428 for callers who ask to be let past it and are no owner.
+    /// 429 if the limit is exceeded. 428 if a caller that is not an owner requests the bypass.
     pub(crate) fn check_password_change(
         &self,
         caller: &Caller,
         target: UserId,
         headers: &HeaderMap,
         now: DateTime<Utc>,
-    ) -> Result<Option<Verdict>, ApiError> {
-        if self.limits.login.is_some() && asks_to_pass(headers) {
+    ) -> Result<Option<Quota>, ApiError> {
+        if self.limits.login.is_some() && requests_bypass(headers) {
             return if caller.user.is_owner() {
                 Ok(None)
             } else {
                 Err(ApiError::rule(
-                    http::StatusCode::PRECONDITION_REQUIRED,
-                    "Only owners may pass the rate limit.",
+                    StatusCode::PRECONDITION_REQUIRED,
+                    "Only owners may bypass the rate limit.",
                 ))
             };
         }
-        let key = (Identity::User(caller.id()), Counted::PasswordOf(target));
-        match self.count(key, true, now) {
-            Some(verdict) if verdict.is_over => Err(verdict.refusal()),
+        let key = (Client::User(caller.id()), Counted::PasswordOf(target));
+        match self.count(key, LimitKind::SignIn, now) {
+            Some(quota) if quota.is_exceeded => Err(quota.error()),
             counted => Ok(counted),
         }
     }
 }
 
-fn asks_to_pass(headers: &HeaderMap) -> bool {
+fn requests_bypass(headers: &HeaderMap) -> bool {
     headers.get(BYPASS).is_some_and(|value| {
         matches!(
             value.as_bytes(),
@@ -156,54 +167,7 @@ fn asks_to_pass(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Counts the request and refuses it beyond the limit. Behind the credential it counts by
-/// user, before it by address.
-pub(crate) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let Some(verdict) = count(&state, &request) else {
-        return next.run(request).await;
-    };
-    let mut response = if verdict.is_over {
-        verdict.refusal().into_response()
-    } else {
-        next.run(request).await
-    };
-    // A narrower limit that the handler met is told instead.
-    if !response.headers().contains_key(LIMIT) {
-        verdict.write(response.headers_mut());
-    }
-    response
-}
-
-/// Counts a request whose credential is refused by `error`, and gives the answer to it: that
-/// refusal, or 429 beyond the limit. Who could not be looked up is no stranger.
-pub(crate) fn count_stranger(state: &AppState, request: &Request, error: ApiError) -> ApiError {
-    if !matches!(error, ApiError::Unauthenticated { .. }) {
-        return error;
-    }
-    match count(state, request) {
-        Some(verdict) if verdict.is_over => verdict.refusal(),
-        _ => error,
-    }
-}
-
-fn count(state: &AppState, request: &Request) -> Option<Verdict> {
-    let path = normal_path(request);
-    let signs_in = LOGIN_PATHS.contains(&path.as_str());
-    let counted = Counted::Path(state.limits.paths.hash_one(&path));
-    state
-        .limits
-        .count((identity(request), counted), signs_in, state.clock.now())
-}
-
-fn identity(request: &Request) -> Identity {
-    if let Some(caller) = request.extensions().get::<Caller>() {
-        return Identity::User(caller.id());
-    }
-    let facts = request.extensions().get::<RequestFacts>();
-    Identity::Address(facts.and_then(|facts| facts.ip).map(network))
-}
-
-/// The address, or the network of an IPv6 address that its holder can move within at will.
+/// The address, or the /64 network of an IPv6 address, within which clients can choose theirs.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -211,102 +175,97 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The path below `/api/v2` with its escapes read, names in lower case, and the caller's
-/// own name and identifier as `me`.
-fn normal_path(request: &Request) -> String {
-    let Some(caller) = request.extensions().get::<Caller>() else {
-        // What strangers write into a path opens no count of its own.
-        let matched = request.extensions().get::<MatchedPath>();
-        return below_prefix(matched.map_or("", MatchedPath::as_str)).to_owned();
-    };
-    let path = below_prefix(request.uri().path());
+/// The decoded path in lower case, with the caller's own name and identifier as `me`.
+fn normal_path(path: &str, caller: &Caller) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
     let mut normal = String::with_capacity(decoded.len());
-    for (at, word) in decoded.split('/').enumerate() {
-        if at > 0 {
-            normal.push('/');
-        }
-        let is_own_name = word.eq_ignore_ascii_case(caller.user.username.as_str());
-        match parse_uuid(word) {
+    for segment in decoded.split('/') {
+        normal.push('/');
+        let is_own_name = segment.eq_ignore_ascii_case(caller.user.username.as_str());
+        match parse_uuid(segment) {
             _ if is_own_name => normal.push_str("me"),
             Some(id) if id == caller.id().0 => normal.push_str("me"),
             Some(id) => normal.push_str(&id.to_string()),
-            None => normal.push_str(word),
+            None => normal.push_str(segment),
         }
     }
     normal
 }
 
-fn below_prefix(path: &str) -> &str {
-    path.strip_prefix("/api/v2").unwrap_or(path)
-}
-
-/// What was found of one call.
+/// What is left of a limit after a request was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Quota {
     limit: u32,
     remaining: u32,
-    is_over: bool,
-    window_ends: i64,
-    seconds_left: u32,
+    pub(crate) is_exceeded: bool,
+    /// When the window ends, in seconds since 1970.
+    resets_at: i64,
+    retry_after_seconds: u32,
 }
 
-impl Verdict {
-    fn refusal(self) -> ApiError {
+impl Quota {
+    pub(crate) fn error(self) -> ApiError {
         ApiError::TooManyRequests {
             limit: self.limit,
-            window_ends: self.window_ends,
-            retry_after_seconds: self.seconds_left,
+            resets_at: self.resets_at,
+            retry_after_seconds: self.retry_after_seconds,
         }
     }
 
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(LIMIT, HeaderValue::from(self.limit));
-        headers.insert(REMAINING, HeaderValue::from(self.remaining));
-        headers.insert(RESET, HeaderValue::from(self.window_ends));
+        headers.insert(RATE_LIMIT, HeaderValue::from(self.limit));
+        headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(self.resets_at));
+    }
+
+    /// Writes the headers, unless the handler has written those of a narrower limit.
+    pub(crate) fn write_unless_written(self, headers: &mut HeaderMap) {
+        if !headers.contains_key(RATE_LIMIT) {
+            self.write(headers);
+        }
     }
 }
 
-/// How many counts are kept at once. What comes beyond is not counted in that minute: it
-/// takes as many different callers or paths, and must not take memory without end. What
-/// signs in has counts of its own, so that nobody can make room for guesses elsewhere.
+/// The maximum number of counts at the same time, which bounds the memory. Further clients and
+/// paths are not limited until the window ends. Sign-ins have counts of their own, so that other
+/// requests cannot disable their limit.
 const MAX_COUNTS: usize = 200_000;
 
-/// The counts of the current window. They are all forgotten together when it ends.
+/// The counts of the current window.
 struct Counts<K> {
     window: i64,
-    of: HashMap<K, u32>,
+    counts: HashMap<K, u32>,
 }
 
 impl<K> Default for Counts<K> {
     fn default() -> Self {
         Self {
             window: 0,
-            of: HashMap::new(),
+            counts: HashMap::new(),
         }
     }
 }
 
 impl<K: Eq + Hash> Counts<K> {
-    fn count(&mut self, key: K, limit: u32, now: DateTime<Utc>) -> Verdict {
+    fn count(&mut self, key: K, limit: u32, now: DateTime<Utc>) -> Quota {
         let window = now.timestamp().div_euclid(WINDOW_SECONDS);
         if window != self.window {
             self.window = window;
-            self.of = HashMap::new();
+            self.counts = HashMap::new();
         }
-        let has_room = self.of.len() < MAX_COUNTS;
-        let count = match self.of.entry(key) {
-            Entry::Vacant(_) if !has_room => &mut 0,
+        let is_full = self.counts.len() >= MAX_COUNTS;
+        let count = match self.counts.entry(key) {
+            Entry::Vacant(_) if is_full => &mut 0,
             entry => entry.or_default(),
         };
         *count = count.saturating_add(1);
-        let window_ends = (window + 1) * WINDOW_SECONDS;
-        Verdict {
+        let resets_at = (window + 1) * WINDOW_SECONDS;
+        Quota {
             limit,
             remaining: limit.saturating_sub(*count),
-            is_over: *count > limit,
-            window_ends,
-            seconds_left: u32::try_from(window_ends - now.timestamp())
+            is_exceeded: *count > limit,
+            resets_at,
+            retry_after_seconds: u32::try_from(resets_at - now.timestamp())
                 .unwrap_or(1)
                 .max(1),
         }
@@ -318,57 +277,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_call_within_the_limit_passes_and_the_next_does_not() {
+    fn requests_up_to_the_limit_pass_and_the_next_does_not() {
         let now = "2026-01-01T00:00:30Z".parse().unwrap();
         let mut counts = Counts::default();
-        let verdicts: Vec<Verdict> = (0..4).map(|_| counts.count("a", 3, now)).collect();
+        let quotas: Vec<Quota> = (0..4).map(|_| counts.count("a", 3, now)).collect();
         assert_eq!(
-            verdicts.iter().map(|v| v.remaining).collect::<Vec<_>>(),
+            quotas
+                .iter()
+                .map(|quota| quota.remaining)
+                .collect::<Vec<_>>(),
             [2, 1, 0, 0]
         );
         assert_eq!(
-            verdicts.iter().map(|v| v.is_over).collect::<Vec<_>>(),
+            quotas
+                .iter()
+                .map(|quota| quota.is_exceeded)
+                .collect::<Vec<_>>(),
             [false, false, false, true]
         );
-        assert_eq!(verdicts[3].seconds_left, 30);
-        assert!(!counts.count("b", 3, now).is_over);
+        assert_eq!(quotas[3].retry_after_seconds, 30);
+        assert!(!counts.count("b", 3, now).is_exceeded);
     }
 
     #[test]
-    fn calls_without_end_do_not_lift_the_limit_of_what_signs_in() {
+    fn a_flood_of_other_requests_does_not_disable_the_limit_of_sign_ins() {
         let limits = RateLimits::new(Limits {
             general: Some(1),
             login: Some(1),
         });
         let now = "2026-01-01T00:00:30Z".parse().unwrap();
-        let key = |n: usize| (Identity::Address(None), Counted::Path(n as u64));
+        let key = |n: usize| (Client::Address(None), Counted::Path(n as u64));
         for n in 0..MAX_COUNTS {
-            limits.count(key(n), false, now);
+            limits.count(key(n), LimitKind::General, now);
         }
-        let is_over = |n, signs_in| limits.count(key(n), signs_in, now).unwrap().is_over;
-        assert!(!is_over(MAX_COUNTS, false));
-        assert!(!is_over(MAX_COUNTS, false), "there is room for no more");
-        assert!(!is_over(MAX_COUNTS, true));
-        assert!(is_over(MAX_COUNTS, true));
+        let is_exceeded = |kind| {
+            limits
+                .count(key(MAX_COUNTS), kind, now)
+                .unwrap()
+                .is_exceeded
+        };
+        assert!(!is_exceeded(LimitKind::General));
+        assert!(
+            !is_exceeded(LimitKind::General),
+            "further keys are not counted"
+        );
+        assert!(!is_exceeded(LimitKind::SignIn));
+        assert!(is_exceeded(LimitKind::SignIn));
     }
 
     #[test]
-    fn the_next_minute_begins_anew() {
+    fn counts_are_reset_when_the_minute_ends() {
         let mut counts = Counts::default();
-        assert!(
-            !counts
-                .count("a", 1, "2026-01-01T00:00:59Z".parse().unwrap())
-                .is_over
-        );
-        assert!(
-            counts
-                .count("a", 1, "2026-01-01T00:00:59Z".parse().unwrap())
-                .is_over
-        );
-        assert!(
-            !counts
-                .count("a", 1, "2026-01-01T00:01:00Z".parse().unwrap())
-                .is_over
-        );
+        let mut is_exceeded = |time: &str| counts.count("a", 1, time.parse().unwrap()).is_exceeded;
+        assert!(!is_exceeded("2026-01-01T00:00:59Z"));
+        assert!(is_exceeded("2026-01-01T00:00:59Z"));
+        assert!(!is_exceeded("2026-01-01T00:01:00Z"));
     }
 }

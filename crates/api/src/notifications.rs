@@ -8,18 +8,17 @@ pub mod templates;
 
 use crate::routes::{Routes, routes};
 
-/// The routes, which all need a credential.
-pub(crate) fn private_routes() -> Routes {
+pub(crate) fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(templates::list_system))
-        .routes(routes!(templates::list_custom))
-        .routes(routes!(templates::methods))
-        .routes(routes!(templates::set_method))
-        .routes(routes!(preferences::list, preferences::update))
-        .routes(routes!(settings::read, settings::update))
-        .routes(routes!(custom::send_test))
-        .routes(routes!(custom::send))
-        .routes(routes!(inbox::list))
-        .routes(routes!(inbox::set_read))
-        .routes(routes!(inbox::set_all_read))
+        .route(routes!(templates::list_system))
+        .route(routes!(templates::list_custom))
+        .route(routes!(templates::methods))
+        .route(routes!(templates::set_method))
+        .route(routes!(preferences::list, preferences::update))
+        .route(routes!(settings::read, settings::update))
+        .route(routes!(custom::send_test))
+        .route(routes!(custom::send))
+        .route(routes!(inbox::list))
+        .route(routes!(inbox::set_read))
+        .route(routes!(inbox::set_all_read))
 }

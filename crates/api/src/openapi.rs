@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the routes themselves.
+//! The OpenAPI document, apart from the routes.
 
 use utoipa::{
     Modify, OpenApi,
@@ -7,7 +7,7 @@ use utoipa::{
 
 use crate::credential::SESSION_COOKIE;
 
-/// What the document says besides the routes.
+/// The document without the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(

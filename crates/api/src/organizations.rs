@@ -9,14 +9,13 @@ pub mod update;
 
 use crate::routes::{Routes, routes};
 
-/// The routes, which all need a credential.
-pub(crate) fn private_routes() -> Routes {
+pub(crate) fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(list::list, create::create))
-        .routes(routes!(list::read, update::update, delete::delete))
-        .routes(routes!(members::list))
-        .routes(routes!(members::list_page))
-        .routes(routes!(members::add, members::remove))
-        .routes(routes!(member_roles::list_assignable))
-        .routes(routes!(member_roles::update))
+        .route(routes!(list::list, create::create))
+        .route(routes!(list::read, update::update, delete::delete))
+        .route(routes!(members::list))
+        .route(routes!(members::list_page))
+        .route(routes!(members::add, members::remove))
+        .route(routes!(member_roles::list_assignable))
+        .route(routes!(member_roles::update))
 }

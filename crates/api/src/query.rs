@@ -1,4 +1,4 @@
-//! The query parameters of lists.
+//! Query parameters.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -6,7 +6,7 @@ use usher_domain::{FieldError, Page, UserId, Violations, id::parse_uuid};
 
 use crate::ApiError;
 
-/// The parameters of a query, in their order.
+/// Extracts the query parameters of a request, in order.
 #[derive(Clone, Debug, Default)]
 pub struct QueryParameters(Vec<(String, String)>);
 
@@ -24,7 +24,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParameters {
 }
 
 impl QueryParameters {
-    /// The first value of a parameter.
+    /// Returns the first value of a parameter.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -32,64 +32,64 @@ impl QueryParameters {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The search text; empty without one.
+    /// Returns the search text `q`, which may be empty.
     ///
     /// # Errors
     ///
-    /// If it holds a NUL, which the store cannot look for.
+    /// If it contains a NUL character, which Postgres cannot store.
     pub fn search(&self) -> Result<&str, ApiError> {
         let text = self.first("q").unwrap_or_default();
         if text.contains('\0') {
-            let fault = FieldError::new("q", "The search text must not hold a NUL character.");
-            return Err(ApiError::InvalidQuery(fault.into()));
+            let error = FieldError::new("q", "The search text must not contain a NUL character.");
+            return Err(ApiError::InvalidQuery(error.into()));
         }
         Ok(text)
     }
 
-    /// `limit` and `offset`.
+    /// Parses `limit` and `offset`.
     pub fn page(&self) -> Result<Page, ApiError> {
-        let mut faults = Violations::new();
-        let page = self.checked_page(&mut faults);
-        faults.finish(page).map_err(ApiError::InvalidQuery)
+        let mut errors = Violations::new();
+        let page = self.checked_page(&mut errors);
+        errors.finish(page).map_err(ApiError::InvalidQuery)
     }
 
-    /// `after_id`, `limit` and `offset`.
+    /// Parses `after_id`, `limit` and `offset`.
     pub fn page_after(&self) -> Result<(Page, Option<UserId>), ApiError> {
-        let mut faults = Violations::new();
-        let after = self.after(&mut faults);
-        let page = self.checked_page(&mut faults);
-        faults
+        let mut errors = Violations::new();
+        let after = self.after(&mut errors);
+        let page = self.checked_page(&mut errors);
+        errors
             .finish(page.zip(after))
             .map_err(ApiError::InvalidQuery)
     }
 
-    fn checked_page(&self, faults: &mut Violations) -> Option<Page> {
-        let limit = self.number("limit", faults);
-        let offset = self.number("offset", faults);
+    fn checked_page(&self, errors: &mut Violations) -> Option<Page> {
+        let limit = self.number("limit", errors);
+        let offset = self.number("offset", errors);
         Some(Page {
             limit: Some(limit?).filter(|limit| *limit > 0),
             offset: offset?,
         })
     }
 
-    /// A whole number, 0 if absent or empty; `None` with the fault noted.
-    fn number(&self, name: &'static str, faults: &mut Violations) -> Option<u32> {
-        let text = self.only(name, faults)?;
+    /// Parses an integer, 0 if absent or empty. Returns `None` after an error.
+    fn number(&self, name: &'static str, errors: &mut Violations) -> Option<u32> {
+        let text = self.only(name, errors)?;
         if text.is_empty() {
             return Some(0);
         }
         let digits = text.strip_prefix('+').unwrap_or(text);
-        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits
             .parse::<i32>()
             .ok()
-            .filter(|_| is_plain)
+            .filter(|_| is_decimal)
             .and_then(|number| u32::try_from(number).ok());
         if number.is_none() {
-            faults.push(
+            errors.push(
                 name,
                 format!(
-                    "The parameter `{name}` must be a whole number from 0 to {}.",
+                    "The parameter `{name}` must be an integer from 0 to {}.",
                     i32::MAX
                 ),
             );
@@ -99,36 +99,36 @@ impl QueryParameters {
 
     #[expect(
         clippy::option_option,
-        reason = "the outer one tells of a fault, the inner one of a cursor"
+        reason = "the outer `None` is an error, the inner one an absent cursor"
     )]
-    fn after(&self, faults: &mut Violations) -> Option<Option<UserId>> {
+    fn after(&self, errors: &mut Violations) -> Option<Option<UserId>> {
         let name = "after_id";
-        let text = self.only(name, faults)?;
+        let text = self.only(name, errors)?;
         if text.is_empty() {
             return Some(None);
         }
         let Some(id) = parse_uuid(text) else {
-            faults.push(name, "The parameter `after_id` must be a UUID.");
+            errors.push(name, "The parameter `after_id` must be a UUID.");
             return None;
         };
         Some(Some(id).filter(|id| !id.is_nil()).map(UserId))
     }
 
-    /// Notes a fault for every parameter that is none of `known`.
-    pub(crate) fn refuse_others(&self, known: &[&str], faults: &mut Violations) {
+    /// Adds an error for every parameter that is not in `known`.
+    pub(crate) fn reject_unknown(&self, known: &[&str], errors: &mut Violations) {
         for (name, _) in &self.0 {
             if !known.contains(&name.as_str()) {
-                let detail = format!("`{name}` is not a parameter of this call.");
-                faults.push(name.clone(), detail);
+                let detail = format!("This endpoint has no parameter `{name}`.");
+                errors.push(name.clone(), detail);
             }
         }
     }
 
-    /// The value of a parameter that may be given once, empty if absent; `None` with the
-    /// fault noted.
-    pub(crate) fn only(&self, name: &'static str, faults: &mut Violations) -> Option<&str> {
+    /// Returns the value of a parameter that may be given only once, empty if absent. Returns
+    /// `None` after an error.
+    pub(crate) fn only(&self, name: &'static str, errors: &mut Violations) -> Option<&str> {
         if self.0.iter().filter(|(known, _)| known == name).count() > 1 {
-            faults.push(
+            errors.push(
                 name,
                 format!("The parameter `{name}` must be given only once."),
             );
@@ -150,19 +150,19 @@ mod tests {
         )
     }
 
-    fn faults(query: &str) -> Vec<String> {
+    fn error_fields(query: &str) -> Vec<String> {
         match parse(query).page_after() {
-            Err(ApiError::InvalidQuery(faults)) => faults
+            Err(ApiError::InvalidQuery(errors)) => errors
                 .into_inner()
                 .into_iter()
-                .map(|fault| fault.field.into_owned())
+                .map(|error| error.field.into_owned())
                 .collect(),
             other => panic!("{query}: {other:?}"),
         }
     }
 
     #[test]
-    fn absent_empty_and_zero_are_no_limit() {
+    fn an_absent_empty_or_zero_limit_is_unlimited() {
         for query in ["", "limit=", "limit=0", "limit=00&after_id=&x=1&LIMIT=z"] {
             assert_eq!(
                 parse(query).page_after().unwrap(),
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_all_listed_in_their_order() {
+    fn all_errors_are_listed_in_order() {
         assert_eq!(
-            faults("limit=x&offset=-1&after_id=z"),
+            error_fields("limit=x&offset=-1&after_id=z"),
             ["after_id", "limit", "offset"]
         );
-        assert_eq!(faults("limit=1&limit=1"), ["limit"]);
-        assert_eq!(faults("limit=2147483648"), ["limit"]);
-        assert_eq!(faults("limit=%2B"), ["limit"]);
-        assert_eq!(faults("limit=%2B-1"), ["limit"]);
+        assert_eq!(error_fields("limit=1&limit=1"), ["limit"]);
+        assert_eq!(error_fields("limit=2147483648"), ["limit"]);
+        assert_eq!(error_fields("limit=%2B"), ["limit"]);
+        assert_eq!(error_fields("limit=%2B-1"), ["limit"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Facts about a request that its audit rows and logs need.
+//! The identifier and the origin of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,12 +11,12 @@ use usher_domain::RequestId;
 
 use crate::{ApiError, Settings};
 
-/// Which request this is and where it comes from.
+/// Extracts the identifier and the origin of a request, for audit rows, logs and limits.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
-    /// The identifier, as in the header `X-Coder-Request-Id` of the answer.
+    /// The identifier, as in the header `X-Coder-Request-Id` of the response.
     pub id: RequestId,
-    /// The client's address, if known.
+    /// The client's network address, if known.
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`.
     pub user_agent: Option<String>,
@@ -40,10 +40,8 @@ impl RequestFacts {
     }
 }
 
-/// The client's address: the peer's, or the one that a trusted proxy names.
-///
-/// Of several hops the last one that is not a trusted proxy counts, since what stands
-/// before it was written by the client.
+/// Returns the address of the client: of the peer, or of the last hop before the trusted
+/// proxies. Earlier hops are ignored, since a client can write any into the header.
 fn client_address(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
     let is_trusted = |address: IpAddr| {
         settings
@@ -79,11 +77,9 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestFacts {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| ApiError::Internal("the router was not wrapped in its envelope".into()))
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            ApiError::Internal("the request did not pass the envelope middleware".into())
+        })
     }
 }
 
@@ -111,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn only_trusted_proxies_may_set_the_address() {
         assert_eq!(client("192.0.2.1", "198.51.100.7").to_string(), "192.0.2.1");
         assert_eq!(
             client("10.0.0.1", "198.51.100.7").to_string(),
@@ -121,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_wrote_itself_is_passed_over() {
+    fn hops_that_the_client_wrote_are_ignored() {
         assert_eq!(
             client("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2").to_string(),
             "198.51.100.7"

@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use axum::middleware::from_fn;
 use tokio::time::sleep;
+use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
-use crate::routes::{Routes, routes};
+use crate::{
+    AppState,
+    routes::{Declare as _, Routes, routes},
+};
 
 /// The delay before the response to a failed sign-in.
 const FAILURE_DELAY: Duration = Duration::from_millis(25);
@@ -23,27 +27,21 @@ async fn delay_failure() {
     sleep(FAILURE_DELAY).await;
 }
 
-/// The routes that need no credential.
-pub(crate) fn public_routes() -> Routes {
+pub(crate) fn routes() -> Routes {
+    let sign_in = |route: UtoipaMethodRouter<AppState>| route.public().sign_in_limited();
+    // A callback consumes the code and creates a session, which `HEAD` must not do: it is sent by
+    // mail filters and the like, not by a browser that returns from the provider.
+    let callback =
+        |route: UtoipaMethodRouter<AppState>| sign_in(route.layer(from_fn(providers::refuse_head)));
     Routes::new()
-        .routes(routes!(login::login))
-        .routes(routes!(methods::methods))
-        .routes(routes!(passcode::request))
-        .routes(routes!(passcode::change_password))
-        .routes(routes!(validate_password::validate))
-        .routes(routes!(providers::device::authorize))
-        .merge(callbacks())
-}
-
-fn callbacks() -> Routes {
-    Routes::new()
-        .routes(routes!(providers::github::callback))
-        .routes(routes!(providers::oidc::callback))
-        .routes(routes!(providers::oidc::numbered_callback))
-        .with(|router| router.route_layer(from_fn(providers::refuse_head)))
-}
-
-/// The routes that need a credential, but no renewed access at a provider.
-pub(crate) fn leaving_routes() -> Routes {
-    Routes::new().routes(routes!(logout::logout))
+        .route(sign_in(routes!(login::login)).shadows_user())
+        .route(sign_in(routes!(passcode::request)).shadows_user())
+        .route(sign_in(routes!(passcode::change_password)).shadows_user())
+        .route(sign_in(routes!(validate_password::validate)).shadows_user())
+        .route(sign_in(routes!(providers::device::authorize)))
+        .route(callback(routes!(providers::github::callback)))
+        .route(callback(routes!(providers::oidc::callback)))
+        .route(callback(routes!(providers::oidc::numbered_callback)))
+        .route(routes!(methods::methods).public().shadows_user())
+        .route(routes!(logout::logout).without_renewal().shadows_user())
 }

@@ -1,14 +1,18 @@
-//! What handlers work with: the stores, the doors to time and chance, and the settings.
+//! The state that handlers extract: the stores, the clock, the random generator, the settings.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use chrono::TimeDelta;
 use ipnet::IpNet;
+use tokio_util::task::TaskTracker;
 use url::Url;
 use usher_domain::{
-    notification::NotificationMethod, password_hash::HashCost, random::Random,
-    ssh_key::SshKeyAlgorithm, time::Clock,
+    notification::NotificationMethod,
+    password_hash::HashCost,
+    random::{Random, SystemRandom},
+    ssh_key::SshKeyAlgorithm,
+    time::{Clock, SystemClock},
 };
 use usher_store::{
     ApiKeyStore, AuditLogStore, AuditStore, BuildParameterStore, ExternalLoginStore,
@@ -18,62 +22,16 @@ use usher_store::{
 use uuid::Uuid;
 
 use crate::{
-    Background, Providers,
+    Providers,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
 };
 
-/// Everything that handlers work with. They ask for the parts that they use. A clone shares
-/// them, and costs next to nothing: each request makes dozens.
+/// The state of the API. Handlers extract the parts that they use. Clones share them and are
+/// cheap.
 #[derive(Clone)]
 pub struct AppState(Arc<AppParts>);
-
-/// What an [`AppState`] is made of.
-pub struct AppParts {
-    /// Users.
-    pub users: Arc<dyn UserStore>,
-    /// Credentials, signing in and out.
-    pub sessions: Arc<dyn SessionStore>,
-    /// Accounts elsewhere that people sign in with.
-    pub external_logins: Arc<dyn ExternalLoginStore>,
-    /// Keys and tokens.
-    pub api_keys: Arc<dyn ApiKeyStore>,
-    /// Organizations and members.
-    pub organizations: Arc<dyn OrganizationStore>,
-    /// SSH keys.
-    pub ssh_keys: Arc<dyn SshKeyStore>,
-    /// What users set for themselves.
-    pub user_settings: Arc<dyn SettingsStore>,
-    /// Values that users gave before.
-    pub build_parameters: Arc<dyn BuildParameterStore>,
-    /// Templates, preferences and messages.
-    pub notifications: Arc<dyn NotificationStore>,
-    /// The keys that the service signs with.
-    pub signing_keys: Arc<dyn SigningKeyStore>,
-    /// The log of refused and failed calls.
-    pub audit: Arc<dyn AuditStore>,
-    /// The audit log, to be read.
-    pub audit_log: Arc<dyn AuditLogStore>,
-    /// The deployment as a whole.
-    pub site: Arc<dyn SiteStore>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub random: Arc<dyn Random>,
-    /// How many calls are taken from whom.
-    pub limits: RateLimits,
-    /// Where passwords are hashed.
-    pub hasher: Hasher,
-    /// The providers that people sign in through.
-    pub providers: Arc<Providers>,
-    /// Whose access to a provider is being renewed.
-    pub renewals: Renewals,
-    /// What no answer waits for.
-    pub background: Background,
-    /// How the deployment is set up.
-    pub settings: Arc<Settings>,
-}
 
 impl From<AppParts> for AppState {
     fn from(parts: AppParts) -> Self {
@@ -89,145 +47,163 @@ impl Deref for AppState {
     }
 }
 
-/// Lets handlers ask for the parts by their types.
-macro_rules! parts {
-    ($($field:ident: $part:ty,)*) => {
-        $(impl FromRef<AppState> for $part {
+/// Generates, from one list, the struct, the extraction of each part by its type, and the trait
+/// of a store that serves as all of them.
+macro_rules! app_parts {
+    (
+        stores { $($(#[$store_doc:meta])* $store:ident: $trait:ident,)* }
+        others { $($(#[$other_doc:meta])* $other:ident: $type:ty,)* }
+    ) => {
+        /// The parts of an [`AppState`].
+        pub struct AppParts {
+            $($(#[$store_doc])* pub $store: Arc<dyn $trait>,)*
+            $($(#[$other_doc])* pub $other: $type,)*
+        }
+
+        $(impl FromRef<AppState> for Arc<dyn $trait> {
             fn from_ref(state: &AppState) -> Self {
-                state.$field.clone()
+                state.$store.clone()
             }
         })*
+        $(impl FromRef<AppState> for $type {
+            fn from_ref(state: &AppState) -> Self {
+                state.$other.clone()
+            }
+        })*
+
+        /// Implements every storage trait.
+        pub trait Store: $($trait +)* 'static {}
+
+        impl<S: $($trait +)* 'static> Store for S {}
+
+        impl AppState {
+            /// Creates the state from one store, with the system's clock and random generator.
+            pub fn new<S: Store>(store: Arc<S>, providers: Providers, settings: Settings) -> Self {
+                AppParts {
+                    $($store: store.clone(),)*
+                    clock: Arc::new(SystemClock),
+                    random: Arc::new(SystemRandom),
+                    limits: RateLimits::new(settings.rate_limits),
+                    hasher: Hasher::start(settings.hash_cost),
+                    providers: Arc::new(providers),
+                    renewals: Renewals::default(),
+                    background: TaskTracker::new(),
+                    settings: Arc::new(settings),
+                }
+                .into()
+            }
+        }
     };
 }
 
-parts! {
-    users: Arc<dyn UserStore>,
-    sessions: Arc<dyn SessionStore>,
-    api_keys: Arc<dyn ApiKeyStore>,
-    organizations: Arc<dyn OrganizationStore>,
-    ssh_keys: Arc<dyn SshKeyStore>,
-    user_settings: Arc<dyn SettingsStore>,
-    build_parameters: Arc<dyn BuildParameterStore>,
-    notifications: Arc<dyn NotificationStore>,
-    signing_keys: Arc<dyn SigningKeyStore>,
-    audit: Arc<dyn AuditStore>,
-    audit_log: Arc<dyn AuditLogStore>,
-    site: Arc<dyn SiteStore>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    limits: RateLimits,
-    hasher: Hasher,
-    providers: Arc<Providers>,
-    settings: Arc<Settings>,
-}
-
-impl AppState {
-    /// The state over one store that implements every trait, with the clock and the
-    /// randomness of the machine, and with the providers that people sign in through.
-    pub fn new<S>(store: Arc<S>, providers: Providers, settings: Settings) -> Self
-    where
-        S: UserStore
-            + SessionStore
-            + ExternalLoginStore
-            + ApiKeyStore
-            + OrganizationStore
-            + SshKeyStore
-            + SettingsStore
-            + BuildParameterStore
-            + NotificationStore
-            + SigningKeyStore
-            + AuditStore
-            + AuditLogStore
-            + SiteStore
-            + 'static,
-    {
-        AppParts {
-            users: store.clone(),
-            sessions: store.clone(),
-            external_logins: store.clone(),
-            api_keys: store.clone(),
-            organizations: store.clone(),
-            ssh_keys: store.clone(),
-            user_settings: store.clone(),
-            build_parameters: store.clone(),
-            notifications: store.clone(),
-            signing_keys: store.clone(),
-            audit: store.clone(),
-            audit_log: store.clone(),
-            site: store,
-            clock: Arc::new(usher_domain::time::SystemClock),
-            random: Arc::new(usher_domain::random::SystemRandom),
-            limits: RateLimits::new(settings.rate_limits),
-            hasher: Hasher::start(settings.hash_cost),
-            providers: Arc::new(providers),
-            renewals: Renewals::default(),
-            background: Background::default(),
-            settings: Arc::new(settings),
-        }
-        .into()
+app_parts! {
+    stores {
+        /// Users.
+        users: UserStore,
+        /// Credentials, sign-in and sign-out.
+        sessions: SessionStore,
+        /// Links to accounts at identity providers.
+        external_logins: ExternalLoginStore,
+        /// API keys and tokens.
+        api_keys: ApiKeyStore,
+        /// Organizations and members.
+        organizations: OrganizationStore,
+        /// SSH keys.
+        ssh_keys: SshKeyStore,
+        /// Settings of users.
+        user_settings: SettingsStore,
+        /// Values that users entered before.
+        build_parameters: BuildParameterStore,
+        /// Templates, preferences and messages.
+        notifications: NotificationStore,
+        /// The keys that the service signs with.
+        signing_keys: SigningKeyStore,
+        /// Writes the audit rows of failed requests.
+        audit: AuditStore,
+        /// Reads the audit log.
+        audit_log: AuditLogStore,
+        /// The deployment as a whole.
+        site: SiteStore,
+    }
+    others {
+        /// The clock.
+        clock: Arc<dyn Clock>,
+        /// The random generator.
+        random: Arc<dyn Random>,
+        /// The rate limits and their counts.
+        limits: RateLimits,
+        /// Hashes and verifies passwords.
+        hasher: Hasher,
+        /// The identity providers.
+        providers: Arc<Providers>,
+        /// The renewals of access at a provider that are in progress.
+        renewals: Renewals,
+        /// Tasks that no response waits for, but shutdown does.
+        background: TaskTracker,
+        /// The settings.
+        settings: Arc<Settings>,
     }
 }
 
-/// How the deployment is set up.
+/// The settings of a deployment.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The identifier of the deployment.
+    /// The ID of the deployment.
     pub deployment_id: Uuid,
-    /// Where clients reach the server; the base of links.
+    /// The URL at which clients reach the server, and the base of links.
     pub access_url: Url,
-    /// The version of the API that is spoken, with a leading `v`. Clients compare it with
-    /// their own.
+    /// The announced version of the API, with a leading `v`. Clients compare it with their own.
     pub build_version: String,
-    /// How long sessions of browsers live.
+    /// The lifetime of browser sessions.
     pub session_duration: TimeDelta,
-    /// How long sessions of the command line live, and tokens that ask for nothing else.
+    /// The lifetime of CLI sessions, and of tokens that request none.
     pub default_token_lifetime: TimeDelta,
-    /// The longest that tokens may live.
+    /// The maximum lifetime of tokens.
     pub max_token_lifetime: TimeDelta,
-    /// The longest that tokens of owners may live.
+    /// The maximum lifetime of owners' tokens.
     pub max_admin_token_lifetime: TimeDelta,
-    /// Whether use extends keys.
+    /// Whether use extends the lifetime of keys.
     pub refresh_sessions: bool,
-    /// Whether people sign in by password.
+    /// Whether users can sign in with a password.
     pub password_auth: bool,
-    /// Whether cookies are sent over TLS only.
+    /// Whether cookies have the attribute `Secure`.
     pub secure_auth_cookie: bool,
-    /// Which requests of other sites carry the cookies.
+    /// The `SameSite` attribute of cookies.
     pub same_site_auth_cookie: SameSite,
-    /// Where the terms of service are; empty is none.
+    /// The URL of the terms of service; may be empty.
     pub terms_of_service_url: String,
-    /// The kind of new SSH keys.
+    /// The algorithm of new SSH keys.
     pub ssh_key_algorithm: SshKeyAlgorithm,
-    /// How messages are delivered whose template is not set to a way.
+    /// The delivery method of notifications whose template sets none.
     pub notification_method: NotificationMethod,
-    /// How many calls are taken in a minute.
+    /// The rate limits.
     pub rate_limits: Limits,
-    /// What hashing a password costs.
+    /// The cost of password hashes.
     pub hash_cost: HashCost,
-    /// Whether pages of every origin may read answers.
+    /// Whether pages of every origin may read responses to `GET` requests.
     pub allow_all_cors: bool,
-    /// The proxies whose forwarding headers are believed.
+    /// The proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The headers in which those proxies name the client's address.
+    /// The headers with the client's address that those proxies set.
     pub forwarding_headers: Vec<http::HeaderName>,
-    /// The longest body that is read, in bytes.
+    /// The maximum size of request bodies, in bytes.
     pub max_body_bytes: usize,
-    /// How long a request may take.
+    /// The timeout of requests.
     pub request_timeout: Duration,
 }
 
-/// Which requests of other sites carry a cookie.
+/// The `SameSite` attribute of cookies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// Following a link only.
+    /// Sent with top-level navigation from other sites only.
     #[default]
     Lax,
-    /// All of them.
+    /// Sent with all requests.
     None,
 }
 
 impl Default for Settings {
-    /// The settings of a deployment that sets none.
+    /// The default settings.
     fn default() -> Self {
         Self {
             deployment_id: Uuid::nil(),

@@ -170,7 +170,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LastSegment {
 /// Documents the path parameter of the extractor.
 impl IntoParams for TargetUser {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![path_parameter("user", "A UUID, a username, or `me`.")]
+        vec![path_parameter("user", "A UUID, a username, or `me`.", "me")]
     }
 }
 
@@ -187,16 +187,18 @@ impl IntoParams for TargetOrganization {
         vec![path_parameter(
             "organization",
             "A UUID, a name, or `default`.",
+            "default",
         )]
     }
 }
 
-fn path_parameter(name: &str, description: &str) -> Parameter {
+fn path_parameter(name: &str, description: &str, example: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some(description))
         .schema(Some(String::schema()))
+        .example(Some(example.into()))
         .build()
 }

@@ -20,37 +20,36 @@ pub mod ssh_key;
 pub mod status;
 pub mod tokens;
 
-use crate::routes::{Routes, routes};
+use crate::routes::{Declare as _, Routes, routes};
 
-/// The routes that need no credential.
-pub(crate) fn public_routes() -> Routes {
+pub(crate) fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(first::exists, first::create))
-        .routes(routes!(quiet_hours::read, quiet_hours::update))
-}
-
-/// The routes that need a credential.
-pub(crate) fn private_routes() -> Routes {
-    Routes::new()
-        .routes(routes!(list::list, create::create))
-        .routes(routes!(read::read, delete::delete))
-        .routes(routes!(profile::update))
-        .routes(routes!(password::update))
-        .routes(routes!(roles::list_assignable))
-        .routes(routes!(roles::read, roles::update))
-        .routes(routes!(status::suspend))
-        .routes(routes!(status::activate))
-        .routes(routes!(organizations::list))
-        .routes(routes!(organizations::read))
-        .routes(routes!(login_type::read))
-        .routes(routes!(appearance::read, appearance::update))
-        .routes(routes!(preferences::read, preferences::update))
-        .routes(routes!(autofill::list))
-        .routes(routes!(convert_login::create))
-        .routes(routes!(ssh_key::read, ssh_key::regenerate))
-        .routes(routes!(keys::create))
-        .routes(routes!(keys::read, keys::delete))
-        .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::config))
-        .routes(routes!(tokens::read))
+        .route(routes!(list::list, create::create))
+        .route(
+            routes!(first::exists, first::create)
+                .public()
+                .csrf_exempt()
+                .shadows_user(),
+        )
+        .route(routes!(roles::list_assignable).shadows_user())
+        .route(routes!(read::read, delete::delete))
+        .route(routes!(profile::update))
+        .route(routes!(password::update))
+        .route(routes!(roles::read, roles::update))
+        .route(routes!(status::suspend))
+        .route(routes!(status::activate))
+        .route(routes!(organizations::list))
+        .route(routes!(organizations::read))
+        .route(routes!(login_type::read))
+        .route(routes!(appearance::read, appearance::update))
+        .route(routes!(preferences::read, preferences::update))
+        .route(routes!(quiet_hours::read, quiet_hours::update).public())
+        .route(routes!(autofill::list))
+        .route(routes!(convert_login::create))
+        .route(routes!(ssh_key::read, ssh_key::regenerate))
+        .route(routes!(keys::create))
+        .route(routes!(keys::read, keys::delete))
+        .route(routes!(tokens::list, tokens::create))
+        .route(routes!(tokens::config))
+        .route(routes!(tokens::read))
 }

@@ -102,7 +102,8 @@ async fn serve_on(
     let deadline = Instant::now() + shutdown_timeout;
     stop.cancel();
     serving.await.context("the server panicked")?;
-    if timeout_at(deadline, background.finish()).await.is_err() {
+    background.close();
+    if timeout_at(deadline, background.wait()).await.is_err() {
         tracing::warn!("shutdown timeout reached; some audit log entries may be lost");
     }
     stop_workers.cancel();

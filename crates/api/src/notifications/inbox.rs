@@ -53,7 +53,7 @@ pub async fn list(
 /// Marks a message as read or unread.
 #[utoipa::path(
     put, path = "/notifications/inbox/{id}/read-status", tag = "Notifications",
-    params(("id" = Uuid, Path, description = "The message's ID.")),
+    params(("id" = Uuid, Path, description = "The message's ID.", example = "11111111-2222-4333-8444-555555555555")),
     request_body = UpdateInboxNotificationReadStatusRequest,
     responses((status = 200, body = UpdateInboxNotificationReadStatusResponse, description = "The updated message."),
               (status = 400, body = Response, description = "The ID is not a UUID."),
@@ -120,7 +120,7 @@ fn parse(query: &QueryParameters) -> Result<InboxFilter, ApiError> {
         SESSION_COOKIE,
         "access_token",
     ];
-    query.refuse_others(&known, &mut faults);
+    query.reject_unknown(&known, &mut faults);
     faults.finish(Some(())).map_err(ApiError::InvalidQuery)?;
     let read_status = ReadStatus::parse(query.first("read_status").unwrap_or_default())
         .ok_or_else(|| ApiError::bad_request("`read_status` must be `all`, `read` or `unread`."))?;

@@ -74,7 +74,7 @@ pub async fn methods(
 /// Sets the delivery method of a template.
 #[utoipa::path(
     put, path = "/notifications/templates/{template}/method", tag = "Notifications",
-    params(("template" = uuid::Uuid, Path, description = "The template's ID.")),
+    params(("template" = uuid::Uuid, Path, description = "The template's ID.", example = "c425f63e-716a-4bf4-ae24-78348f706c3f")),
     request_body = UpdateNotificationTemplateMethod,
     responses((status = 200, body = Response, description = "The method was set."),
               (status = 304, description = "The method is unchanged."),

@@ -39,7 +39,7 @@ pub async fn list_assignable(
 #[utoipa::path(
     put, path = "/organizations/{organization}/members/{user}/roles", tag = "Roles",
     params(TargetOrganization, TargetMember),
-    request_body = UpdateRoles,
+    request_body(content = UpdateRoles, example = json!({"roles": ["organization-auditor"]})),
     responses((status = 200, body = OrganizationMember, description = "The updated member."),
               (status = 400, body = Response, description = "A role does not exist, or the caller may not assign it."),
               (status = 403, body = Response, description = "The caller may not assign roles in this organization."),

@@ -31,7 +31,7 @@ use crate::{
 
 /// Signs in with a password. The session token is in the body and set as a cookie.
 #[utoipa::path(
-    post, path = "/users/login", tag = "Sessions", security(()),
+    post, path = "/users/login", tag = "Sessions",
     request_body = LoginWithPasswordRequest,
     responses((status = 201, body = LoginWithPasswordResponse, description = "The session token, which is not shown again."),
               (status = 400, body = Response, description = "A field is invalid."),

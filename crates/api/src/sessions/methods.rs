@@ -12,7 +12,7 @@ use crate::{Json, Settings};
 
 /// Returns the available login types.
 #[utoipa::path(
-    get, path = "/users/authmethods", tag = "Sessions", security(()),
+    get, path = "/users/authmethods", tag = "Sessions",
     responses((status = 200, body = AuthMethods, description = "The login types.")),
 )]
 pub async fn methods(

@@ -29,7 +29,7 @@ const MIN_RESPONSE_TIME: Duration = Duration::from_millis(100);
 
 /// Requests a passcode. The response does not reveal whether a user has the e-mail address.
 #[utoipa::path(
-    post, path = "/users/otp/request", tag = "Sessions", security(()),
+    post, path = "/users/otp/request", tag = "Sessions",
     request_body = RequestOneTimePasscodeRequest,
     responses((status = 204, description = "A passcode is sent if a user with this e-mail address signs in with a password."),
               (status = 400, body = Response, description = "A field is invalid."),
@@ -86,7 +86,7 @@ async fn store(users: &dyn UserStore, user: UserId, passcode: NewPasscode, by: &
 
 /// Sets a new password with a passcode. Revokes all sessions and tokens of the user.
 #[utoipa::path(
-    post, path = "/users/otp/change-password", tag = "Sessions", security(()),
+    post, path = "/users/otp/change-password", tag = "Sessions",
     request_body = ChangePasswordWithOneTimePasscodeRequest,
     responses((status = 204, description = "The password is set."),
               (status = 400, body = Response, description = "A field is invalid, or the passcode is incorrect or has expired."),

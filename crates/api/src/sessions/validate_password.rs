@@ -10,7 +10,7 @@ use crate::{ApiError, Json, RequestBody, password};
 
 /// Checks whether a password is acceptable as a new password.
 #[utoipa::path(
-    post, path = "/users/validate-password", tag = "Sessions", security(()),
+    post, path = "/users/validate-password", tag = "Sessions",
     request_body = ValidateUserPasswordRequest,
     responses((status = 200, body = ValidateUserPasswordResponse, description = "Whether the password is acceptable, and if not, the reason."),
               (status = 400, body = Response, description = "The password is missing.")),

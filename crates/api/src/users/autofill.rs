@@ -18,7 +18,7 @@ const TEMPLATE: &str = "template_id";
 #[utoipa::path(
     get, path = "/users/{user}/autofill-parameters", tag = "Settings",
     params(TargetUser,
-           ("template_id" = Uuid, Query, description = "The template's ID.")),
+           ("template_id" = Uuid, Query, description = "The template's ID.", example = "39b1e189-c857-4b0c-877a-511144c18516")),
     responses((status = 200, body = Vec<UserParameter>, description = "The values."),
               (status = 400, body = Response, description = "A parameter is invalid."),
               (status = 403, body = Response, description = "The caller may not read them.")),
@@ -60,6 +60,6 @@ fn parse(query: &QueryParameters) -> Result<Uuid, ApiError> {
         }
     };
     // The query may also carry the credential.
-    query.refuse_others(&[TEMPLATE, SESSION_COOKIE, "access_token"], &mut faults);
+    query.reject_unknown(&[TEMPLATE, SESSION_COOKIE, "access_token"], &mut faults);
     faults.finish(template).map_err(ApiError::InvalidQuery)
 }

@@ -19,7 +19,7 @@ use crate::{ApiError, Json, RequestBody, Settings, hashing::Hasher, password, ss
 
 /// Returns whether a user exists: 200 if so, else 404.
 #[utoipa::path(
-    get, path = "/users/first", tag = "Users", security(()),
+    get, path = "/users/first", tag = "Users",
     responses((status = 200, body = Response, description = "A user exists."),
               (status = 404, body = Response, description = "No user exists yet.")),
 )]
@@ -38,7 +38,7 @@ pub async fn exists(State(users): State<Arc<dyn UserStore>>) -> Result<Json<Resp
 
 /// Creates the first user, who becomes an owner. Needs no credential and succeeds only once.
 #[utoipa::path(
-    post, path = "/users/first", tag = "Users", security(()),
+    post, path = "/users/first", tag = "Users",
     request_body = CreateFirstUserRequest,
     responses((status = 201, body = CreateFirstUserResponse, description = "The user was created."),
               (status = 400, body = Response, description = "A field is invalid."),

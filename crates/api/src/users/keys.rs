@@ -49,7 +49,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/users/{user}/keys/{keyid}", tag = "Keys",
     params(TargetUser,
-           ("keyid" = String, Path, description = "The key's ID.")),
+           ("keyid" = String, Path, description = "The key's ID.", example = "0123456789")),
     responses((status = 200, body = ApiKey, description = "The key."),
               (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]
@@ -71,7 +71,7 @@ pub async fn read(
 #[utoipa::path(
     delete, path = "/users/{user}/keys/{keyid}", tag = "Keys",
     params(TargetUser,
-           ("keyid" = String, Path, description = "The key's ID.")),
+           ("keyid" = String, Path, description = "The key's ID.", example = "0123456789")),
     responses((status = 204, description = "The key is revoked."),
               (status = 404, body = Response, description = "Not found, or the caller may not delete it.")),
 )]

@@ -36,7 +36,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/users/{user}/organizations/{organization}", tag = "Organizations",
     params(TargetUser,
-           ("organization" = String, Path, description = "The name of an organization.")),
+           ("organization" = String, Path, description = "The name of an organization.", example = "coder")),
     responses((status = 200, body = Organization, description = "The organization."),
               (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]

@@ -8,8 +8,8 @@ use crate::ApiError;
 
 /// Always 403: this service has no workspaces.
 #[utoipa::path(
-    get, path = "/users/{user}/quiet-hours", tag = "Deployment", security(()),
-    params(("user" = String, Path, description = "Ignored.")),
+    get, path = "/users/{user}/quiet-hours", tag = "Deployment",
+    params(("user" = String, Path, description = "Ignored.", example = "me")),
     responses((status = 403, body = Response, description = "This service has no workspaces.")),
 )]
 pub async fn read() -> ApiError {
@@ -18,8 +18,8 @@ pub async fn read() -> ApiError {
 
 /// Always 403: this service has no workspaces.
 #[utoipa::path(
-    put, path = "/users/{user}/quiet-hours", tag = "Deployment", security(()),
-    params(("user" = String, Path, description = "Ignored.")),
+    put, path = "/users/{user}/quiet-hours", tag = "Deployment",
+    params(("user" = String, Path, description = "Ignored.", example = "me")),
     responses((status = 403, body = Response, description = "This service has no workspaces.")),
 )]
 pub async fn update() -> ApiError {

@@ -236,7 +236,7 @@ pub async fn config(
 #[utoipa::path(
     get, path = "/users/{user}/keys/tokens/{keyname}", tag = "Keys",
     params(TargetUser,
-           ("keyname" = String, Path, description = "The exact name of the token.")),
+           ("keyname" = String, Path, description = "The exact name of the token.", example = "ci")),
     responses((status = 200, body = ApiKey, description = "The token."),
               (status = 404, body = Response, description = "Not found, or the caller may not read it.")),
 )]

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     mem,
     net::{Ipv4Addr, SocketAddr},
+    ops::{Deref, DerefMut},
     sync::{Arc, LazyLock, Once},
     time::{Duration, Instant},
 };
@@ -15,9 +16,10 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, request::Builder};
 use http_body_util::BodyExt as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppParts, Background, Providers, Settings,
+    AppParts, Providers, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -48,19 +50,7 @@ static HASHER: LazyLock<Hasher> = LazyLock::new(|| Hasher::start(CHEAP));
 /// requests; expectations cannot be added after the first request. An unexpected store
 /// call or an unexpected 500 response fails the test.
 pub(crate) struct TestApp {
-    pub(crate) users: MockUserStore,
-    pub(crate) sessions: MockSessionStore,
-    pub(crate) external_logins: MockExternalLoginStore,
-    pub(crate) api_keys: MockApiKeyStore,
-    pub(crate) organizations: MockOrganizationStore,
-    pub(crate) ssh_keys: MockSshKeyStore,
-    pub(crate) user_settings: MockSettingsStore,
-    pub(crate) build_parameters: MockBuildParameterStore,
-    pub(crate) notifications: MockNotificationStore,
-    pub(crate) signing_keys: MockSigningKeyStore,
-    pub(crate) audit: MockAuditStore,
-    pub(crate) audit_log: MockAuditLogStore,
-    pub(crate) site: MockSiteStore,
+    mocks: Mocks,
     pub(crate) providers: Providers,
     pub(crate) settings: Settings,
     /// The stored credential of [`TOKEN`], which requests carry if it is set.
@@ -75,19 +65,7 @@ impl TestApp {
     pub(crate) fn anonymous() -> Self {
         note_panics();
         Self {
-            users: MockUserStore::new(),
-            sessions: MockSessionStore::new(),
-            external_logins: MockExternalLoginStore::new(),
-            api_keys: MockApiKeyStore::new(),
-            organizations: MockOrganizationStore::new(),
-            ssh_keys: MockSshKeyStore::new(),
-            user_settings: MockSettingsStore::new(),
-            build_parameters: MockBuildParameterStore::new(),
-            notifications: MockNotificationStore::new(),
-            signing_keys: MockSigningKeyStore::new(),
-            audit: MockAuditStore::new(),
-            audit_log: MockAuditLogStore::new(),
-            site: MockSiteStore::new(),
+            mocks: Mocks::default(),
             providers: Providers::default(),
             settings: Settings {
                 hash_cost: CHEAP,
@@ -279,37 +257,67 @@ impl TestApp {
         }
         self.router.clone().expect("just made")
     }
+}
 
-    fn parts(&mut self) -> AppParts {
-        if let Some(credential) = self.credential.clone() {
-            self.sessions
-                .expect_find_credential()
-                .withf(|key| *key == key_id())
-                .returning(move |_| Ok(Some(credential.clone())));
+/// Generates, from one list, the mocks of a [`TestApp`] and the state of its router.
+macro_rules! mocks {
+    ($($store:ident: $mock:ty,)*) => {
+        #[derive(Default)]
+        pub(crate) struct Mocks {
+            $(pub(crate) $store: $mock,)*
         }
-        AppParts {
-            users: Arc::new(mem::take(&mut self.users)),
-            sessions: Arc::new(mem::take(&mut self.sessions)),
-            external_logins: Arc::new(mem::take(&mut self.external_logins)),
-            api_keys: Arc::new(mem::take(&mut self.api_keys)),
-            organizations: Arc::new(mem::take(&mut self.organizations)),
-            ssh_keys: Arc::new(mem::take(&mut self.ssh_keys)),
-            user_settings: Arc::new(mem::take(&mut self.user_settings)),
-            build_parameters: Arc::new(mem::take(&mut self.build_parameters)),
-            notifications: Arc::new(mem::take(&mut self.notifications)),
-            signing_keys: Arc::new(mem::take(&mut self.signing_keys)),
-            audit: Arc::new(mem::take(&mut self.audit)),
-            audit_log: Arc::new(mem::take(&mut self.audit_log)),
-            site: Arc::new(mem::take(&mut self.site)),
-            clock: Arc::new(FixedClock),
-            random: Arc::new(SeededRandom),
-            limits: RateLimits::new(self.settings.rate_limits),
-            hasher: HASHER.clone(),
-            providers: Arc::new(mem::take(&mut self.providers)),
-            renewals: Renewals::default(),
-            background: Background::default(),
-            settings: Arc::new(self.settings.clone()),
+
+        impl TestApp {
+            fn parts(&mut self) -> AppParts {
+                if let Some(credential) = self.credential.clone() {
+                    self.sessions
+                        .expect_find_credential()
+                        .withf(|key| *key == key_id())
+                        .returning(move |_| Ok(Some(credential.clone())));
+                }
+                AppParts {
+                    $($store: Arc::new(mem::take(&mut self.$store)),)*
+                    clock: Arc::new(FixedClock),
+                    random: Arc::new(SeededRandom),
+                    limits: RateLimits::new(self.settings.rate_limits),
+                    hasher: HASHER.clone(),
+                    providers: Arc::new(mem::take(&mut self.providers)),
+                    renewals: Renewals::default(),
+                    background: TaskTracker::new(),
+                    settings: Arc::new(self.settings.clone()),
+                }
+            }
         }
+    };
+}
+
+mocks! {
+    users: MockUserStore,
+    sessions: MockSessionStore,
+    external_logins: MockExternalLoginStore,
+    api_keys: MockApiKeyStore,
+    organizations: MockOrganizationStore,
+    ssh_keys: MockSshKeyStore,
+    user_settings: MockSettingsStore,
+    build_parameters: MockBuildParameterStore,
+    notifications: MockNotificationStore,
+    signing_keys: MockSigningKeyStore,
+    audit: MockAuditStore,
+    audit_log: MockAuditLogStore,
+    site: MockSiteStore,
+}
+
+impl Deref for TestApp {
+    type Target = Mocks;
+
+    fn deref(&self) -> &Mocks {
+        &self.mocks
+    }
+}
+
+impl DerefMut for TestApp {
+    fn deref_mut(&mut self) -> &mut Mocks {
+        &mut self.mocks
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{ApiError, Json};
 
 /// Starts the sign-in of a device through GitHub.
 #[utoipa::path(
-    get, path = "/users/oauth2/github/device", tag = "Sessions", security(()),
+    get, path = "/users/oauth2/github/device", tag = "Sessions",
     responses((status = 200, body = DeviceAuthorization, description = "The code to type and where. The device then polls the callback with its device code as `code`."),
               (status = 400, body = Response, description = "GitHub is not configured, or without the device flow."),
               (status = 502, body = Response, description = "GitHub is unreachable or rejects the request.")),

@@ -14,7 +14,7 @@ pub const PATH: &str = "/api/v2/users/oauth2/github/callback";
 /// Signs in through GitHub. Without `code` the browser is redirected to GitHub, which
 /// redirects it back with one.
 #[utoipa::path(
-    get, path = "/users/oauth2/github/callback", tag = "Sessions", security(()),
+    get, path = "/users/oauth2/github/callback", tag = "Sessions",
     params(("code" = Option<String>, Query, description = "The authorization code from GitHub, or a device code."),
            ("state" = Option<String>, Query, description = "The state of the sign-in, equal to the cookie `oauth_state`."),
            ("redirect" = Option<String>, Query, description = "The path on this site to redirect to afterwards."),

@@ -28,7 +28,7 @@ pub fn callback_path(index: usize) -> String {
 /// Signs in through the first OpenID provider. Without `code` the browser is redirected to the
 /// provider, which redirects it back with one.
 #[utoipa::path(
-    get, path = "/users/oidc/callback", tag = "Sessions", security(()),
+    get, path = "/users/oidc/callback", tag = "Sessions",
     params(("code" = Option<String>, Query, description = "The authorization code from the provider."),
            ("state" = Option<String>, Query, description = "The state of the sign-in, equal to the cookie `oauth_state`."),
            ("redirect" = Option<String>, Query, description = "The path on this site to redirect to afterwards."),
@@ -51,8 +51,8 @@ pub async fn callback(
 
 /// Signs in through another OpenID provider, selected by its number from 2 on.
 #[utoipa::path(
-    get, path = "/users/oidc/{provider}/callback", tag = "Sessions", security(()),
-    params(("provider" = String, Path, description = "The number of the provider in the settings, from 2 on."),
+    get, path = "/users/oidc/{provider}/callback", tag = "Sessions",
+    params(("provider" = String, Path, description = "The number of the provider in the settings, from 2.", example = "2"),
            ("code" = Option<String>, Query, description = "The authorization code from the provider."),
            ("state" = Option<String>, Query, description = "The state of the sign-in, equal to the cookie `oauth_state`."),
            ("redirect" = Option<String>, Query, description = "The path on this site to redirect to afterwards."),
