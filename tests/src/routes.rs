@@ -1,13 +1,10 @@
-//! Every route of the server, from its OpenAPI document.
+//! Every route of the server, with a valid request from the examples of its OpenAPI document.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::exchange::Request;
 use crate::server::Server;
-
-/// A UUID that does not exist.
-const UNKNOWN_ID: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A method and a path.
 #[derive(Clone, Debug)]
@@ -18,7 +15,8 @@ pub struct Route {
     pub template: String,
     /// Whether it needs a credential.
     pub is_private: bool,
-    takes_body: bool,
+    parameters: Vec<Value>,
+    body: Option<Value>,
 }
 
 /// Returns all routes of the server.
@@ -30,11 +28,18 @@ pub async fn routes(server: &Server) -> Result<Vec<Route>> {
         .iter()
         .flat_map(|(path, item)| {
             let operations = item.as_object().into_iter().flatten();
-            operations.map(|(method, operation)| Route {
+            let document = &document;
+            operations.map(move |(method, operation)| Route {
                 method: method.to_uppercase(),
                 template: path.clone(),
                 is_private: operation["security"] != json!([{}]),
-                takes_body: operation.get("requestBody").is_some(),
+                parameters: operation["parameters"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default(),
+                body: operation
+                    .get("requestBody")
+                    .and_then(|body| example(document, body)),
             })
         })
         .collect();
@@ -55,34 +60,33 @@ impl Route {
         format!("{} {}", self.method, self.template)
     }
 
-    /// Returns the path with values for its parameters: this user and the default organization.
-    ///
-    /// # Panics
-    ///
-    /// If a parameter has no value here.
+    /// Returns the path, for this user.
     pub fn path(&self, user: &str) -> String {
-        let path = self
-            .template
-            .replace("{user}", user)
-            .replace("{organization}", "coder")
-            .replace("{keyid}", "0123456789")
-            .replace("{keyname}", "ci")
-            .replace("{provider}", "2")
-            .replace("{template}", UNKNOWN_ID)
-            .replace("{id}", UNKNOWN_ID);
-        assert!(!path.contains('{'), "{path}: add a value for the parameter");
-        if path.ends_with("/autofill-parameters") {
-            return format!("{path}?template_id={UNKNOWN_ID}");
+        let mut path = self.template.replace("{user}", user);
+        for parameter in &self.parameters {
+            let name = parameter["name"].as_str().unwrap_or_default();
+            let example = parameter["example"].as_str().unwrap_or_default();
+            if parameter["in"] == "path" {
+                path = path.replace(&format!("{{{name}}}"), example);
+            } else if parameter["required"] == true {
+                path = format!("{path}?{name}={example}");
+            }
         }
         path
     }
 
-    /// Returns a valid body about this user, if the route takes one.
+    /// Returns a valid body for this user, or for a new user if the route is a `POST`.
     pub fn body(&self, user: &str) -> Option<Value> {
-        self.takes_body.then(|| example(&self.name(), user))
+        let name = if self.method == "POST" {
+            "new-one"
+        } else {
+            user
+        };
+        let text = self.body.as_ref()?.to_string();
+        serde_json::from_str(&text.replace("alice", name)).ok()
     }
 
-    /// Returns a valid request about this user.
+    /// Returns a valid request for this user.
     pub fn request(&self, user: &str) -> Request {
         let request = Request::new(&self.method, &self.path(user));
         match self.body(user) {
@@ -92,58 +96,13 @@ impl Route {
     }
 }
 
-fn example(route: &str, user: &str) -> Value {
-    match route {
-        "POST /api/v2/users" => json!({
-            "email": "new@example.com",
-            "username": "new-one",
-            "password": "SomeSecurePassword!2",
-            "organization_ids": ["00000000-0000-0000-0000-000000000000"],
-        }),
-        "POST /api/v2/users/first" => json!({
-            "email": "first@example.com",
-            "username": "first-one",
-            "password": "SomeSecurePassword!2",
-        }),
-        "POST /api/v2/users/login" => json!({"email": "new@example.com", "password": "x"}),
-        "POST /api/v2/users/validate-password" | "PUT /api/v2/users/{user}/password" => {
-            json!({"password": "SomeSecurePassword!2"})
-        }
-        "POST /api/v2/users/otp/request" => json!({"email": "new@example.com"}),
-        "POST /api/v2/users/otp/change-password" => json!({
-            "email": "new@example.com",
-            "password": "SomeSecurePassword!2",
-            "one_time_passcode": UNKNOWN_ID,
-        }),
-        "PUT /api/v2/users/{user}/profile" => json!({"username": user, "name": "Some User"}),
-        "PUT /api/v2/users/{user}/roles" => json!({"roles": ["auditor"]}),
-        "POST /api/v2/users/{user}/keys/tokens" => json!({"token_name": "another"}),
-        "PUT /api/v2/users/{user}/appearance" => {
-            json!({"theme_preference": "dark", "terminal_font": "fira-code"})
-        }
-        "PUT /api/v2/users/{user}/preferences" => {
-            json!({"task_notification_alert_dismissed": true})
-        }
-        "POST /api/v2/users/{user}/convert-login" => {
-            json!({"to_type": "oidc", "password": "WrongPassword!1"})
-        }
-        "PUT /api/v2/users/{user}/notifications/preferences" => {
-            json!({"template_disabled_map": {"4e19c0ac-94e1-4532-9515-d1801aa283b2": true}})
-        }
-        "PUT /api/v2/notifications/settings" => json!({"notifier_paused": true}),
-        "PUT /api/v2/notifications/templates/{template}/method" => json!({"method": "webhook"}),
-        "POST /api/v2/notifications/custom" => {
-            json!({"content": {"title": "Tea", "message": "It is ready."}})
-        }
-        "PUT /api/v2/notifications/inbox/{id}/read-status" => json!({"is_read": true}),
-        "POST /api/v2/authcheck" => json!({
-            "checks": {"read": {"object": {"resource_type": "user"}, "action": "read"}},
-        }),
-        "POST /api/v2/organizations" => json!({"name": "lab"}),
-        "PATCH /api/v2/organizations/{organization}" => json!({"display_name": "Lab"}),
-        "PUT /api/v2/organizations/{organization}/members/{user}/roles" => {
-            json!({"roles": ["organization-auditor"]})
-        }
-        other => panic!("{other} takes a body: add an example"),
+/// The example of a request body, or else that of its schema.
+fn example(document: &Value, body: &Value) -> Option<Value> {
+    let content = &body["content"]["application/json"];
+    if let Some(example) = content.get("example") {
+        return Some(example.clone());
     }
+    let schema = content["schema"]["$ref"].as_str()?;
+    let example = document.pointer(schema.strip_prefix('#')?)?.get("example");
+    example.cloned()
 }

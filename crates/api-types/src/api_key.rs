@@ -80,6 +80,7 @@ pub struct ApiKeyWithOwner {
 /// A token to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"token_name": "deploy"}))]
 pub struct CreateTokenRequest {
     /// Its lifetime in nanoseconds; 0 for the deployment's default.
     pub lifetime: i64,

@@ -8,6 +8,17 @@ use utoipa::ToSchema;
 /// Authorization checks by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({
+    "checks": {
+        "read-user": {
+            "object": {
+                "resource_type": "user",
+                "resource_id": "00000000-0000-0000-0000-0000000000a1",
+            },
+            "action": "read",
+        },
+    },
+}))]
 pub struct AuthorizationRequest {
     /// The checks.
     #[serde(deserialize_with = "crate::object::named")]

@@ -9,6 +9,7 @@ use crate::{Secret, Timestamp};
 /// A request to convert the account, confirmed by the password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"to_type": "oidc", "password": "SomeSecurePassword!"}))]
 pub struct ConvertLoginRequest {
     /// The new login type: `github` or `oidc`.
     pub to_type: String,

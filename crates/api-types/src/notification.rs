@@ -88,6 +88,9 @@ impl From<DomainPreference> for NotificationPreference {
 /// Preferences for some templates; those for others are unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({
+    "template_disabled_map": {"4e19c0ac-94e1-4532-9515-d1801aa283b2": true},
+}))]
 pub struct UpdateUserNotificationPreferences {
     /// Whether the user disabled each template, by template ID.
     pub template_disabled_map: BTreeMap<String, Option<bool>>,
@@ -96,6 +99,7 @@ pub struct UpdateUserNotificationPreferences {
 /// The settings of the deployment's notifier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"notifier_paused": true}))]
 pub struct NotificationsSettings {
     /// Whether delivery is paused.
     pub notifier_paused: bool,
@@ -104,6 +108,7 @@ pub struct NotificationsSettings {
 /// The delivery method of a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"method": "webhook"}))]
 pub struct UpdateNotificationTemplateMethod {
     /// `smtp`, `webhook` or `inbox`.
     pub method: String,
@@ -112,6 +117,7 @@ pub struct UpdateNotificationTemplateMethod {
 /// A message that the caller sends to themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"content": {"title": "Tea", "message": "It is ready."}}))]
 pub struct CustomNotificationRequest {
     /// The title and text.
     #[serde(deserialize_with = "crate::object::optional")]
@@ -225,6 +231,7 @@ pub struct ListInboxNotificationsResponse {
 /// A new read status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"is_read": true}))]
 pub struct UpdateInboxNotificationReadStatusRequest {
     /// Whether the message is read.
     pub is_read: bool,

@@ -46,6 +46,7 @@ impl From<domain::Organization> for Organization {
 /// An organization to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"name": "lab"}))]
 pub struct CreateOrganizationRequest {
     /// The name as used in URLs.
     pub name: String,
@@ -60,6 +61,7 @@ pub struct CreateOrganizationRequest {
 /// Changes to an organization. Absent fields are unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"display_name": "Lab"}))]
 pub struct UpdateOrganizationRequest {
     /// The name as used in URLs; unchanged if empty.
     pub name: String,

@@ -80,6 +80,7 @@ pub struct Permission {
 /// The complete set of roles to assign.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"roles": ["auditor"]}))]
 pub struct UpdateRoles {
     /// The role names. An empty list removes all roles.
     pub roles: Vec<String>,

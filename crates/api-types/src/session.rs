@@ -8,6 +8,7 @@ use crate::Secret;
 /// A sign-in by password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"email": "alice@example.com", "password": "MySecurePassword!"}))]
 pub struct LoginWithPasswordRequest {
     /// The e-mail address. Usernames are not accepted.
     pub email: String,
@@ -106,6 +107,7 @@ pub struct SignInRedirect {
 /// A password to validate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"password": "MySecurePassword!"}))]
 pub struct ValidateUserPasswordRequest {
     /// The password.
     pub password: Secret,
@@ -123,6 +125,7 @@ pub struct ValidateUserPasswordResponse {
 /// Requests a one-time passcode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"email": "alice@example.com"}))]
 pub struct RequestOneTimePasscodeRequest {
     /// The user's e-mail address.
     pub email: String,
@@ -131,6 +134,11 @@ pub struct RequestOneTimePasscodeRequest {
 /// Sets a new password with a one-time passcode.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({
+    "email": "alice@example.com",
+    "password": "MySecurePassword!",
+    "one_time_passcode": "3d1c3c0a-5a0f-4a94-8b3b-7f0a3f6f6a0e",
+}))]
 pub struct ChangePasswordWithOneTimePasscodeRequest {
     /// The user's e-mail address.
     pub email: String,

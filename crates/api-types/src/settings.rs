@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 /// A user's appearance settings. Both are empty until set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"theme_preference": "dark", "terminal_font": "fira-code"}))]
 pub struct UserAppearanceSettings {
     /// The theme; the console supports `auto`, `dark` and `light`.
     pub theme_preference: String,
@@ -27,6 +28,7 @@ impl From<Appearance> for UserAppearanceSettings {
 /// A user's preferences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"task_notification_alert_dismissed": true}))]
 pub struct UserPreferenceSettings {
     /// Whether the user dismissed the warning that all task notifications are disabled.
     pub task_notification_alert_dismissed: bool,

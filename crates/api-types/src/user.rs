@@ -79,6 +79,11 @@ pub struct GetUsersResponse {
 /// The first user of a deployment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({
+    "email": "alice@example.com",
+    "username": "alice",
+    "password": "MySecurePassword!",
+}))]
 pub struct CreateFirstUserRequest {
     /// The e-mail address.
     pub email: String,
@@ -124,6 +129,12 @@ pub struct CreateFirstUserResponse {
 /// A user to create.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({
+    "email": "alice@example.com",
+    "username": "alice",
+    "password": "MySecurePassword!",
+    "organization_ids": ["00000000-0000-0000-0000-000000000000"],
+}))]
 pub struct CreateUserRequest {
     /// The e-mail address.
     pub email: String,
@@ -147,6 +158,7 @@ pub struct CreateUserRequest {
 /// The complete profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"username": "alice", "name": "Alice"}))]
 pub struct UpdateUserProfileRequest {
     /// The username.
     pub username: String,
@@ -157,6 +169,7 @@ pub struct UpdateUserProfileRequest {
 /// A new password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"password": "MySecurePassword!"}))]
 pub struct UpdateUserPasswordRequest {
     /// The current password. Required to change one's own password; verified if present.
     pub old_password: Secret,

@@ -1,16 +1,11 @@
-//! Every operation of the OpenAPI document, with a valid request. A new route with a body
-//! needs an example here.
+//! Every operation of the OpenAPI document, with a valid request from its examples.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
+use usher_domain::notification::TROUBLESHOOTING;
+use uuid::Uuid;
 
-use usher_domain::notification::{CUSTOM, TROUBLESHOOTING};
-
-use crate::{
-    people::{ALICE, ORGANIZATION, STRONG, alice_as_asked},
-    public::is_public,
-    stores::PASSWORD,
-};
+use crate::{people::ORGANIZATION, public::is_public};
 
 /// An operation of the API.
 #[derive(Clone, Debug)]
@@ -18,7 +13,8 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// The path, with parameters in braces.
     pub(crate) template: String,
-    takes_body: bool,
+    parameters: Vec<Value>,
+    body: Option<Value>,
 }
 
 /// All operations.
@@ -29,13 +25,20 @@ pub(crate) fn operations() -> Vec<Operation> {
         .iter()
         .flat_map(|(path, item)| {
             let methods = item.as_object().expect("methods");
+            let document = &document;
             methods.iter().filter_map(move |(name, operation)| {
                 let method = Method::from_bytes(name.to_uppercase().as_bytes()).ok()?;
                 operation.get("responses")?;
+                let parameters = operation["parameters"].as_array().cloned();
                 Some(Operation {
                     method,
                     template: path.clone(),
-                    takes_body: operation.get("requestBody").is_some(),
+                    parameters: parameters.unwrap_or_default(),
+                    body: operation.get("requestBody").map(|body| {
+                        example(document, body).unwrap_or_else(|| {
+                            panic!("{name} {path}: the request body has no example")
+                        })
+                    }),
                 })
             })
         })
@@ -44,7 +47,18 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations
 }
 
-/// The names of all fields in bodies.
+/// The example of a request body, or else that of its schema.
+fn example(document: &Value, body: &Value) -> Option<Value> {
+    let content = &body["content"]["application/json"];
+    if let Some(example) = content.get("example") {
+        return Some(example.clone());
+    }
+    let schema = content["schema"]["$ref"].as_str()?;
+    let example = document.pointer(schema.strip_prefix('#')?)?.get("example");
+    example.cloned()
+}
+
+/// The names of all fields that bodies have.
 pub(crate) fn field_names() -> Vec<String> {
     let document = serde_json::to_value(usher_api::openapi()).expect("JSON");
     let schemas = document["components"]["schemas"]
@@ -78,79 +92,33 @@ impl Operation {
 
     /// The path for this user and this message or template.
     pub(crate) fn path_of(&self, user: &str, id: &str) -> String {
-        let path = self
-            .template
-            .replace("{user}", user)
-            .replace("{organization}", "coder")
-            .replace("{keyid}", "0123456789")
-            .replace("{keyname}", "ci")
-            .replace("{provider}", "2")
-            .replace("{template}", id)
-            .replace("{id}", id);
-        assert!(!path.contains('{'), "{path}: what stands in its place?");
-        match &*self.template {
-            "/api/v2/users/{user}/autofill-parameters" => format!("{path}?template_id={CUSTOM}"),
-            _ => path,
+        let mut path = self.template.replace("{user}", user);
+        for parameter in &self.parameters {
+            let name = parameter["name"].as_str().expect("a name");
+            let value = match parameter["schema"]["format"].as_str() {
+                Some("uuid") => id,
+                _ => parameter["example"].as_str().unwrap_or_default(),
+            };
+            match parameter["in"].as_str() {
+                Some("path") => path = path.replace(&format!("{{{name}}}"), value),
+                _ if parameter["required"] == true => path = format!("{path}?{name}={value}"),
+                _ => {}
+            }
         }
+        assert!(!path.contains('{'), "{path}: a parameter is not documented");
+        path
     }
 
     /// A valid body, if the operation takes one.
     pub(crate) fn body(&self) -> Option<Value> {
-        self.takes_body.then(|| example(&self.name()))
+        // The nil UUID is the default organization.
+        let text = self.body.as_ref()?.to_string();
+        let text = text.replace(&Uuid::nil().to_string(), &ORGANIZATION.to_string());
+        Some(serde_json::from_str(&text).expect("JSON"))
     }
 
     /// The body as sent.
     pub(crate) fn body_text(&self) -> String {
         self.body().map(|body| body.to_string()).unwrap_or_default()
-    }
-}
-
-fn example(operation: &str) -> Value {
-    match operation {
-        "POST /api/v2/users" => alice_as_asked(),
-        "POST /api/v2/users/first" => {
-            json!({"email": "o@example.com", "username": "o", "password": STRONG})
-        }
-        "POST /api/v2/users/login" => json!({"email": "alice@example.com", "password": "x"}),
-        "POST /api/v2/users/validate-password" | "PUT /api/v2/users/{user}/password" => {
-            json!({"password": STRONG})
-        }
-        "POST /api/v2/users/otp/request" => json!({"email": "alice@example.com"}),
-        "POST /api/v2/users/otp/change-password" => {
-            json!({"email": "alice@example.com", "password": STRONG, "one_time_passcode": "x"})
-        }
-        "PUT /api/v2/users/{user}/profile" => json!({"username": "alice", "name": "Alice"}),
-        "PUT /api/v2/users/{user}/roles" => json!({"roles": ["auditor"]}),
-        "POST /api/v2/users/{user}/keys/tokens" => json!({"token_name": "ci"}),
-        "PUT /api/v2/users/{user}/appearance" => {
-            json!({"theme_preference": "dark", "terminal_font": "fira-code"})
-        }
-        "PUT /api/v2/users/{user}/preferences" => {
-            json!({"task_notification_alert_dismissed": true})
-        }
-        "POST /api/v2/users/{user}/convert-login" => {
-            json!({"to_type": "oidc", "password": PASSWORD})
-        }
-        "PUT /api/v2/users/{user}/notifications/preferences" => {
-            json!({"template_disabled_map": {CUSTOM.to_string(): true}})
-        }
-        "PUT /api/v2/notifications/settings" => json!({"notifier_paused": true}),
-        "PUT /api/v2/notifications/templates/{template}/method" => json!({"method": "webhook"}),
-        "POST /api/v2/notifications/custom" => {
-            json!({"content": {"title": "Tea", "message": "It is ready."}})
-        }
-        "PUT /api/v2/notifications/inbox/{id}/read-status" => json!({"is_read": true}),
-        "POST /api/v2/authcheck" => json!({
-            "checks": {"read": {
-                "object": {"resource_type": "user", "resource_id": ALICE.0},
-                "action": "read",
-            }},
-        }),
-        "POST /api/v2/organizations" => json!({"name": "lab"}),
-        "PATCH /api/v2/organizations/{organization}" => json!({"display_name": "Lab"}),
-        "PUT /api/v2/organizations/{organization}/members/{user}/roles" => {
-            json!({"roles": ["organization-auditor"]})
-        }
-        other => panic!("{other} takes a body: write an example of one ({ORGANIZATION})"),
     }
 }
