@@ -1,10 +1,10 @@
-//! Stores for which every call succeeds, and stores for which every call fails.
+//! Expectations for every method of every store: success, or failure.
 
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretBox;
 use serde_json::json;
 use usher_domain::{
-    Listing, Organization, PasswordHash, TokenName, User,
+    Listing, Organization, PasswordHash, TokenName, User, UserId,
     notification::{
         CUSTOM, InboxNotification, NotificationPreference, NotificationTemplate, TemplateKind,
     },
@@ -13,7 +13,7 @@ use usher_domain::{
     ssh_key::SshPublicKey,
 };
 use usher_store::{
-    BuildParameter, MockAuditStore, PasswordAccount, SigningKey, StoreError, UserListPart,
+    BuildParameter, Member, PasswordAccount, SigningKey, StoreError, UserListPart,
 };
 use uuid::Uuid;
 
@@ -70,435 +70,172 @@ pub(crate) fn signing_key() -> SigningKey {
     }
 }
 
-/// Every store call succeeds: every name and key is alice's, every change is made.
-pub(crate) fn answer_everything(app: &mut TestApp) {
-    app.audit.expect_record_failure().returning(|_, _| Ok(()));
-    app.audit_log.expect_list_audit().returning(|_| {
-        Ok(Listing {
-            items: vec![],
-            count: 0,
-        })
-    });
-    app.site.expect_ping().returning(|| Ok(()));
-    answer_about_users(app);
-    answer_about_settings(app);
-    answer_about_notifications(app);
-    answer_about_sessions(app);
-    answer_about_keys(app);
-    answer_about_organizations(app);
+/// Generates both functions from one list. A new store method needs a line here, with what it
+/// returns on success.
+macro_rules! stores {
+    ($($store:ident { $($expect:ident($($argument:ident),*) => $success:expr;)* })*) => {
+        /// Every store call succeeds: each name is alice's, each key is hers, each change is made.
+        pub(crate) fn answer_everything(app: &mut TestApp) {
+            $($(app.$store.$expect().returning(|$($argument),*| Ok($success));)*)*
+        }
+
+        /// Every store call fails, unless the test has other expectations.
+        #[expect(unused_variables, reason = "the arguments are for the other function")]
+        pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
+            $($(app.$store.$expect().returning(move |$($argument),*| Err(error()));)*)*
+        }
+    };
 }
 
-fn answer_about_users(app: &mut TestApp) {
-    let users = &mut app.users;
-    users.expect_has_users().returning(|| Ok(false));
-    users.expect_find_user().returning(|_| Ok(Some(alice())));
-    users
-        .expect_find_user_with_name()
-        .returning(|_, _| Ok(None));
-    users.expect_list_users().returning(|_| {
-        Ok(Listing {
-            items: vec![alice()],
-            count: 1,
-        })
-    });
-    users.expect_stream_users().returning(|_| {
-        let parts = [UserListPart::Users(vec![alice()]), UserListPart::Count(1)];
-        Ok(stream::iter(parts.map(Ok)).boxed())
-    });
-    users
-        .expect_list_memberships()
-        .returning(|user| Ok(vec![membership(user, &[])]));
-    users
-        .expect_find_password_hash()
-        .returning(|_| Ok(Some(hash())));
-    users.expect_create_first_user().returning(|_| Ok(alice()));
-    users.expect_create_user().returning(|_, _| Ok(alice()));
-    users.expect_set_user_profile().returning(|_, change, _| {
-        Ok(Some(User {
+stores! {
+    audit {
+        expect_record_failure(_entry, _context) => ();
+    }
+    audit_log {
+        expect_list_audit(_query) => Listing { items: vec![], count: 0 };
+    }
+    site {
+        expect_ping() => ();
+    }
+    users {
+        expect_has_users() => false;
+        expect_find_user(_lookup) => Some(alice());
+        expect_find_user_with_name(_id, _name) => None;
+        expect_list_users(_query) => Listing { items: vec![alice()], count: 1 };
+        expect_stream_users(_query) => {
+            let parts = [UserListPart::Users(vec![alice()]), UserListPart::Count(1)];
+            stream::iter(parts.map(Ok)).boxed()
+        };
+        expect_list_memberships(user) => vec![membership(user, &[])];
+        expect_find_password_hash(_user) => Some(hash());
+        expect_create_first_user(_new) => alice();
+        expect_create_user(_new, _context) => alice();
+        expect_set_user_profile(_user, change, _context) => Some(User {
             username: change.username,
             name: change.name,
             ..alice()
-        }))
-    });
-    users
-        .expect_set_user_status()
-        .returning(|_, status, _| Ok(Some(User { status, ..alice() })));
-    users.expect_set_user_roles().returning(|_, change, _| {
-        Ok(Some(User {
+        });
+        expect_set_user_status(_user, status, _context) => Some(User { status, ..alice() });
+        expect_set_user_roles(_user, change, _context) => Some(User {
             roles: change.roles,
             ..alice()
-        }))
-    });
-    users
-        .expect_set_user_password()
-        .returning(|_, _, _| Ok(Some(())));
-    users.expect_delete_user().returning(|_, _, _| Ok(Some(())));
-    users
-        .expect_set_passcode()
-        .returning(|_, _, _| Ok(Some(true)));
-    users
-        .expect_consume_passcode()
-        .returning(|_, _, _, _| Ok(Some(())));
-}
-
-fn answer_about_settings(app: &mut TestApp) {
-    let settings = &mut app.user_settings;
-    settings
-        .expect_find_appearance()
-        .returning(|_| Ok(Appearance::default()));
-    settings
-        .expect_set_appearance()
-        .returning(|_, theme, font| {
-            Ok(Appearance {
-                theme: theme.to_owned(),
-                terminal_font: font.as_str().to_owned(),
+        });
+        expect_set_user_password(_user, _change, _context) => Some(());
+        expect_delete_user(_user, _message, _context) => Some(());
+        expect_set_passcode(_user, _passcode, _context) => Some(true);
+        expect_consume_passcode(_user, _passcode, _password, _context) => Some(());
+    }
+    user_settings {
+        expect_find_appearance(_user) => Appearance::default();
+        expect_set_appearance(_user, theme, font) => Appearance {
+            theme: theme.to_owned(),
+            terminal_font: font.as_str().to_owned(),
+        };
+        expect_find_preferences(_user) => Preferences::default();
+        expect_set_preferences(_user, preferences) => preferences;
+    }
+    build_parameters {
+        expect_list_build_parameters(_user, _template) => vec![BuildParameter {
+            name: "size".into(),
+            value: "big".into(),
+        }];
+    }
+    signing_keys {
+        expect_signing_key(_feature, _fresh, _now) => signing_key();
+        expect_list_verifying_keys(_feature, _now) => vec![signing_key()];
+    }
+    notifications {
+        expect_list_templates(kind) => vec![template(CUSTOM, kind)];
+        expect_find_template(id) => Some(template(id, TemplateKind::System));
+        expect_set_template_method(id, method, _context) => Some(NotificationTemplate {
+            method: Some(method),
+            ..template(id, TemplateKind::System)
+        });
+        expect_list_notification_preferences(_user) => vec![];
+        expect_set_notification_preferences(_user, disabled, at) => disabled
+            .into_iter()
+            .map(|(template_id, is_disabled)| NotificationPreference {
+                template_id,
+                is_disabled,
+                updated_at: at,
             })
+            .collect();
+        expect_find_notifier_settings() => None;
+        expect_set_notifier_settings(_settings, _context) => ();
+        expect_enqueue_notifications(_messages, _now) => ();
+        expect_list_inbox(_user, _filter) => (vec![message(CUSTOM)], 1);
+        expect_find_inbox_notification(id) => Some(message(id));
+        expect_set_inbox_read(id, read_at) => Some(InboxNotification {
+            read_at,
+            ..message(id)
         });
-    settings
-        .expect_find_preferences()
-        .returning(|_| Ok(Preferences::default()));
-    settings
-        .expect_set_preferences()
-        .returning(|_, preferences| Ok(preferences));
-    app.build_parameters
-        .expect_list_build_parameters()
-        .returning(|_, _| {
-            Ok(vec![BuildParameter {
-                name: "size".into(),
-                value: "big".into(),
-            }])
-        });
-    app.signing_keys
-        .expect_signing_key()
-        .returning(|_, _, _| Ok(signing_key()));
-    app.signing_keys
-        .expect_list_verifying_keys()
-        .returning(|_, _| Ok(vec![signing_key()]));
-}
-
-fn answer_about_notifications(app: &mut TestApp) {
-    let notifications = &mut app.notifications;
-    notifications
-        .expect_list_templates()
-        .returning(|kind| Ok(vec![template(CUSTOM, kind)]));
-    notifications
-        .expect_find_template()
-        .returning(|id| Ok(Some(template(id, TemplateKind::System))));
-    notifications
-        .expect_set_template_method()
-        .returning(|id, method, _| {
-            Ok(Some(NotificationTemplate {
-                method: Some(method),
-                ..template(id, TemplateKind::System)
-            }))
-        });
-    notifications
-        .expect_list_notification_preferences()
-        .returning(|_| Ok(vec![]));
-    notifications
-        .expect_set_notification_preferences()
-        .returning(|_, disabled, at| {
-            let said =
-                disabled
-                    .into_iter()
-                    .map(|(template_id, is_disabled)| NotificationPreference {
-                        template_id,
-                        is_disabled,
-                        updated_at: at,
-                    });
-            Ok(said.collect())
-        });
-    notifications
-        .expect_find_notifier_settings()
-        .returning(|| Ok(None));
-    notifications
-        .expect_set_notifier_settings()
-        .returning(|_, _| Ok(()));
-    notifications
-        .expect_enqueue_notifications()
-        .returning(|_, _| Ok(()));
-    notifications
-        .expect_list_inbox()
-        .returning(|_, _| Ok((vec![message(CUSTOM)], 1)));
-    notifications
-        .expect_find_inbox_notification()
-        .returning(|id| Ok(Some(message(id))));
-    notifications
-        .expect_set_inbox_read()
-        .returning(|id, read_at| {
-            Ok(Some(InboxNotification {
-                read_at,
-                ..message(id)
-            }))
-        });
-    notifications.expect_count_unread().returning(|_| Ok(1));
-    notifications
-        .expect_set_all_inbox_read()
-        .returning(|_, _| Ok(()));
-}
-
-fn answer_about_sessions(app: &mut TestApp) {
-    let sessions = &mut app.sessions;
-    sessions.expect_touch_key().returning(|_, _, _, _| Ok(()));
-    sessions
-        .expect_activate_user()
-        .returning(|_, _| Ok(Some(alice())));
-    sessions.expect_find_password_account().returning(|_| {
-        Ok(Some(PasswordAccount {
+        expect_count_unread(_user) => 1;
+        expect_set_all_inbox_read(_user, _now) => ();
+    }
+    sessions {
+        expect_touch_key(_key, _touch, _ip, _now) => ();
+        expect_activate_user(_user, _now) => Some(alice());
+        expect_find_password_account(_email) => Some(PasswordAccount {
             user: alice(),
             password: hash(),
             passcode: Some((hash(), now())),
-        }))
-    });
-    sessions.expect_log_in().returning(|_, _, _, _| Ok(()));
-    sessions.expect_log_out().returning(|_, _| Ok(Some(())));
+        });
+        expect_log_in(_key, _password, _rehashed, _context) => ();
+        expect_log_out(_key, _context) => Some(());
+    }
+    api_keys {
+        expect_find_key(_id) => Some(key_of(ALICE));
+        expect_find_key_by_name(user, _name) => {
+            let mut key = key_of(user);
+            key.token_name = TokenName::new("ci".into());
+            Some(key)
+        };
+        expect_list_tokens(_filter) => vec![(key_of(ALICE), "alice".into())];
+        expect_create_key(_key, _context) => ();
+        expect_delete_key(_key, _context) => Some(());
+    }
+    ssh_keys {
+        expect_find_ssh_key(user) => Some(ssh_key(user));
+        expect_set_ssh_key(user, _pair, _context) => Some(ssh_key(user));
+    }
+    organizations {
+        expect_find_organization(_reference) => Some(organization());
+        expect_list_organizations() => vec![organization()];
+        expect_list_organizations_of_user(_user) => vec![organization()];
+        expect_create_organization(new, _context) => Organization {
+            id: new.id,
+            ..organization()
+        };
+        expect_set_organization(_id, _change, _context) => Some(organization());
+        expect_delete_organization(_id, _context) => Some(());
+        expect_list_members(_organization, _filter, _page) => Listing {
+            items: vec![member()],
+            count: 1,
+        };
+        expect_find_membership(_organization, user) => Some(membership(user, &[]));
+        expect_create_membership(_organization, user, _context) => membership(user, &[]);
+        expect_delete_membership(_organization, _user, _context) => Some(());
+        expect_set_membership_roles(_organization, user, _roles, _assignable, _context) =>
+            Some(membership(user, &[]));
+    }
 }
 
-fn answer_about_keys(app: &mut TestApp) {
-    let keys = &mut app.api_keys;
-    keys.expect_find_key()
-        .returning(|_| Ok(Some(key_of(ALICE))));
-    keys.expect_find_key_by_name().returning(|user, _| {
-        let mut key = key_of(user);
-        key.token_name = TokenName::new("ci".into());
-        Ok(Some(key))
-    });
-    keys.expect_list_tokens()
-        .returning(|_| Ok(vec![(key_of(ALICE), "alice".into())]));
-    keys.expect_create_key().returning(|_, _| Ok(()));
-    keys.expect_delete_key().returning(|_, _| Ok(Some(())));
-    let public = |user_id| SshPublicKey {
+fn member() -> Member {
+    Member {
+        membership: membership(ALICE, &[]),
+        username: "alice".into(),
+        name: String::new(),
+        avatar_url: String::new(),
+        email: "alice@example.com".into(),
+        site_roles: vec![],
+    }
+}
+
+fn ssh_key(user_id: UserId) -> SshPublicKey {
+    SshPublicKey {
         user_id,
         created_at: now(),
         updated_at: now(),
         public_key: "ssh-ed25519 AAAA\n".into(),
-    };
-    app.ssh_keys
-        .expect_find_ssh_key()
-        .returning(move |user| Ok(Some(public(user))));
-    app.ssh_keys
-        .expect_set_ssh_key()
-        .returning(move |user, _, _| Ok(Some(public(user))));
-}
-
-fn answer_about_organizations(app: &mut TestApp) {
-    let organizations = &mut app.organizations;
-    organizations
-        .expect_find_organization()
-        .returning(|_| Ok(Some(organization())));
-    organizations
-        .expect_list_organizations()
-        .returning(|| Ok(vec![organization()]));
-    organizations
-        .expect_list_organizations_of_user()
-        .returning(|_| Ok(vec![organization()]));
-    organizations
-        .expect_create_organization()
-        .returning(|new, _| {
-            Ok(Organization {
-                id: new.id,
-                ..organization()
-            })
-        });
-    organizations
-        .expect_set_organization()
-        .returning(|_, _, _| Ok(Some(organization())));
-    organizations
-        .expect_delete_organization()
-        .returning(|_, _| Ok(Some(())));
-    organizations.expect_list_members().returning(|_, _, _| {
-        Ok(Listing {
-            items: vec![],
-            count: 0,
-        })
-    });
-    organizations
-        .expect_find_membership()
-        .returning(|_, user| Ok(Some(membership(user, &[]))));
-    organizations
-        .expect_create_membership()
-        .returning(|_, user, _| Ok(membership(user, &[])));
-    organizations
-        .expect_delete_membership()
-        .returning(|_, _, _| Ok(Some(())));
-    organizations
-        .expect_set_membership_roles()
-        .returning(|_, user, _, _, _| Ok(Some(membership(user, &[]))));
-}
-
-/// Every store call without an earlier expectation fails with this error.
-pub(crate) fn fail_everything(app: &mut TestApp, error: fn() -> StoreError) {
-    fail_audit(&mut app.audit, error);
-    app.audit_log
-        .expect_list_audit()
-        .returning(move |_| Err(error()));
-    fail_settings(app, error);
-    fail_notifications(app, error);
-    app.site.expect_ping().returning(move || Err(error()));
-    let users = &mut app.users;
-    users.expect_has_users().returning(move || Err(error()));
-    users.expect_find_user().returning(move |_| Err(error()));
-    users
-        .expect_find_user_with_name()
-        .returning(move |_, _| Err(error()));
-    users.expect_list_users().returning(move |_| Err(error()));
-    users.expect_stream_users().returning(move |_| Err(error()));
-    users
-        .expect_list_memberships()
-        .returning(move |_| Err(error()));
-    users
-        .expect_find_password_hash()
-        .returning(move |_| Err(error()));
-    users
-        .expect_create_first_user()
-        .returning(move |_| Err(error()));
-    users
-        .expect_create_user()
-        .returning(move |_, _| Err(error()));
-    users
-        .expect_set_user_profile()
-        .returning(move |_, _, _| Err(error()));
-    users
-        .expect_set_user_status()
-        .returning(move |_, _, _| Err(error()));
-    users
-        .expect_set_user_roles()
-        .returning(move |_, _, _| Err(error()));
-    users
-        .expect_set_user_password()
-        .returning(move |_, _, _| Err(error()));
-    users
-        .expect_delete_user()
-        .returning(move |_, _, _| Err(error()));
-    let sessions = &mut app.sessions;
-    sessions
-        .expect_find_password_account()
-        .returning(move |_| Err(error()));
-    sessions
-        .expect_log_in()
-        .returning(move |_, _, _, _| Err(error()));
-    sessions
-        .expect_log_out()
-        .returning(move |_, _| Err(error()));
-    let keys = &mut app.api_keys;
-    keys.expect_find_key().returning(move |_| Err(error()));
-    keys.expect_find_key_by_name()
-        .returning(move |_, _| Err(error()));
-    keys.expect_list_tokens().returning(move |_| Err(error()));
-    keys.expect_create_key().returning(move |_, _| Err(error()));
-    keys.expect_delete_key().returning(move |_, _| Err(error()));
-    app.ssh_keys
-        .expect_find_ssh_key()
-        .returning(move |_| Err(error()));
-    app.ssh_keys
-        .expect_set_ssh_key()
-        .returning(move |_, _, _| Err(error()));
-    let organizations = &mut app.organizations;
-    organizations
-        .expect_find_organization()
-        .returning(move |_| Err(error()));
-    organizations
-        .expect_list_organizations()
-        .returning(move || Err(error()));
-    organizations
-        .expect_list_organizations_of_user()
-        .returning(move |_| Err(error()));
-    organizations
-        .expect_create_organization()
-        .returning(move |_, _| Err(error()));
-    organizations
-        .expect_set_organization()
-        .returning(move |_, _, _| Err(error()));
-    organizations
-        .expect_delete_organization()
-        .returning(move |_, _| Err(error()));
-    organizations
-        .expect_list_members()
-        .returning(move |_, _, _| Err(error()));
-    organizations
-        .expect_find_membership()
-        .returning(move |_, _| Err(error()));
-    organizations
-        .expect_create_membership()
-        .returning(move |_, _, _| Err(error()));
-    organizations
-        .expect_delete_membership()
-        .returning(move |_, _, _| Err(error()));
-    organizations
-        .expect_set_membership_roles()
-        .returning(move |_, _, _, _, _| Err(error()));
-}
-
-fn fail_settings(app: &mut TestApp, error: fn() -> StoreError) {
-    let settings = &mut app.user_settings;
-    settings
-        .expect_find_appearance()
-        .returning(move |_| Err(error()));
-    settings
-        .expect_set_appearance()
-        .returning(move |_, _, _| Err(error()));
-    settings
-        .expect_find_preferences()
-        .returning(move |_| Err(error()));
-    settings
-        .expect_set_preferences()
-        .returning(move |_, _| Err(error()));
-    app.build_parameters
-        .expect_list_build_parameters()
-        .returning(move |_, _| Err(error()));
-    app.signing_keys
-        .expect_signing_key()
-        .returning(move |_, _, _| Err(error()));
-    app.signing_keys
-        .expect_list_verifying_keys()
-        .returning(move |_, _| Err(error()));
-}
-
-fn fail_notifications(app: &mut TestApp, error: fn() -> StoreError) {
-    let notifications = &mut app.notifications;
-    notifications
-        .expect_list_templates()
-        .returning(move |_| Err(error()));
-    notifications
-        .expect_find_template()
-        .returning(move |_| Err(error()));
-    notifications
-        .expect_set_template_method()
-        .returning(move |_, _, _| Err(error()));
-    notifications
-        .expect_list_notification_preferences()
-        .returning(move |_| Err(error()));
-    notifications
-        .expect_set_notification_preferences()
-        .returning(move |_, _, _| Err(error()));
-    notifications
-        .expect_find_notifier_settings()
-        .returning(move || Err(error()));
-    notifications
-        .expect_set_notifier_settings()
-        .returning(move |_, _| Err(error()));
-    notifications
-        .expect_enqueue_notifications()
-        .returning(move |_, _| Err(error()));
-    notifications
-        .expect_list_inbox()
-        .returning(move |_, _| Err(error()));
-    notifications
-        .expect_find_inbox_notification()
-        .returning(move |_| Err(error()));
-    notifications
-        .expect_set_inbox_read()
-        .returning(move |_, _| Err(error()));
-    notifications
-        .expect_count_unread()
-        .returning(move |_| Err(error()));
-    notifications
-        .expect_set_all_inbox_read()
-        .returning(move |_, _| Err(error()));
-}
-
-fn fail_audit(audit: &mut MockAuditStore, error: fn() -> StoreError) {
-    audit
-        .expect_record_failure()
-        .returning(move |_, _| Err(error()));
+    }
 }
