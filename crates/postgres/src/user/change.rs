@@ -19,7 +19,7 @@ use usher_domain::{
 };
 use usher_store::{Conflict, PasswordAccount, ProfileChange, RolesChange};
 
-use super::{find, list::HAS_ROLES, notice};
+use super::{find, notice, row::HAS_ROLES};
 use crate::{
     PgError,
     audit::insert_audit,

@@ -38,6 +38,9 @@ pub(crate) struct UserColumns {
     pub(crate) is_system: bool,
 }
 
+/// The conditions of the partial indexes `users_with_roles_idx` and `users_rbac_roles_idx`.
+pub(crate) const HAS_ROLES: &str = "users.rbac_roles <> '{}' AND cardinality(users.rbac_roles) > 0";
+
 /// A user with their organizations. Dereferences to the columns.
 #[derive(HasQuery)]
 #[diesel(table_name = users)]
