@@ -15,7 +15,7 @@ pub(crate) fn routes() -> Routes {
         .route(routes!(list::read, update::update, delete::delete))
         .route(routes!(members::list))
         .route(routes!(members::list_page))
-        .route(routes!(members::add, members::remove))
+        .route(routes!(members::read, members::add, members::remove))
         .route(routes!(member_roles::list_assignable))
         .route(routes!(member_roles::update))
 }

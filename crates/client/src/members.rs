@@ -49,6 +49,17 @@ impl Client {
         .await
     }
 
+    /// Returns a member of the organization.
+    pub async fn get_member(
+        &self,
+        organization: impl Into<OrganizationRef>,
+        user: impl Into<UserRef>,
+    ) -> Result<OrganizationMemberWithUserData, Error> {
+        self.member(Method::GET, &organization.into(), &user.into(), &[])?
+            .fetch(StatusCode::OK)
+            .await
+    }
+
     /// Adds the user to the organization, without roles.
     pub async fn add_member(
         &self,

@@ -82,6 +82,36 @@ pub async fn list_page(
     }))
 }
 
+/// Returns a member.
+#[utoipa::path(
+    get, path = "/organizations/{organization}/members/{user}", tag = "Members",
+    params(TargetOrganization, TargetMember),
+    responses((status = 200, body = OrganizationMemberWithUserData, description = "The member."),
+              (status = 404, body = Response, description = "The member does not exist, or the caller may not read them.")),
+)]
+pub async fn read(
+    caller: Caller,
+    TargetOrganization(organization): TargetOrganization,
+    TargetMember(user): TargetMember,
+    State(organizations): State<Arc<dyn OrganizationStore>>,
+) -> Result<Json<OrganizationMemberWithUserData>, ApiError> {
+    if !caller.may(Action::Read, Object::member(user.id, organization.id)) {
+        return Err(ApiError::NotFound);
+    }
+    let filter = MemberFilter {
+        user_id: Some(user.id),
+        include_system: true,
+        ..MemberFilter::default()
+    };
+    let listing = organizations
+        .list_members(organization.id, filter, Page::default())
+        .await?;
+    let member = listing.items.into_iter().next();
+    member
+        .map(|member| Json(with_user_data(member)))
+        .ok_or(ApiError::NotFound)
+}
+
 /// Adds the user to the organization.
 #[utoipa::path(
     post, path = "/organizations/{organization}/members/{user}", tag = "Members",

@@ -98,6 +98,32 @@ async fn a_member_who_filters_for_another_user_gets_an_empty_list() {
 }
 
 #[tokio::test]
+async fn a_member_is_found_by_name_and_only_in_the_organization() {
+    let mut app = app_with(Role::OrganizationAdmin, alice());
+    let only_alice = MemberFilter {
+        user_id: Some(ALICE),
+        include_system: true,
+        ..MemberFilter::default()
+    };
+    expect_list(&mut app, only_alice, Page::default());
+    app.organizations
+        .expect_list_members()
+        .returning(|_, _, _| {
+            Ok(Listing {
+                items: vec![],
+                count: 0,
+            })
+        });
+
+    let answer = app.get(ALICES).await;
+    answer.assert_status(200);
+    assert_eq!(answer.json["username"], "alice");
+    assert_eq!(answer.json["user_id"], json!(ALICE.0));
+
+    app.get(ALICES).await.assert_status(404);
+}
+
+#[tokio::test]
 async fn filters_are_passed_to_the_store() {
     let mut app = app(Role::Owner);
     let filter = MemberFilter {

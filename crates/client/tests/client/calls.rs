@@ -374,6 +374,12 @@ async fn organization_and_member_calls_match_the_api() {
         |c| c.list_members_page("home", 5, 10)
     );
     call!(
+        "GET /api/v2/organizations/home/members/alice",
+        200,
+        member_with_user_data(),
+        |c| c.get_member("home", "alice")
+    );
+    call!(
         "POST /api/v2/organizations/home/members/alice",
         200,
         member(),
