@@ -11,9 +11,10 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use usher_api::{
-    AppParts, Background, Settings,
+    AppParts, Settings,
     hashing::Hasher,
     limits::{Limits, RateLimits},
     renewal::Renewals,
@@ -151,7 +152,7 @@ fn router() -> Router {
             hasher: Hasher::start(settings.hash_cost),
             providers: Arc::default(),
             renewals: Renewals::default(),
-            background: Background::default(),
+            background: TaskTracker::new(),
             settings: Arc::new(settings),
         }
         .into(),
