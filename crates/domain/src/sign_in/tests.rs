@@ -188,6 +188,7 @@ fn a_sign_up_takes_the_first_free_username() {
 
 #[test]
 fn a_conversion_needs_the_checked_password_and_a_free_account() {
+    type Case = (fn(&mut ConversionFacts), SignInRejection);
     let ada = identity(LoginType::Oidc, "id||ada");
     let checked = hash("stored").fingerprint();
     let facts = || ConversionFacts {
@@ -210,7 +211,7 @@ fn a_conversion_needs_the_checked_password_and_a_free_account() {
             activates_user: true
         })
     );
-    let cases: [(fn(&mut ConversionFacts), SignInRejection); 6] = [
+    let cases: [Case; 6] = [
         (
             |it| it.account.user.login_type = LoginType::Oidc,
             SignInRejection::OtherLoginType(LoginType::Oidc),
@@ -250,12 +251,12 @@ fn a_password_sign_in_needs_the_checked_hash_and_a_user_that_may_sign_in() {
         changed(|it| it.user.status = UserStatus::Dormant),
         Some(true)
     );
-    let changes: [fn(&mut PasswordAccount); 3] = [
+    let rejected: [fn(&mut PasswordAccount); 3] = [
         |it| it.user.status = UserStatus::Suspended,
         |it| it.user.is_deleted = true,
         |it| it.password = PasswordHash::from_stored("newer".to_owned()),
     ];
-    for change in changes {
+    for change in rejected {
         assert_eq!(changed(change), None);
     }
 }

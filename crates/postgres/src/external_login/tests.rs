@@ -92,7 +92,7 @@ async fn outcome_of(store: &PgStore, sign_in: ExternalSignIn) -> SignInOutcome {
 async fn signed_in(store: &PgStore, sign_in: ExternalSignIn) -> (User, bool) {
     match outcome_of(store, sign_in).await {
         SignInOutcome::SignedIn { user, is_new } => (*user, is_new),
-        other => panic!("{other:?}"),
+        SignInOutcome::Rejected(rejection) => panic!("{rejection:?}"),
     }
 }
 
