@@ -164,10 +164,7 @@ async fn a_reset_password_replaces_the_old_one_and_revokes_sessions() {
         "{unknown:?}"
     );
     let empty = run_on(server.database(), &["reset-password", "alice"], "");
-    assert!(
-        stderr(&empty).contains("no password given"),
-        "{empty:?}"
-    );
+    assert!(stderr(&empty).contains("no password given"), "{empty:?}");
     let reset = ["reset-password", "Alice@example.com"];
     let reset = run_on(server.database(), &reset, "Another-Secure-2\n");
     assert!(reset.status.success(), "{reset:?}");

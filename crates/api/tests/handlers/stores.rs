@@ -12,9 +12,7 @@ use usher_domain::{
     settings::{Appearance, Preferences},
     ssh_key::SshPublicKey,
 };
-use usher_store::{
-    BuildParameter, Member, PasswordAccount, SigningKey, StoreError, UserListPart,
-};
+use usher_store::{BuildParameter, Member, PasswordAccount, SigningKey, StoreError, UserListPart};
 use uuid::Uuid;
 
 use crate::{

@@ -16,7 +16,10 @@ pub(crate) async fn list_users(
         rows = PageStatement::new(query, &start).load(conn).await?;
     }
     // Every row has the count. The count of an empty page is 0.
-    let count = rows.as_slice().first().map_or(0, |(_, count)| count.unsigned_abs());
+    let count = rows
+        .as_slice()
+        .first()
+        .map_or(0, |(_, count)| count.unsigned_abs());
     let items = rows.into_iter().map(|(row, _)| User::try_from(row));
     Ok(Listing {
         items: items.collect::<Result<_, _>>()?,

@@ -77,15 +77,14 @@ pub(crate) async fn stream_users(
     if list.is_complete() {
         return Ok(stream::iter(list.finish().await.map(Ok)).boxed());
     }
-    let permit = match readers.try_acquire() {
-        Some(permit) => permit,
-        // Without the connection, which others may need meanwhile.
-        None => {
-            list.reading.end().await;
-            let permit = readers.acquire().await?;
-            list = OpenList::open(pool, &query).await?;
-            permit
-        }
+    let permit = if let Some(permit) = readers.try_acquire() {
+        permit
+    } else {
+        // The connection is released while this waits, since others may need it.
+        list.reading.end().await;
+        let permit = readers.acquire().await?;
+        list = OpenList::open(pool, &query).await?;
+        permit
     };
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {

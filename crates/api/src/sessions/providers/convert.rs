@@ -117,7 +117,9 @@ fn check_outcome(outcome: &SignInOutcome) -> Result<(), ApiError> {
         return Ok(());
     };
     Err(match rejection {
-        SignInRejection::OtherLoginType(_) => forbidden("Your login type has already been changed."),
+        SignInRejection::OtherLoginType(_) => {
+            forbidden("Your login type has already been changed.")
+        }
         SignInRejection::OtherAccount => {
             forbidden("This provider account is linked to another user.")
         }
