@@ -42,7 +42,7 @@ pub struct UpdateCheckResponse {
     pub url: String,
 }
 
-/// The features that a licence enables. Usher has no licences: all of its features are
+/// The features that a license enables. Usher has no licenses: all of its features are
 /// free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entitlements {
@@ -62,7 +62,7 @@ pub struct Entitlements {
     pub refreshed_at: Timestamp,
 }
 
-/// A feature that a licence enables.
+/// A feature that a license enables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Feature {
     /// `entitled`, `grace_period` or `not_entitled`.
@@ -99,7 +99,7 @@ pub struct Banner {
     /// The text; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// The background colour; omitted if empty.
+    /// The background color; omitted if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub background_color: String,
 }

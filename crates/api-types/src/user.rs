@@ -93,14 +93,14 @@ pub struct CreateFirstUserRequest {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// Whether a trial licence is requested. Ignored.
+    /// Whether a trial license is requested. Ignored.
     pub trial: bool,
-    /// Data for a trial licence. Ignored.
+    /// Data for a trial license. Ignored.
     #[serde(deserialize_with = "crate::object::object")]
     pub trial_info: TrialInfo,
 }
 
-/// Data for a trial licence, which is ignored.
+/// Data for a trial license, which is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 #[expect(

@@ -23,7 +23,7 @@ use crate::{
 /// The URL of the source and of the documentation.
 const HOME: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// The features that need a licence in Coder.
+/// The features that need a license in Coder.
 const FEATURES: [&str; 23] = [
     "access_control",
     "advanced_template_scheduling",
@@ -164,7 +164,7 @@ async fn update_check(State(settings): State<Arc<Settings>>) -> Json<UpdateCheck
     })
 }
 
-/// Lists Coder's licensed features, all of them not entitled. Nothing here needs a licence.
+/// Lists Coder's licensed features, all of them not entitled. Nothing here needs a license.
 #[utoipa::path(
     get, path = "/entitlements", tag = "Deployment",
     responses((status = 200, body = Entitlements, description = "The features.")),

@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn every_violation_is_reported() {
         assert_eq!(
-            fields("colour:red resource_type:sock"),
-            ["colour", "resource_type"]
+            fields("color:red resource_type:sock"),
+            ["color", "resource_type"]
         );
         assert_eq!(fields("nonsense"), ["resource_type"]);
         assert_eq!(fields("user api_key"), ["resource_type"]);

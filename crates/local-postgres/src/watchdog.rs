@@ -21,12 +21,12 @@ pid=
 while read -r line; do pid=$line; done
 signal=$1 data=$2
 shift 2
-signalled() {
+signaled() {
     [ "$(head -n 1 "$data/postmaster.pid" 2>/dev/null)" = "$pid" ] && kill -s "$1" "$pid" 2>/dev/null
 }
-if [ -n "$pid" ] && signalled "$signal"; then
+if [ -n "$pid" ] && signaled "$signal"; then
     tries=0
-    while [ $tries -lt 600 ] && signalled 0; do sleep 0.1; tries=$((tries + 1)); done
+    while [ $tries -lt 600 ] && signaled 0; do sleep 0.1; tries=$((tries + 1)); done
 fi
 [ $# -gt 0 ] || exit 0
 rm -rf -- "$@" || { sleep 2; rm -rf -- "$@"; } # an `initdb` may still have been writing

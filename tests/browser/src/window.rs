@@ -16,14 +16,14 @@ use crate::{
 
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// The viewport and colour scheme of a window.
+/// The viewport and color scheme of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// The width in CSS pixels.
     pub width: u32,
     /// The height in CSS pixels.
     pub height: u32,
-    /// Whether the system prefers a dark colour scheme.
+    /// Whether the system prefers a dark color scheme.
     pub is_dark: bool,
 }
 
@@ -67,7 +67,7 @@ impl Window {
         Ok(window)
     }
 
-    /// Changes the viewport and the colour scheme.
+    /// Changes the viewport and the color scheme.
     pub async fn set_view(&self, view: View) -> Result<()> {
         let size = json!({
             "width": view.width, "height": view.height, "deviceScaleFactor": 1, "mobile": false,
@@ -200,14 +200,14 @@ impl Window {
 
     /// Clicks the switch with this label.
     pub async fn toggle(&self, label: &str) -> Result<()> {
-        self.click_element(&format!("{LABELLED}({})", json!(label)), label)
+        self.click_element(&format!("{LABELED}({})", json!(label)), label)
             .await
     }
 
     /// Waits until the switch with this label is saved as on or off.
     pub async fn expect_switch(&self, label: &str, is_on: bool) -> Result<()> {
         let state = format!(
-            "{LABELLED}({})?.getAttribute('aria-checked') === '{is_on}' \
+            "{LABELED}({})?.getAttribute('aria-checked') === '{is_on}' \
              && !document.querySelector('[role=switch][aria-disabled=true]')",
             json!(label)
         );
@@ -217,7 +217,7 @@ impl Window {
 
     /// Whether the switch with this label is on.
     pub async fn is_on(&self, label: &str) -> Result<bool> {
-        let state = format!("{LABELLED}({})?.getAttribute('aria-checked')", json!(label));
+        let state = format!("{LABELED}({})?.getAttribute('aria-checked')", json!(label));
         self.wait_for(&format!("there is a switch “{label}”"), &state)
             .await?;
         Ok(self.evaluate(&state).await? == "true")
@@ -283,7 +283,7 @@ impl Window {
 
     /// Waits for the field with this label and returns the expression that finds it.
     async fn field(&self, label: &str) -> Result<String> {
-        let field = format!("{LABELLED}({})", json!(label));
+        let field = format!("{LABELED}({})", json!(label));
         self.wait_for(&format!("there is a field “{label}”"), &field)
             .await?;
         Ok(field)
@@ -293,7 +293,7 @@ impl Window {
     /// if there is none.
     pub async fn field_error(&self, label: &str) -> Result<String> {
         let script = format!(
-            "(() => {{ const field = {LABELLED}({}); \
+            "(() => {{ const field = {LABELED}({}); \
                if (field?.getAttribute('aria-invalid') !== 'true') return ''; \
                const ids = (field.getAttribute('aria-describedby') ?? '').split(' '); \
                return ids.filter((id) => id.endsWith('-error')).map((id) => document.getElementById(id).textContent).join(' '); }})()",
@@ -461,7 +461,7 @@ const CLICKABLE: &str = r#"((text) => {
 })"#;
 
 /// Finds a field by its label.
-const LABELLED: &str = r#"((label) => {
+const LABELED: &str = r#"((label) => {
     const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
     const isLabel = (node) => node.nodeType === Node.TEXT_NODE || node.matches("span:not(.optional)");
     const text = (element) => [...element.childNodes].filter(isLabel).map((node) => node.textContent).join("").trim();

@@ -1,4 +1,4 @@
-//! Every page in every viewport and colour scheme: that it fits, that every control has an
+//! Every page in every viewport and color scheme: that it fits, that every control has an
 //! accessible name, and that all text has enough contrast.
 
 use std::{env, fs, path::PathBuf};

@@ -341,7 +341,7 @@ async fn the_notifications_commands_pause_resume_and_send() -> Result<()> {
 }
 
 #[tokio::test]
-async fn features_and_groups_respond_as_without_a_licence() -> Result<()> {
+async fn features_and_groups_respond_as_without_a_license() -> Result<()> {
     let deployment = start().await?;
     let cli = owner(&deployment);
     let features = cli.get("Entitlements", "/api/v2/entitlements").await?;
@@ -349,7 +349,7 @@ async fn features_and_groups_respond_as_without_a_licence() -> Result<()> {
         features["features"].as_object().map(serde_json::Map::len),
         Some(23)
     );
-    // groups list prints the server's message, since groups need a licence
+    // groups list prints the server's message, since groups need a license
     let id = only_organization(&cli).await?;
     let path = format!("{API}/groups?organization={id}");
     let rejected = cli.send("GET", &path, None).await?;

@@ -163,7 +163,7 @@ async fn paging_errors_are_reported_before_search_errors() {
         ("limit=-1&offset=x&q=nonsense", &["limit", "offset"][..]),
         ("limit=2147483648", &["limit"]),
         ("q=nonsense", &["resource_type"]),
-        ("q=colour:red+action:sing", &["colour", "action"]),
+        ("q=color:red+action:sing", &["color", "action"]),
         ("q=a:b:c", &["q"]),
         ("q=action:", &["q"]),
         ("q=action:write+action:write", &["action"]),

@@ -103,7 +103,7 @@ async fn build_info_is_returned() {
 }
 
 #[tokio::test]
-async fn there_are_no_updates_and_no_licences() {
+async fn there_are_no_updates_and_no_licenses() {
     let mut app = TestApp::anonymous();
     let answer = app.get("/api/v2/updatecheck").await;
     assert_eq!(answer.json["current"], true);

@@ -1,4 +1,4 @@
-//! Behaviour while the store is unavailable or fails: never a false denial.
+//! Behavior while the store is unavailable or fails: never a false denial.
 
 use http::Method;
 use usher_store::StoreError;

@@ -1,5 +1,5 @@
 //! Tests of the handlers on mock stores: authorization, status codes, validation, order
-//! of checks, and arguments of store calls. Database behaviour is not simulated.
+//! of checks, and arguments of store calls. Database behavior is not simulated.
 //!
 //! One file for each resource. To test a new handler, set expectations on the stores of a
 //! [`app::TestApp`] and send it a request.

@@ -275,8 +275,8 @@ async fn messages_of_others_are_reported_as_missing() {
     };
     let unknown = answer_about(None).await;
     unknown.assert_status(404);
-    let anothers = answer_about(Some(message_of(ALICE))).await;
-    assert_eq!(unknown.text, anothers.text);
+    let other_users = answer_about(Some(message_of(ALICE))).await;
+    assert_eq!(unknown.text, other_users.text);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub(crate) fn expected(operation: &Operation, case: &Case) -> u16 {
     };
     needs
         .iter()
-        .find(|need| !case.fulfils(need.question))
+        .find(|need| !case.fulfills(need.question))
         .map_or(*granted, |need| match need.refusal {
             Refusal::Status(status) => status,
             Refusal::UnknownUser if case.is_me => 404,
@@ -120,7 +120,7 @@ pub(crate) fn needed(operation: &Operation) -> Vec<(Resource, Action)> {
 }
 
 impl Case {
-    fn fulfils(&self, question: Question) -> bool {
+    fn fulfills(&self, question: Question) -> bool {
         let is_same = self.user.id == self.caller.id();
         match question {
             Question::May(action, Thing::AuditLog) => self

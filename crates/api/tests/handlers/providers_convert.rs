@@ -165,13 +165,13 @@ async fn the_old_session_is_replaced_by_one_of_the_new_login_type() {
 #[tokio::test]
 async fn a_browser_without_a_session_gets_one() {
     let (state, jwt) = ask("github").await;
-    let spoilt: [fn(&mut Credential); 3] = [
+    let spoiled: [fn(&mut Credential); 3] = [
         |it| it.hashed_secret = vec![7; 32],
         |it| it.key.expires_at = now() - TimeDelta::seconds(1),
         // Another user, whose session is not affected.
         |it| it.user.id = ALICE,
     ];
-    let sessions = spoilt.into_iter().map(|spoil| {
+    let sessions = spoiled.into_iter().map(|spoil| {
         let mut credential = credential(Role::Member);
         spoil(&mut credential);
         Some(credential)
@@ -209,16 +209,16 @@ async fn an_unlinked_account_changes_nothing_and_creates_no_user() {
 #[tokio::test]
 async fn without_a_valid_cookie_nothing_is_changed() {
     let (state, jwt) = ask("oidc").await;
-    let mut spoilt = jwt.clone();
-    let last = spoilt.pop().expect("a letter");
-    spoilt.push(if last == 'A' { 'B' } else { 'A' });
+    let mut spoiled = jwt.clone();
+    let last = spoiled.pop().expect("a letter");
+    spoiled.push(if last == 'A' { 'B' } else { 'A' });
     for cookie in [
         String::new(),
         format!("; {JWT}="),
         format!("; {JWT}=abc"),
         format!("; {JWT}=eyJhbGciOiJIUzUxMiIsImtpZCI6IjMifQ.e30.c2lnbmF0dXJl"),
         format!("; {JWT}=eyJhbGciOiJIUzUxMiJ9.e30.c2lnbmF0dXJl"),
-        format!("; {JWT}={spoilt}"),
+        format!("; {JWT}={spoiled}"),
         format!(
             "; {JWT}={}",
             signed(&claims(&state), &forger(), "3", Algorithm::HS512)

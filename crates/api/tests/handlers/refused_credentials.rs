@@ -55,7 +55,7 @@ fn kinds() -> Vec<(&'static str, Credential)> {
 }
 
 /// Stored credentials of [`TOKEN`] that are invalid.
-fn spoilt(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
+fn spoiled(good: &Credential) -> Vec<(&'static str, Option<Credential>)> {
     let change = |change: fn(&mut Credential)| {
         let mut credential = good.clone();
         change(&mut credential);
@@ -125,7 +125,7 @@ fn assert_refused(answer: &Answer, operation: &Operation, what: &str) {
 async fn an_invalid_credential_is_rejected_on_every_private_route() {
     let operations = private();
     for (kind, good) in kinds() {
-        for (state, found) in spoilt(&good) {
+        for (state, found) in spoiled(&good) {
             let mut app = app(found);
             for operation in &operations {
                 if state == PAST_ACCESS && operation.name() == "POST /api/v2/users/logout" {
@@ -218,7 +218,7 @@ fn app_with_change(before: Credential, after: Option<Credential>) -> (TestApp, A
 #[tokio::test]
 async fn a_revoked_credential_is_rejected_on_the_next_request() {
     for (kind, good) in kinds() {
-        for (state, found) in spoilt(&good).into_iter().take(3) {
+        for (state, found) in spoiled(&good).into_iter().take(3) {
             let (mut app, has_changed) = app_with_change(good.clone(), found);
             for operation in private() {
                 has_changed.store(false, Ordering::SeqCst);

@@ -141,8 +141,8 @@ async fn a_rejected_conversion_changes_nothing() {
              SELECT id, 'oidc', 'https://id.example||before' FROM users WHERE username = 'old'",
         )
         .await;
-    let mut at_anothers_address = conversion(pat.id, "pat");
-    at_anothers_address.identity.email = taken.email.clone();
+    let mut at_another_address = conversion(pat.id, "pat");
+    at_another_address.identity.email = taken.email.clone();
     let cases = [
         (
             conversion(taken.id, "taken"),
@@ -161,7 +161,7 @@ async fn a_rejected_conversion_changes_nothing() {
             SignInOutcome::Rejected(SignInRejection::Suspended),
         ),
         (
-            at_anothers_address,
+            at_another_address,
             SignInOutcome::Rejected(SignInRejection::EmailTaken),
         ),
     ];

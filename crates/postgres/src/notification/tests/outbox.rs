@@ -456,7 +456,7 @@ async fn old_messages_are_deleted_once_there_is_nothing_more_to_do_with_them() {
 }
 
 #[tokio::test]
-async fn subscribers_of_every_store_are_signalled_when_a_message_is_committed() {
+async fn subscribers_of_every_store_are_signaled_when_a_message_is_committed() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     let replica = PgStore::lazy(&PgOptions::new(store.url())).unwrap();
