@@ -112,7 +112,7 @@ impl ExternalLoginStore for PgStore {
             duration,
         };
         // Taking the same lease twice is harmless.
-        self.read(async |conn| refresh::begin(conn, &request, keys).await)
+        self.run_idempotent(async |conn| refresh::begin(conn, &request, keys).await)
             .await
     }
 

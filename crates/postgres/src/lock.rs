@@ -76,8 +76,8 @@ struct Taken {
 ///
 /// # Errors
 ///
-/// [`Conflict::StaleCredential`] if the caller's key was revoked or the caller is not
-/// active any more. Calls without a key, from the command line, are not checked.
+/// [`Conflict::StaleCredential`] if the caller's key was revoked or the caller is
+/// no longer active. Calls without a key, from the command line, are not checked.
 pub(crate) async fn lock_caller(
     conn: &mut AsyncPgConnection,
     by: &AuditContext,

@@ -32,7 +32,7 @@ impl SettingsStore for PgStore {
         font: TerminalFont,
     ) -> Result<Appearance, StoreError> {
         let settings = [(THEME, theme), (FONT, font.as_str())];
-        self.read(async |conn| upsert_settings(conn, user, settings).await)
+        self.run_idempotent(async |conn| upsert_settings(conn, user, settings).await)
             .await?;
         Ok(Appearance {
             theme: theme.to_owned(),
@@ -52,7 +52,7 @@ impl SettingsStore for PgStore {
     ) -> Result<Preferences, StoreError> {
         let is_dismissed = preferences.task_notification_alert_dismissed;
         let value = is_dismissed.to_string();
-        self.read(async |conn| {
+        self.run_idempotent(async |conn| {
             upsert_settings(conn, user, [(ALERT_DISMISSED, value.as_str())]).await
         })
         .await?;

@@ -237,7 +237,7 @@ pub(crate) fn token(user: UserId, name: &str) -> NewApiKey {
 }
 
 /// Runs the tasks concurrently and returns their results.
-pub(crate) async fn at_once<T: Send + 'static>(
+pub(crate) async fn run_concurrently<T: Send + 'static>(
     tasks: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();

@@ -18,13 +18,13 @@ use crate::StoreError;
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait NotificationStore: Send + Sync {
-    /// The templates of a kind, in the order of their names.
+    /// Returns the templates of a kind, ordered by name.
     async fn list_templates(
         &self,
         kind: TemplateKind,
     ) -> Result<Vec<NotificationTemplate>, StoreError>;
 
-    /// The template.
+    /// Returns the template.
     async fn find_template(&self, id: Uuid) -> Result<Option<NotificationTemplate>, StoreError>;
 
     /// Sets how messages of the template are delivered.
@@ -35,14 +35,14 @@ pub trait NotificationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<Option<NotificationTemplate>, StoreError>;
 
-    /// What the user said about templates.
+    /// Returns the user's preferences.
     async fn list_notification_preferences(
         &self,
         user: UserId,
     ) -> Result<Vec<NotificationPreference>, StoreError>;
 
-    /// Notes what the user says about some templates, all or none of them, and returns
-    /// all that they ever said. Leaves no audit row.
+    /// Sets the user's preferences for some templates, all or none of them, and returns all
+    /// preferences. Writes no audit row.
     ///
     /// # Errors
     ///
@@ -64,44 +64,44 @@ pub trait NotificationStore: Send + Sync {
         by: &AuditContext,
     ) -> Result<(), StoreError>;
 
-    /// Puts messages into the outbox, all or none, for every way by which each is to go,
-    /// unless their receivers turned the template off. What says the same as another of that
-    /// day is left out, except where it [is awaited](usher_domain::notification::is_awaited).
+    /// Adds messages to the outbox, all or none: one per delivery method and recipient, except
+    /// recipients who disabled the template. A message that equals another one of the same day
+    /// is skipped, unless the user [waits for it](usher_domain::notification::is_awaited).
     async fn enqueue_notifications(
         &self,
         messages: Vec<NewNotification>,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError>;
 
-    /// The newest messages of the user's inbox that match, at most 25, and how many of all
-    /// their messages are unread.
+    /// Returns the newest matching messages of the user's inbox, at most 25, and the number of
+    /// all their unread messages.
     async fn list_inbox(
         &self,
         user: UserId,
         filter: InboxFilter,
     ) -> Result<(Vec<InboxNotification>, u64), StoreError>;
 
-    /// The message, whoever's it is.
+    /// Returns the message of any user.
     async fn find_inbox_notification(
         &self,
         id: Uuid,
     ) -> Result<Option<InboxNotification>, StoreError>;
 
-    /// Marks the message as read then, or as unread.
+    /// Marks the message as read at `read_at`, or as unread.
     async fn set_inbox_read(
         &self,
         id: Uuid,
         read_at: Option<DateTime<Utc>>,
     ) -> Result<Option<InboxNotification>, StoreError>;
 
-    /// How many of the user's messages are unread.
+    /// Returns the number of the user's unread messages.
     async fn count_unread(&self, user: UserId) -> Result<u64, StoreError>;
 
-    /// Marks all of the user's messages as read then.
+    /// Marks all of the user's messages as read.
     async fn set_all_inbox_read(&self, user: UserId, at: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
-/// The outbox, as the workers that empty it see it. Several may work at once.
+/// The outbox, for the workers that deliver it. Any number of workers may run.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
@@ -109,9 +109,9 @@ pub trait OutboxStore: Send + Sync {
     /// when the subscription ends.
     async fn subscribe(&self) -> Result<Subscription, StoreError>;
 
-    /// Takes up to `limit` due messages for the time of `lease`: nobody else takes them
-    /// until it ends. None while the notifier is paused. Those whose receivers were deleted
-    /// or turned the template off since are given up and not among them.
+    /// Leases up to `limit` due messages: no other worker gets them before the lease ends.
+    /// Returns no messages while the notifier is paused. Messages whose recipient was deleted
+    /// or has disabled the template since are inhibited and not returned.
     async fn lease_messages(
         &self,
         worker: Uuid,
@@ -120,8 +120,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// Notes that the message was delivered by mail or webhook. `None` if it is not leased
-    /// by this worker any more.
+    /// Records that the message was delivered by e-mail or webhook. `None` if this worker no
+    /// longer holds its lease.
     async fn mark_sent(
         &self,
         worker: Uuid,
@@ -129,8 +129,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Puts a message that goes to the inbox there and marks it as sent, once. `None` if it
-    /// is not leased by this worker any more.
+    /// Adds the message to the user's inbox and marks it as sent, once. `None` if this worker
+    /// no longer holds its lease.
     async fn deliver_to_inbox(
         &self,
         worker: Uuid,
@@ -139,8 +139,8 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Notes a failed attempt. The message is tried again at `retry_at`, or never. `None` if
-    /// it is not leased by this worker any more.
+    /// Records a failed attempt. The message is retried at `retry_at`, or never. `None` if this
+    /// worker no longer holds its lease.
     async fn mark_failed(
         &self,
         worker: Uuid,
@@ -150,7 +150,7 @@ pub trait OutboxStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Option<()>, StoreError>;
 
-    /// Deletes delivered and given-up messages that are older than `before`, in batches.
+    /// Deletes messages older than `before` that are not pending, in batches.
     async fn delete_old_messages(&self, before: DateTime<Utc>) -> Result<u64, StoreError>;
 }
 
@@ -158,40 +158,40 @@ pub trait OutboxStore: Send + Sync {
 /// stand for several messages. Ends when the store loses its connection.
 pub type Subscription = BoxStream<'static, ()>;
 
-/// A message that is due, with all that is needed to write it out.
+/// A message that is due, with the data to render it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxMessage {
-    /// The message.
+    /// The identifier of the message.
     pub id: Uuid,
-    /// By which way it goes.
+    /// The delivery method.
     pub method: NotificationMethod,
     /// Its template.
     pub template: NotificationTemplate,
-    /// To whom.
+    /// The recipient.
     pub user_id: UserId,
     /// Their username.
     pub username: String,
     /// Their display name; may be empty.
     pub name: String,
-    /// Their address.
+    /// Their e-mail address.
     pub email: String,
-    /// What fills its placeholders.
+    /// The values of its placeholders.
     pub labels: Vec<(String, String)>,
-    /// What it is about.
+    /// The identifiers of the things that it is about.
     pub targets: Vec<Uuid>,
-    /// How often it was tried before.
+    /// The number of earlier attempts.
     pub attempts: u32,
-    /// When it was put into the outbox.
+    /// When it was added to the outbox.
     pub created_at: DateTime<Utc>,
 }
 
-/// A message written out for the inbox.
+/// A message rendered for the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedNotification {
     /// The title.
     pub title: String,
     /// The text.
     pub content: String,
-    /// The buttons: label and address.
+    /// The buttons: label and URL.
     pub actions: Vec<(String, String)>,
 }

@@ -119,7 +119,7 @@ impl TestApp {
     }
 
     /// Expects lookups of other users, which find none.
-    pub(crate) fn knows_nobody_else(&mut self) {
+    pub(crate) fn expect_no_other_user(&mut self) {
         self.users.expect_find_user().returning(|_| Ok(None));
     }
 

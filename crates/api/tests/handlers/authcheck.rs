@@ -226,7 +226,7 @@ async fn a_user_resource_id_takes_precedence_over_the_owner() {
 #[tokio::test]
 async fn actions_on_missing_or_unreadable_users_are_not_allowed() {
     let mut owner = TestApp::signed_in_as(Role::Owner);
-    owner.knows_nobody_else();
+    owner.expect_no_other_user();
     // No user is looked up here.
     let mut member = TestApp::signed_in_as(Role::Member);
     for app in [&mut owner, &mut member] {

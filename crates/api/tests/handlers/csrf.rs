@@ -151,7 +151,7 @@ async fn only_the_first_user_route_is_exempt_not_similar_usernames() {
     ] {
         let mut app = app();
         app.knows(alice());
-        app.knows_nobody_else();
+        app.expect_no_other_user();
         let answer = app.bare(method, path, &[("Cookie", &cookie)]).await;
         assert_refused(&answer);
     }

@@ -124,11 +124,11 @@ async fn methods_of_a_path_are_counted_together() {
 #[tokio::test]
 async fn rejected_requests_count_and_limited_ones_reach_no_store() {
     let mut app = signed_in_as(Role::Member);
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     for _ in 0..GENERAL {
-        app.get("/api/v2/users/nobody").await.assert_status(400);
+        app.get("/api/v2/users/missing").await.assert_status(400);
     }
-    assert_too_many(&app.get("/api/v2/users/nobody").await, GENERAL);
+    assert_too_many(&app.get("/api/v2/users/missing").await, GENERAL);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn without_a_valid_credential_the_address_is_counted_on_every_route() {
         if is_public(&operation.name()) {
             continue;
         }
-        let (method, path) = (operation.method.clone(), operation.path("nobody"));
+        let (method, path) = (operation.method.clone(), operation.path("missing"));
         for _ in 0..GENERAL {
             // Methods of one path are counted together.
             app.bare(method.clone(), &path, &headers).await;

@@ -72,7 +72,7 @@ fn with(password: &str) -> Value {
 
 async fn unknown() -> Answer {
     let mut app = app(account(alice()));
-    let body = json!({"email": "nobody@example.com", "password": STRONG});
+    let body = json!({"email": "missing@example.com", "password": STRONG});
     app.post(PATH, body).await
 }
 
@@ -164,7 +164,7 @@ async fn all_failed_sign_ins_get_the_same_response() {
         ("damaged", damaged, STRONG),
         ("suspended", suspended, "wrong"),
         ("a well-known word", none.clone(), "hello"),
-        ("the password of nobody", none, "nobody's password"),
+        ("another unknown account", none, "other-password"),
     ] {
         let mut app = app(account);
         expect_failure(&mut app, 401);

@@ -238,7 +238,7 @@ async fn owners_user_admins_and_administrators_may_add_members() {
 #[tokio::test]
 async fn a_user_the_caller_cannot_read_cannot_be_added() {
     let mut app = app(Role::Owner);
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     app.call(Method::POST, ALICES).await.assert_status(400);
     app_with(Role::Member, alice())
         .call(Method::POST, ALICES)
@@ -301,13 +301,13 @@ async fn callers_cannot_remove_themselves() {
 #[tokio::test]
 async fn members_cannot_find_out_whether_a_user_exists() {
     let mut app = app_with(Role::Member, alice());
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     let mut answers = Vec::new();
     for (method, path) in [
         (Method::DELETE, "alice"),
-        (Method::DELETE, "nobody"),
+        (Method::DELETE, "missing"),
         (Method::PUT, "alice/roles"),
-        (Method::PUT, "nobody/roles"),
+        (Method::PUT, "missing/roles"),
     ] {
         let answer = app.call(method, &format!("{MEMBERS}/{path}")).await;
         answers.push((answer.status, answer.text));

@@ -88,7 +88,7 @@ async fn length_is_counted_in_bytes_including_whitespace() {
     app.post(OWN, content(longest.0, longest.1))
         .await
         .assert_status(204);
-    for (title, message, told) in [
+    for (title, message, field) in [
         ("x".repeat(121), "x".to_owned(), "title"),
         ("ä".repeat(60) + " ", "x".to_owned(), "title"),
         ("x".to_owned(), "x".repeat(2_001), "message"),
@@ -97,7 +97,7 @@ async fn length_is_counted_in_bytes_including_whitespace() {
         let answer = app.post(OWN, content(title, message)).await;
         answer.assert_faults(&[]);
         assert_eq!(answer.message(), "Invalid request body");
-        assert!(answer.detail().contains(told), "{answer:?}");
+        assert!(answer.detail().contains(field), "{answer:?}");
     }
 }
 

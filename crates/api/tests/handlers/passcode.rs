@@ -177,7 +177,7 @@ async fn responses_take_a_minimum_time_that_hides_the_work() {
 
 #[tokio::test]
 async fn an_unknown_email_address_gets_the_same_response() {
-    let body = json!({"email": "nobody@example.com"});
+    let body = json!({"email": "missing@example.com"});
     let answer = app(None).post(REQUEST, body).await;
     answer.assert_status(204);
     assert_eq!(answer.text, "");

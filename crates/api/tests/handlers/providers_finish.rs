@@ -97,7 +97,7 @@ fn expect_nameless_row(app: &mut TestApp, status: u16) {
 }
 
 #[track_caller]
-fn assert_nobody_is_in(answer: &Answer) {
+fn assert_not_signed_in(answer: &Answer) {
     assert!(answer.cookies().is_empty(), "{answer:?}");
     assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
 }
@@ -117,7 +117,7 @@ fn assert_page(answer: &Answer, status: u16, words: &str) {
     );
     assert!(!policy.contains("unsafe"), "{policy}");
     assert!(!answer.text.contains("<script"), "{answer:?}");
-    assert_nobody_is_in(answer);
+    assert_not_signed_in(answer);
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn a_code_that_the_provider_rejects_is_not_audited() {
         let answer = sign_in(&mut app, OIDC).await;
         answer.assert_status(status);
         assert_eq!(answer.detail(), format!("{code}: as it says"));
-        assert_nobody_is_in(&answer);
+        assert_not_signed_in(&answer);
     }
 }
 
@@ -324,7 +324,7 @@ async fn an_unreachable_provider_is_not_an_internal_error() {
         let answer = sign_in(&mut app, path).await;
         answer.assert_status(502);
         assert_eq!(answer.detail(), "no answer in time");
-        assert_nobody_is_in(&answer);
+        assert_not_signed_in(&answer);
     }
 }
 
@@ -341,7 +341,7 @@ async fn unusable_claims_are_reported() {
         answer.assert_faults(&[]);
         assert_eq!(answer.message(), "The ID token cannot be used.");
         assert_eq!(answer.detail(), detail.unwrap_or_default());
-        assert_nobody_is_in(&answer);
+        assert_not_signed_in(&answer);
     }
 }
 
@@ -353,7 +353,7 @@ async fn a_rejected_email_address_is_forbidden() {
     let answer = sign_in(&mut app, OIDC).await;
     answer.assert_status(403);
     assert_eq!(answer.message(), "Verify your address.");
-    assert_nobody_is_in(&answer);
+    assert_not_signed_in(&answer);
 }
 
 #[tokio::test]
@@ -441,7 +441,7 @@ async fn prefetch_requests_do_not_use_the_code() {
             let answer = app.bare(Method::HEAD, &path, &[("Cookie", &cookie)]).await;
             answer.assert_status(405);
             assert_eq!(answer.header("allow"), Some("GET"));
-            assert_nobody_is_in(&answer);
+            assert_not_signed_in(&answer);
         }
     }
 }
@@ -502,7 +502,7 @@ async fn taken_email_addresses_and_usernames_are_conflicts() {
         let answer = sign_in(&mut app, OIDC).await;
         answer.assert_status(409);
         assert_ne!(answer.message(), "");
-        assert_nobody_is_in(&answer);
+        assert_not_signed_in(&answer);
     }
 }
 
@@ -514,7 +514,7 @@ async fn an_unavailable_store_prevents_sign_in_without_an_audit_entry() {
         .returning(|_, _| Err(StoreError::Unavailable("away".into())));
     let answer = sign_in(&mut app, OIDC).await;
     answer.assert_status(503);
-    assert_nobody_is_in(&answer);
+    assert_not_signed_in(&answer);
 }
 
 #[tokio::test]

@@ -177,13 +177,13 @@ async fn without_a_refresh_token_or_provider_the_session_is_expired() {
     let mut foreign = client(LoginType::Oidc);
     foreign.expect_issued().return_const(false);
     foreign.expect_may_have_issued().return_const(false);
-    let mut of_nobody = app(foreign);
-    take_turn(&mut of_nobody, None);
+    let mut without_user = app(foreign);
+    take_turn(&mut without_user, None);
 
     let mut without_provider = TestApp::with_credential(overdue(LoginType::Oidc));
     take_turn(&mut without_provider, None);
 
-    for mut app in [without_token, of_nobody, without_provider] {
+    for mut app in [without_token, without_user, without_provider] {
         let answer = app.get(ME).await;
         answer.assert_status(401);
         assert!(

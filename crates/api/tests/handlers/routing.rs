@@ -60,7 +60,7 @@ async fn otp_is_a_username_for_methods_without_an_otp_route() {
 async fn with_a_credential_unknown_paths_are_reported_without_a_user_lookup() {
     let mut app = TestApp::signed_in_as(Role::Member);
     for path in [
-        "/api/v2/users/nobody/nothing",
+        "/api/v2/users/missing/nothing",
         "/api/v2/users/me/status",
         "/api/v2/users/me/keys/a/b",
         "/api/v2/organizations/x/nothing",
@@ -128,7 +128,7 @@ async fn repeated_slashes_are_ignored() {
 #[tokio::test]
 async fn an_escaped_slash_is_part_of_a_name() {
     let mut app = TestApp::signed_in_as(Role::Owner);
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     app.get("/api/v2/users/me%2Froles").await.assert_status(400);
 }
 

@@ -74,7 +74,7 @@ async fn permitted_callers_may_read_all_fields_of_others() {
 async fn an_unreadable_user_is_reported_as_missing() {
     let mut app = TestApp::signed_in_as(Role::Member);
     app.knows(alice());
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     for (existing, missing) in [
         ("alice".to_owned(), "elice".to_owned()),
         (ALICE.to_string(), Uuid::from_u128(0xa2).to_string()),
@@ -93,7 +93,7 @@ async fn an_unreadable_user_is_reported_as_missing() {
 async fn names_are_matched_literally() {
     let mut app = TestApp::signed_in_as(Role::Owner);
     app.knows(alice());
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     for name in [
         "me%20",
         "Me",
@@ -206,7 +206,7 @@ async fn a_user_named_like_a_fixed_path_segment_is_reachable() {
 #[tokio::test]
 async fn markup_in_a_name_is_returned_escaped() {
     let mut app = TestApp::signed_in_as(Role::Owner);
-    app.knows_nobody_else();
+    app.expect_no_other_user();
     let answer = app.get("/api/v2/users/%3Cscript%3E").await;
     assert!(answer.detail().contains("<script>"), "{answer:?}");
     assert!(!answer.text.contains('<'), "{answer:?}");

@@ -84,7 +84,7 @@ async fn an_identity_has_all_fields_of_the_account() {
     assert!(person.tokens.refresh_token.is_none());
     assert_eq!(person.tokens.expires_at, None);
     assert_eq!(person.claims.id_token, Value::Null);
-    // Everyone is let in, so nobody is asked where they belong.
+    // Every user may sign in, so organizations are not requested.
     assert_eq!(sign_in.provider.calls("github.orgs"), 0);
 }
 
@@ -380,7 +380,7 @@ async fn an_invalid_setting_is_named() {
         std::sync::Arc::new(usher_domain::time::SystemClock),
     );
     let Err(SetupError::Setting(fault)) = result else {
-        panic!("nobody may come in")
+        panic!("the sign-in must fail")
     };
     assert_eq!(fault.field, "allowed_orgs");
     assert!(fault.problem.contains("allow_everyone"), "{fault}");

@@ -291,8 +291,8 @@ async fn an_unchecked_issuer_is_part_of_the_link_id() {
         .await
         .unwrap();
     assert_eq!(person.link_id, "https://accounts.google.com||b-2");
-    let nobody = json!({"sub": "b-2", "email": "ben@example.com", "iss": null});
-    assert!(detail(sign_in.with_claims(nobody).await).contains("no valid issuer"));
+    let invalid = json!({"sub": "b-2", "email": "ben@example.com", "iss": null});
+    assert!(detail(sign_in.with_claims(invalid).await).contains("no valid issuer"));
 }
 
 #[rstest]

@@ -189,22 +189,22 @@ async fn invalid_and_missing_responses_are_temporary_failures() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let smarthost = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let nobody = Smtp::new(settings(smarthost))
+    let unreachable = Smtp::new(settings(smarthost))
         .unwrap()
         .dispatch(&notification(&message(NotificationMethod::Smtp)))
         .await;
-    assert!(matches!(nobody, Err(DispatchError::Temporary(reason))
+    assert!(matches!(unreachable, Err(DispatchError::Temporary(reason))
         if reason.starts_with("could not connect to the mail server: ")));
 }
 
 #[tokio::test]
 async fn an_invalid_email_address_is_a_permanent_failure() {
     let mut message = message(NotificationMethod::Smtp);
-    message.email = "nobody".to_owned();
+    message.email = "not-an-address".to_owned();
     let smtp = Smtp::new(settings("127.0.0.1:1".to_owned())).unwrap();
     assert!(matches!(
         smtp.dispatch(&notification(&message)).await,
-        Err(DispatchError::Permanent(reason)) if !reason.contains("nobody")
+        Err(DispatchError::Permanent(reason)) if !reason.contains("not-an-address")
     ));
 }
 

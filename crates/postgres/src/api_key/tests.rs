@@ -6,7 +6,7 @@ use usher_domain::{
 use usher_store::{ApiKeyStore, Conflict, KeyFilter, NewApiKey, StoreError, UserStore};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, amid, at_once, command_line, now, session, token};
+use crate::testing::{TestStore, amid, command_line, now, run_concurrently, session, token};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
     match result {
@@ -258,7 +258,7 @@ async fn of_concurrent_tokens_with_one_name_one_is_created() {
         async move { store.create_key(token(id, "t"), &command_line()).await }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     for result in results.into_iter().filter(Result::is_err) {
@@ -278,7 +278,7 @@ async fn of_concurrent_deletions_of_a_key_one_succeeds() {
         async move { store.delete_key(&id, &by).await }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     let deleted = results
         .into_iter()
@@ -424,7 +424,7 @@ async fn concurrent_callers_all_get_their_keys() {
         async move { store.create_key(key, &by).await }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 

@@ -4,7 +4,7 @@ use usher_store::{ExternalLogin, ExternalLoginStore, UserStore};
 use super::*;
 use crate::{
     PgOptions,
-    testing::{TestStore, at_once, command_line, user},
+    testing::{TestStore, command_line, run_concurrently, user},
 };
 
 const FIRST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -181,7 +181,7 @@ async fn concurrently_started_replicas_agree_on_a_key() {
             replica
         });
 
-    let replicas = at_once(tasks.collect::<Vec<_>>()).await;
+    let replicas = run_concurrently(tasks.collect::<Vec<_>>()).await;
 
     let keys = "SELECT count(*) FROM crypto_keys WHERE feature = 'stored_secrets'";
     assert_eq!(store.value(keys).await, "1");

@@ -2,7 +2,7 @@ use diesel_migrations::MigrationHarness;
 use usher_local_postgres::testing::{TestCluster, TestDatabase};
 
 use super::*;
-use crate::testing::{at_once, client};
+use crate::testing::{client, run_concurrently};
 
 async fn empty() -> TestDatabase {
     TestCluster::shared().await.database().await
@@ -94,7 +94,7 @@ async fn of_concurrent_migrations_one_does_the_work() {
         async move { migrate(&url).await }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 
@@ -141,9 +141,7 @@ async fn a_failed_migration_reports_the_cause_and_can_be_retried() {
 
 #[tokio::test]
 async fn an_unreachable_server_is_unavailable() {
-    let error = migrate("postgres://nobody@127.0.0.1:1/x")
-        .await
-        .unwrap_err();
+    let error = migrate("postgres://ghost@127.0.0.1:1/x").await.unwrap_err();
 
     assert!(matches!(error, PgError::Unavailable(_)), "{error:?}");
 }

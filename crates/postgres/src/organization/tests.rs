@@ -10,7 +10,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, now, user};
+use crate::testing::{TestStore, now, run_concurrently, user};
 
 fn conflict(result: Result<impl std::fmt::Debug, StoreError>) -> Conflict {
     match result {
@@ -310,8 +310,8 @@ async fn members_deleted_users_and_missing_organizations_are_rejected() {
 
     assert_eq!(create(workshop, owner.id).await, Conflict::AlreadyMember);
     assert_eq!(create(workshop, gone.id).await, Conflict::UserDeleted);
-    let nobody_there = UserId(Uuid::nil());
-    assert_eq!(create(workshop, nobody_there).await, Conflict::UserDeleted);
+    let missing = UserId(Uuid::nil());
+    assert_eq!(create(workshop, missing).await, Conflict::UserDeleted);
     let nowhere = OrganizationId(Uuid::nil());
     assert_eq!(
         create(nowhere, owner.id).await,
@@ -467,7 +467,7 @@ async fn no_member_is_added_to_an_organization_that_is_being_deleted() {
             }
         });
 
-        let results = at_once(tasks).await;
+        let results = run_concurrently(tasks).await;
 
         let is_deleted = results[2].is_ok();
         for result in results.into_iter().filter(Result::is_err) {

@@ -32,7 +32,7 @@ async fn fill(store: &TestStore) {
             store.pool.read(wait).await.unwrap();
         }
     });
-    crate::testing::at_once(tasks).await;
+    crate::testing::run_concurrently(tasks).await;
     assert_eq!(store.pool.connections.status().size, 9);
 }
 

@@ -10,7 +10,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, command_line, hash, now, session, token, user};
+use crate::testing::{TestStore, command_line, hash, now, run_concurrently, session, token, user};
 
 fn later() -> DateTime<Utc> {
     now() + TimeDelta::hours(2)
@@ -303,7 +303,7 @@ async fn an_activation_never_undoes_a_concurrent_suspension() {
             }
         });
 
-        for result in at_once(tasks).await {
+        for result in run_concurrently(tasks).await {
             result.unwrap();
         }
 
@@ -437,7 +437,7 @@ async fn concurrent_sign_ins_succeed() {
         }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 
@@ -509,7 +509,7 @@ async fn concurrent_sign_outs_do_not_deadlock() {
         async move { store.log_out(&key, &command_line()).await }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     let done = results
         .into_iter()
@@ -548,7 +548,7 @@ async fn use_of_a_key_and_a_new_password_do_not_deadlock() {
             }
         });
 
-        for result in at_once(tasks).await {
+        for result in run_concurrently(tasks).await {
             result.unwrap();
         }
 

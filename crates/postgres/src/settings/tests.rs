@@ -5,7 +5,7 @@ use usher_domain::{
 use usher_store::{SettingsStore, StoreError};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once};
+use crate::testing::{TestStore, run_concurrently};
 
 fn appearance(theme: &str, font: TerminalFont) -> Appearance {
     Appearance {
@@ -75,7 +75,7 @@ async fn theme_and_font_are_set_together_by_one_of_concurrent_calls() {
         async move { store.set_appearance(id, theme, font).await }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 
@@ -144,7 +144,7 @@ async fn concurrent_changes_of_different_users_are_all_stored() {
         }
     });
 
-    at_once(tasks).await;
+    run_concurrently(tasks).await;
 
     for (n, user) in users.into_iter().enumerate() {
         let found = store.find_preferences(user).await.unwrap();

@@ -54,12 +54,12 @@ async fn replacing_a_key_pair_is_audited_without_the_private_key() {
 #[tokio::test]
 async fn replacing_a_missing_key_pair_returns_none() {
     let store = TestStore::new().await;
-    let nobody_there = UserId(Uuid::nil());
+    let missing = UserId(Uuid::nil());
 
     let set = store
-        .set_ssh_key(nobody_there, key_pair("x"), &command_line())
+        .set_ssh_key(missing, key_pair("x"), &command_line())
         .await;
 
     assert_eq!(set.unwrap(), None);
-    assert_eq!(store.find_ssh_key(nobody_there).await.unwrap(), None);
+    assert_eq!(store.find_ssh_key(missing).await.unwrap(), None);
 }

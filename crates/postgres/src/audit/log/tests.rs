@@ -235,10 +235,10 @@ async fn filters_are_combined() {
         ("username:ada", &["two", "One"]),
         ("username:ADA action:write", &["two"]),
         ("username:me", &["", "four", "three"]),
-        ("username:nobody", &[]),
+        ("username:missing", &[]),
         ("email:ADA@example.com", &["two", "One"]),
         ("email:ada@example.com username:bob", &[]),
-        ("email:nobody@example.com", &[]),
+        ("email:missing@example.com", &[]),
         ("date_from:2026-03-05", &[""]),
         ("date_to:2026-03-04", &["four", "three", "two", "One"]),
         ("date_from:2026-03-04 date_to:2026-03-05 api_key", &[""]),
@@ -373,11 +373,11 @@ async fn lists_use_an_index_at_a_hundred_thousand_rows() {
     let store = TestStore::new().await;
     store.sql(LOAD).await;
     store.sql("VACUUM ANALYZE audit_logs").await;
-    let somebody: UserId = UserId(Uuid::from_u128(0x4000_8000_0000_0000_0007));
+    let caller: UserId = UserId(Uuid::from_u128(0x4000_8000_0000_0000_0007));
     let thing = "00000000-0000-4000-8000-000000000007";
     let day = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%d");
     let of_user = AuditQuery {
-        caller: somebody,
+        caller,
         ..query("username:me")
     };
     let organization = OrganizationId("00000000-0000-4000-8000-000000000009".parse().unwrap());

@@ -5,7 +5,7 @@ use usher_store::{
 };
 
 use super::*;
-use crate::testing::{at_once, hash, passcode};
+use crate::testing::{hash, passcode, run_concurrently};
 
 /// The password of test users.
 const PASSWORD: &str = "first";
@@ -196,7 +196,7 @@ async fn concurrent_conversions_convert_a_user_once() {
         }
     });
 
-    let outcomes = at_once(tasks.collect::<Vec<_>>()).await;
+    let outcomes = run_concurrently(tasks.collect::<Vec<_>>()).await;
 
     let refused = SignInOutcome::Rejected(SignInRejection::OtherLoginType(LoginType::Oidc));
     assert_eq!(outcomes.iter().filter(|it| **it == refused).count(), 9);

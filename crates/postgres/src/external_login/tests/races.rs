@@ -4,7 +4,7 @@ use usher_domain::UserStatus;
 use usher_store::{Conflict, StoreError, UserStore};
 
 use super::*;
-use crate::testing::{amid, at_once};
+use crate::testing::{amid, run_concurrently};
 
 /// Runs concurrent sign-ins, alternating between two replicas.
 async fn at_both(
@@ -20,7 +20,7 @@ async fn at_both(
             async move { outcome_of(&replica, sign_in).await }
         })
         .collect();
-    at_once(tasks).await
+    run_concurrently(tasks).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

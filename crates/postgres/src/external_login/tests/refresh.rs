@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use usher_store::RefreshLease;
 
 use super::*;
-use crate::testing::at_once;
+use crate::testing::run_concurrently;
 
 const HOLD: Duration = Duration::from_secs(30);
 
@@ -182,7 +182,7 @@ async fn exactly_one_replica_asks_the_provider() {
             }
         });
 
-        let leases = at_once(tasks.collect::<Vec<_>>()).await;
+        let leases = run_concurrently(tasks.collect::<Vec<_>>()).await;
 
         let mine: Vec<_> = leases
             .into_iter()

@@ -276,7 +276,7 @@ async fn find_user_matches_by_link_and_by_email_address() {
 
     assert_eq!(owner(moved).await, Some(ada.id));
     assert_eq!(owner(identity("pat")).await, Some(pat.id));
-    assert_eq!(owner(identity("nobody")).await, None);
+    assert_eq!(owner(identity("zoe")).await, None);
     store
         .delete_user(pat.id, false, &command_line())
         .await

@@ -15,12 +15,13 @@ use super::{super::enqueue::InsertMessages, MAIL, message, methods, outbox};
 use crate::{
     PgError,
     testing::{
-        TestStore, at_once, command_line, now,
+        TestStore, command_line, now,
         plan::{Explain, assert_uses_an_index},
+        run_concurrently,
     },
 };
 
-/// Off unless somebody wants it.
+/// Disabled unless a user enables it.
 const TASK_IDLE: Uuid = Uuid::from_u128(0xd4a6_271c_cced_4ed0_84ad_afd0_2a9c_7799);
 
 async fn enqueue(store: &TestStore, message: NewNotification) {
@@ -164,7 +165,7 @@ async fn who_does_not_want_it_gets_none() {
 }
 
 #[tokio::test]
-async fn the_deleted_and_nobody_get_none() {
+async fn deleted_and_missing_users_get_no_messages() {
     let store = TestStore::new().await;
     let ada = store.add_user("ada").await;
     store
@@ -253,7 +254,7 @@ async fn the_same_is_said_once_however_many_say_it_at_once() {
         }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{MAIL, message, outbox};
 use crate::{
     PgOptions, PgStore,
-    testing::{TestStore, at_once, command_line, now},
+    testing::{TestStore, command_line, now, run_concurrently},
 };
 
 const WORKER: Uuid = Uuid::from_u128(1);
@@ -126,7 +126,7 @@ async fn a_lease_that_ended_makes_the_message_due_for_anybody() {
 
     assert_eq!(second.len(), 1);
     assert_eq!((second[0].id, second[0].attempts), (first[0].id, 1));
-    // The first worker has nothing to say about it any more, and the second has.
+    // The first worker has lost its lease, and the second holds it.
     let id = first[0].id;
     assert_eq!(store.mark_sent(WORKER, id, end).await.unwrap(), None);
     let delivered = store.deliver_to_inbox(WORKER, id, rendered(), end).await;
@@ -169,7 +169,7 @@ async fn workers_at_once_take_different_messages() {
         }
     });
 
-    let taken = at_once(tasks).await.concat();
+    let taken = run_concurrently(tasks).await.concat();
 
     assert_eq!(taken.len(), 100);
     assert_eq!(taken.into_iter().collect::<HashSet<_>>().len(), 100);
@@ -196,7 +196,7 @@ async fn a_message_comes_to_the_inbox_once_however_often_it_is_delivered() {
         async move { store.deliver_to_inbox(worker, id, rendered(), later).await }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     let delivered = results
         .into_iter()
@@ -372,7 +372,7 @@ async fn a_passcode_is_wiped_once_it_is_sent_or_given_up() {
 }
 
 #[tokio::test]
-async fn what_nobody_wants_any_more_is_given_up_before_it_is_sent() {
+async fn a_message_of_a_disabled_template_is_not_sent() {
     let store = TestStore::new().await;
     let (ada, bob) = (store.add_user("ada").await, store.add_user("bob").await);
     let eve = store.add_user("eve").await;
@@ -434,7 +434,7 @@ async fn old_messages_are_deleted_once_there_is_nothing_more_to_do_with_them() {
     failed.await.unwrap();
     let failed = store.mark_failed(WORKER, leased[2].id, "busy", Some(now()), now());
     failed.await.unwrap();
-    // More than go at once.
+    // More than one batch.
     let sql = format!(
         "INSERT INTO notification_messages (id, notification_template_id, user_id, method, status, \
          created_by, payload, created_at) \

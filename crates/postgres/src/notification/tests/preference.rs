@@ -3,7 +3,7 @@ use usher_domain::notification::{CUSTOM, NotificationPreference, USER_ACCOUNT_CR
 use usher_store::{Conflict, NotificationStore, StoreError};
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, now};
+use crate::testing::{TestStore, now, run_concurrently};
 
 fn preference(
     template_id: Uuid,
@@ -89,7 +89,7 @@ async fn those_who_say_it_the_other_way_around_do_not_wait_for_each_other() {
         async move { store.set_notification_preferences(id, said, now()).await }
     });
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 }

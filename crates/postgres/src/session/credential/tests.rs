@@ -10,9 +10,9 @@ use super::CredentialQuery;
 use crate::{
     PgError,
     testing::{
-        TestStore, at_once, client, command_line,
+        TestStore, client, command_line,
         plan::{Explain, assert_uses_an_index},
-        session, user,
+        run_concurrently, session, user,
     },
 };
 
@@ -50,7 +50,7 @@ async fn concurrent_requests_get_their_own_credentials() {
         }
     });
 
-    let are_own = at_once(tasks).await;
+    let are_own = run_concurrently(tasks).await;
 
     assert!(are_own.into_iter().all(|is_own| is_own));
 }

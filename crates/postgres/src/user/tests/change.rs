@@ -9,7 +9,7 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, command_line, now, token, user};
+use crate::testing::{TestStore, command_line, now, run_concurrently, token, user};
 
 fn later() -> DateTime<Utc> {
     now() + TimeDelta::minutes(5)
@@ -302,7 +302,7 @@ async fn owners_who_remove_each_other_concurrently_leave_one() {
             }
         });
 
-        let results = at_once(tasks).await;
+        let results = run_concurrently(tasks).await;
 
         let done = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(done, 1, "{results:?}");
@@ -496,7 +496,7 @@ async fn concurrent_changes_of_two_users_do_not_deadlock() {
         });
     }
 
-    for result in at_once(tasks).await {
+    for result in run_concurrently(tasks).await {
         result.unwrap();
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     PgError,
-    testing::{TestStore, at_once, command_line, now, user},
+    testing::{TestStore, command_line, now, run_concurrently, user},
 };
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn one_of_a_hundred_concurrent_first_users_is_created() {
         }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     let created: Vec<_> = results
         .iter()
@@ -381,7 +381,7 @@ async fn one_of_many_concurrent_users_of_one_name_is_created() {
         async move { store.create_user(new, &command_line()).await }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let refused = results

@@ -6,7 +6,9 @@ use usher_store::{
 };
 use uuid::Uuid;
 
-use crate::testing::{TestStore, at_once, command_line, hash, now, passcode, session, token};
+use crate::testing::{
+    TestStore, command_line, hash, now, passcode, run_concurrently, session, token,
+};
 
 fn change(text: &str) -> PasswordChange {
     PasswordChange {
@@ -229,7 +231,7 @@ async fn a_passcode_works_once_for_concurrent_attempts() {
         }
     });
 
-    let results = at_once(tasks).await;
+    let results = run_concurrently(tasks).await;
 
     let used = results
         .into_iter()

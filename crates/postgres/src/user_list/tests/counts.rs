@@ -13,7 +13,7 @@ use usher_store::{CountDrift, UserCountStore};
 
 use crate::{
     PgStore,
-    testing::{TestStore, at_once, client},
+    testing::{TestStore, client, run_concurrently},
 };
 
 async fn drifts(store: &PgStore) -> Vec<CountDrift> {
@@ -191,7 +191,7 @@ async fn concurrent_folds_and_recounts_keep_the_counts_exact() {
             }
         }
     });
-    at_once(tasks).await;
+    run_concurrently(tasks).await;
 
     assert_eq!(drifts(&store).await, []);
 }
@@ -277,7 +277,7 @@ async fn counts_are_exact_at_every_moment_with_many_writers() {
                 write(&client, writer, round).await;
             }
         });
-    at_once(writers).await;
+    run_concurrently(writers).await;
     is_over.store(true, Ordering::Relaxed);
 
     assert!(folding.await.unwrap() > 1);

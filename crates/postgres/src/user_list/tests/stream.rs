@@ -89,7 +89,7 @@ async fn a_whole_list_is_not_sorted_first() {
     }
 }
 
-/// Waits until no transaction is open any more.
+/// Waits until no transaction is open.
 async fn assert_no_open_transaction(store: &TestStore) {
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'";

@@ -57,3 +57,7 @@ COMMENT ON COLUMN crypto_keys.sequence IS 'Increases within the feature; signatu
 COMMENT ON COLUMN crypto_keys.secret IS 'In hexadecimal. Null after deletes_at; the number is not reused.';
 COMMENT ON COLUMN crypto_keys.starts_at IS 'When the key starts to sign; a little ahead, so that all replicas have it.';
 COMMENT ON COLUMN crypto_keys.deletes_at IS 'When the key expires; null for the key in use.';
+
+-- The description of the default organization, unless an administrator has changed it.
+UPDATE organizations SET description = 'The default organization.'
+WHERE is_default AND description = 'The organization that everybody starts in.';
