@@ -98,7 +98,7 @@ CREATE TRIGGER users_count_changed AFTER UPDATE ON users
 -- The order of the list with all columns that ranks and offsets read. An index-only scan needs
 -- `username` too, since the planner does not match expressions with index columns there.
 CREATE INDEX users_list_idx ON users (lower(username))
-    INCLUDE (id, username, status, login_type)
+    INCLUDE (username, status, login_type)
     WHERE NOT deleted AND NOT is_system;
 
 -- Substring search. Username and e-mail address are one text, so that a search scans the index

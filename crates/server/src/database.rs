@@ -349,7 +349,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("key 2 has 5 bytes, and must have 32"),
+            text.contains("key 2 must be 32 bytes long, not 5"),
             "{text}"
         );
         assert!(!text.contains("c2hvcnQ"), "{text}");

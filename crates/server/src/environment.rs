@@ -98,7 +98,7 @@ mod tests {
             environment.warnings(&flags),
             [
                 "USHER_ACESS_URL is not a setting; did you mean USHER_ACCESS_URL?",
-                "USHER_OIDC_CLIENT_ID is not a setting of this version and has no effect",
+                "USHER_OIDC_CLIENT_ID is not a setting and has no effect",
             ]
         );
     }

@@ -14,7 +14,6 @@ fn the_allocator_has_the_options_of_the_cargo_configuration() {
     let statistics = String::from_utf8(output.stderr).unwrap();
     for option in [
         "opt.background_thread: true",
-        "opt.max_background_threads: 1",
         "opt.dirty_decay_ms: 1000",
         "opt.tcache_max: 4096",
     ] {

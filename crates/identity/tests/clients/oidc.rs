@@ -428,7 +428,7 @@ async fn claims_of_the_access_token_are_merged() {
 }
 
 #[rstest]
-#[case::opaque(json!({"access_token": "opaque"}), "no signed token")]
+#[case::opaque(json!({"access_token": "opaque"}), "not a JWT")]
 #[case::audience(json!({"access_claims": {"sub": "1", "aud": "another-api"}}), "another audience")]
 #[case::issuer(json!({"access_claims": {"sub": "1", "iss": "https://x.example"}}), "different provider")]
 #[case::expired(json!({"access_claims": {"sub": "1", "exp": 1_700_000_000}}), "expired")]

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use usher_store::MockOutboxStore;
+use usher_store::{MockOutboxStore, StoreError};
 
 use super::*;
 use crate::{
@@ -332,6 +332,9 @@ async fn email_addresses_and_passcodes_are_not_logged_or_recorded() {
         message.template.body_template = "{{ labels.one_time_passcode }}".to_owned();
         message.labels = labels(&[("one_time_passcode", "pass-1234")]);
         let mut store = MockOutboxStore::new();
+        store
+            .expect_subscribe()
+            .returning(|| Err(StoreError::Unavailable("not listening".into())));
         store
             .expect_lease_messages()
             .return_once(|_, _, _, _| Ok(vec![message]));

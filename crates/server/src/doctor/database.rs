@@ -268,7 +268,10 @@ mod tests {
         let found = check(&settings(&[flag]).database).await;
 
         assert_eq!((found.len(), found[0].level), (1, Level::Error));
-        assert!(found[0].text.contains("key 1 has 6 bytes"), "{found:?}");
+        assert!(
+            found[0].text.contains("key 1 must be 32 bytes long, not 6"),
+            "{found:?}"
+        );
         assert!(!found[0].text.contains("c2VjcmV0"), "{found:?}");
     }
 
