@@ -109,13 +109,14 @@ impl ProxiedDeployment {
 }
 
 #[tokio::test]
-async fn reading_oneself_takes_one_round_trip_and_a_list_two() -> Result<()> {
+async fn reading_oneself_takes_one_round_trip_and_a_list_three() -> Result<()> {
     let proxied = ProxiedDeployment::start().await?;
     let token = &proxied.deployment.owner;
     for (path, round_trips) in [
         ("/api/v2/users/me", 1),
         ("/api/v2/users/me/roles", 1),
-        ("/api/v2/users?limit=25", 2),
+        // The statement of a list is prepared each time, to be planned with its values.
+        ("/api/v2/users?limit=25", 3),
     ] {
         let request = |_| Request::new("GET", path).token(token);
         assert_eq!(proxied.cost(200, request).await?, round_trips, "{path}");

@@ -1,13 +1,19 @@
 //! Settings of users. Each is a row of `user_configs`; one that was never set has no row.
 
 use async_trait::async_trait;
-use diesel::{prelude::*, upsert::excluded};
+use diesel::{
+    pg::Pg,
+    prelude::*,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::{Array, Text, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use usher_domain::{
     UserId,
     settings::{Appearance, Preferences, TerminalFont},
 };
 use usher_store::{SettingsStore, StoreError};
+use uuid::Uuid;
 
 use crate::{PgError, PgStore, schema::user_configs};
 
@@ -110,19 +116,40 @@ async fn upsert_settings<const N: usize>(
     user: UserId,
     settings: [(&str, &str); N],
 ) -> Result<(), PgError> {
-    let rows = settings.map(|(key, value)| {
-        (
-            user_configs::user_id.eq(user.0),
-            user_configs::key.eq(key),
-            user_configs::value.eq(value),
-        )
-    });
-    diesel::insert_into(user_configs::table)
-        .values(rows)
-        .on_conflict((user_configs::user_id, user_configs::key))
-        .do_update()
-        .set(user_configs::value.eq(excluded(user_configs::value)))
-        .execute(conn)
-        .await?;
+    let upsert = UpsertSettings {
+        user: user.0,
+        keys: settings.iter().map(|(key, _)| *key).collect(),
+        values: settings.iter().map(|(_, value)| *value).collect(),
+    };
+    upsert.execute(conn).await?;
     Ok(())
+}
+
+/// Arrays, since diesel would prepare an insert of several rows each time.
+const UPSERT: &str = "\
+INSERT INTO user_configs (user_id, key, value) \
+SELECT $1, key, value FROM unnest($2, $3) AS settings (key, value) \
+ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
+
+struct UpsertSettings<'a> {
+    user: Uuid,
+    keys: Vec<&'a str>,
+    values: Vec<&'a str>,
+}
+
+/// Identifies the statement in the cache of prepared statements.
+struct UpsertStatement;
+
+impl QueryId for UpsertSettings<'_> {
+    type QueryId = UpsertStatement;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for UpsertSettings<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(UPSERT);
+        out.push_bind_param_value_only::<SqlUuid, _>(&self.user)?;
+        out.push_bind_param_value_only::<Array<Text>, _>(&self.keys)?;
+        out.push_bind_param_value_only::<Array<Text>, _>(&self.values)
+    }
 }
