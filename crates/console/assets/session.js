@@ -19,7 +19,7 @@ export const SessionContext = createContext(null);
 /** @returns {Session} */
 export const useSession = () => useContext(SessionContext);
 
-/** Loads the session of this browser, or returns `null` if there is none. */
+/** Loads the session of this browser, or returns `null` without one. */
 export async function loadSession() {
   let me;
   try {

@@ -71,7 +71,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster in the directory, and creates it first if there is none.
+    /// Starts the cluster in the directory, and creates it if it does not exist.
     ///
     /// A Postgres that an earlier owner left running there is stopped first.
     pub async fn open(options: Options) -> Result<Self, Error> {

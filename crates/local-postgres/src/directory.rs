@@ -76,7 +76,7 @@ impl Directory {
         self.path.join("postgres.log")
     }
 
-    /// The major version that created the cluster, or `None` if there is no cluster yet.
+    /// The major version that created the cluster; `None` before it is created.
     pub(crate) fn major(&self) -> Result<Option<u32>, Error> {
         let data = self.data();
         let version = data.join("PG_VERSION");

@@ -4,8 +4,8 @@
 //! answers all of them. This saves most of the cost of authenticating a request, which is
 //! that of a round trip.
 //!
-//! - An idle batcher starts immediately; there is no delay to collect more requests.
-//! - There is no cache: a statement answers only requests that arrived before it started, so
+//! - An idle batcher starts immediately and does not wait for more requests.
+//! - Nothing is cached: a statement answers only requests that arrived before it started, so
 //!   each request sees everything that was committed before it.
 //! - Requests are answered in the order of their arrival.
 //! - If a statement fails for a reason that is not transient, each of its requests is retried

@@ -4,7 +4,7 @@
 //! the identity providers. It starts nothing, sends no messages and does not affect a running
 //! server. Findings contain no secrets.
 //!
-//! Each check is a function that returns its findings, also if there is no problem.
+//! Each check is a function that returns its findings.
 
 use std::fmt;
 

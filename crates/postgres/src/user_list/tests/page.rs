@@ -353,7 +353,7 @@ async fn listed_users_have_their_organizations_and_roles() {
     assert_eq!(listing.items[1].organization_ids, []);
 }
 
-/// Compares pages, and streams where there is no limit, with a plain query.
+/// Compares pages, and streams for lists without a limit, with a plain query.
 #[tokio::test]
 async fn every_combination_gives_the_page_and_the_count_of_a_plain_query() {
     let store = TestStore::new().await;
